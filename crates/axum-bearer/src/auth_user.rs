@@ -1,0 +1,89 @@
+//! [`AuthUser`]: the verified caller as a handler argument.
+
+use crate::{AuthRejection, Verified};
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use http::request::Parts;
+use std::{any::type_name, fmt, ops::Deref, sync::Arc};
+use tower_bearer::{Unauthenticated, supabase::SupabaseClaims};
+
+/// The caller whose access token was verified, with the application's claims `C`: those that the issuer was
+/// [set up for](tower_bearer::Issuer::claims), for [`Issuer::supabase`](tower_bearer::Issuer::supabase) the default.
+///
+/// Derefs to the claims. Cheap to clone; any number of extractors may ask for it.
+///
+/// | in the handler's signature | no credential | bad credential |
+/// |---|---|---|
+/// | `AuthUser<C>` | 401 | 401 |
+/// | `Option<AuthUser<C>>`, behind [`allow_anonymous`](tower_bearer::BearerLayer::allow_anonymous) | `None` | 401 |
+///
+/// Without a [`BearerLayer`](tower_bearer::BearerLayer) around the handler, or with one for other claims, the answer
+/// is 500: the names of the types go to the log, nothing to the client.
+pub struct AuthUser<C = SupabaseClaims> {
+    claims: Arc<C>,
+    verified: Verified,
+}
+
+impl<C> AuthUser<C> {
+    /// The proof behind it: registered claims, scopes, scheme.
+    pub fn verified(&self) -> &Verified {
+        &self.verified
+    }
+
+    /// The claims, to keep.
+    pub fn into_claims(self) -> Arc<C> {
+        self.claims
+    }
+}
+
+impl<C> Deref for AuthUser<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.claims
+    }
+}
+
+impl<C> Clone for AuthUser<C> {
+    fn clone(&self) -> Self {
+        Self { claims: Arc::clone(&self.claims), verified: self.verified.clone() }
+    }
+}
+
+/// Claims are personal data.
+impl<C> fmt::Debug for AuthUser<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthUser").field("verified", &self.verified).finish_non_exhaustive()
+    }
+}
+
+impl<C: Send + Sync + 'static, S: Send + Sync> FromRequestParts<S> for AuthUser<C> {
+    type Rejection = AuthRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
+        find(parts)?.map_err(AuthRejection::unauthenticated)
+    }
+}
+
+impl<C: Send + Sync + 'static, S: Send + Sync> OptionalFromRequestParts<S> for AuthUser<C> {
+    type Rejection = AuthRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthRejection> {
+        find(parts).map(Result::ok)
+    }
+}
+
+/// The user, or the anonymous caller; a mistake of the server is the outer error.
+fn find<C: Send + Sync + 'static>(
+    parts: &Parts,
+) -> Result<Result<AuthUser<C>, Unauthenticated>, AuthRejection> {
+    if let Some(verified) = parts.extensions.get::<Verified>() {
+        return match verified.claims::<C>() {
+            Some(claims) => Ok(Ok(AuthUser { claims, verified: verified.clone() })),
+            None => Err(AuthRejection::wrong_claims(type_name::<C>(), verified.claims_type())),
+        };
+    }
+    match parts.extensions.get::<Unauthenticated>() {
+        Some(anonymous) => Ok(Err(anonymous.clone())),
+        None => Err(AuthRejection::no_layer(type_name::<C>())),
+    }
+}

@@ -1,0 +1,3 @@
+//! bearer-jwks
+/// Stub.
+pub trait Connect {}

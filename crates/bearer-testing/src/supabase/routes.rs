@@ -1,0 +1,136 @@
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Query, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+
+use super::{
+    error::ApiError,
+    project::{Caller, Project},
+    store::Scope,
+};
+
+type Parameters = Query<HashMap<String, String>>;
+
+pub(super) fn routes(project: Arc<Project>) -> Router {
+    let auth = Router::new()
+        .route("/token", post(token))
+        .route("/logout", post(logout))
+        .route("/user", get(user))
+        .route(
+            "/.well-known/jwks.json",
+            get(async |State(project): State<Arc<Project>>| project.jwks.answer().await),
+        )
+        .route("/.well-known/openid-configuration", get(openid_configuration));
+    Router::new().nest("/auth/v1", auth).with_state(project)
+}
+
+async fn token(
+    State(project): State<Arc<Project>>,
+    Query(parameters): Parameters,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let answer = async {
+        let grant_type = parameters.get("grant_type").map(String::as_str);
+        let body: Value = serde_json::from_slice(&body).map_err(|_| ApiError::bad_json())?;
+        let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+        match grant_type {
+            Some("password") => project.password_grant(text("email"), text("password")),
+            Some("refresh_token") => project.refresh_grant(text("refresh_token")).await,
+            _ => Err(ApiError::unsupported_grant_type()),
+        }
+    };
+    respond(answer.await.map(Json), &headers)
+}
+
+async fn logout(
+    State(project): State<Arc<Project>>,
+    Query(parameters): Parameters,
+    headers: HeaderMap,
+) -> Response {
+    let answer = || {
+        let caller = caller(&project, &headers)?;
+        let scope = match parameters.get("scope").map(String::as_str) {
+            None | Some("" | "global") => Scope::Global,
+            Some("local") => Scope::Local,
+            Some("others") => Scope::Others,
+            Some(other) => return Err(ApiError::unsupported_scope(other)),
+        };
+        project.log_out(&caller, scope);
+        Ok(StatusCode::NO_CONTENT)
+    };
+    respond(answer(), &headers)
+}
+
+async fn user(State(project): State<Arc<Project>>, headers: HeaderMap) -> Response {
+    let answer =
+        caller(&project, &headers).map(|Caller { user, email, .. }| Json(super::claims::user(&user, &email)));
+    respond(answer, &headers)
+}
+
+async fn openid_configuration(State(project): State<Arc<Project>>) -> Response {
+    let issuer = &project.issuer;
+    let document = json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/oauth/authorize"),
+        "token_endpoint": format!("{issuer}/oauth/token"),
+        "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
+        "userinfo_endpoint": format!("{issuer}/oauth/userinfo"),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "subject_types_supported": ["public"],
+        // As the real one has it, whatever the project signs with.
+        "id_token_signing_alg_values_supported": ["RS256", "HS256", "ES256"],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        "code_challenge_methods_supported": ["S256", "plain"],
+        "scopes_supported": ["openid", "profile", "email", "phone", "offline_access"],
+    });
+    ([(header::CACHE_CONTROL, "public, max-age=600")], Json(document)).into_response()
+}
+
+fn caller(project: &Project, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    let token = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.to_str().ok()?));
+    project.authenticate(token.ok_or_else(ApiError::no_authorization)?)
+}
+
+/// `GoTrue`'s own grammar: `(?i)^bearer (\S+$)`.
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    let well_formed = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty();
+    (well_formed && !token.contains(char::is_whitespace)).then_some(token)
+}
+
+fn respond(answer: Result<impl IntoResponse, ApiError>, request: &HeaderMap) -> Response {
+    match answer {
+        Ok(answer) => answer.into_response(),
+        Err(error) => error.answer(request),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bearer_grammar() {
+        for (value, expected) in [
+            ("Bearer abc", Some("abc")),
+            ("bEARER a.b.c", Some("a.b.c")),
+            ("Bearer  abc", None),
+            ("Bearer abc ", None),
+            ("Bearer ", None),
+            ("Bearer", None),
+            ("Basic abc", None),
+        ] {
+            assert_eq!(bearer(value), expected, "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The one place where a refusal becomes an answer (RFC 6750 §3, RFC 9110 §11.6.1, gRPC over HTTP/2).
+
+use crate::{
+    error::{AuthError, AuthErrorKind},
+    jwt::ConfigError,
+};
+use http::{
+    HeaderMap, HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+
+/// Builds the body of a refusal; status, challenge and reason are set around it.
+///
+/// Implemented by closures, and by [`EmptyRejection`].
+pub trait Rejection<B>: Clone {
+    /// The body for this refusal. A gRPC answer has none.
+    fn body(&self, error: &AuthError) -> B;
+}
+
+/// The default: no body.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EmptyRejection;
+
+impl<B: Default> Rejection<B> for EmptyRejection {
+    fn body(&self, _: &AuthError) -> B {
+        B::default()
+    }
+}
+
+impl<F, B> Rejection<B> for F
+where
+    F: Fn(&AuthError) -> B + Clone,
+{
+    fn body(&self, error: &AuthError) -> B {
+        self(error)
+    }
+}
+
+/// What the challenges of one gate have in common.
+#[derive(Debug)]
+pub(crate) struct Challenge {
+    scheme: &'static str,
+    /// `<scheme> realm="<realm>"`, quoted and checked.
+    opening: String,
+}
+
+/// How the caller wants to be answered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Dialect {
+    Http,
+    Grpc,
+}
+
+impl Challenge {
+    /// `realm` is any text of visible ASCII, spaces and tabs (RFC 9110 §5.6.4); quotes are escaped here.
+    pub(crate) fn new(scheme: &'static str, realm: &str) -> Result<Self, ConfigError> {
+        if realm.is_empty() || !realm.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
+            return Err(ConfigError::InvalidRealm);
+        }
+        let mut opening = format!("{scheme} realm=\"");
+        for character in realm.chars() {
+            if matches!(character, '"' | '\\') {
+                opening.push('\\');
+            }
+            opening.push(character);
+        }
+        opening.push('"');
+        Ok(Self { scheme, opening })
+    }
+
+    /// As [`new`](Self::new), for a realm that nobody chose: what cannot stand in a header is replaced.
+    pub(crate) fn lenient(scheme: &'static str, realm: &str) -> Self {
+        let realm: String = realm.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect();
+        Self::new(scheme, &realm)
+            .unwrap_or_else(|_| Self { scheme, opening: format!("{scheme} realm=\"api\"") })
+    }
+
+    pub(crate) fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
+    /// The answer to a refused request.
+    pub(crate) fn respond<B>(&self, dialect: Dialect, error: AuthError, body: B) -> Response<B> {
+        let status = status(error.kind());
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        if let Some(challenge) = self.challenge(&error) {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        // A refusal is about this credential at this moment; nobody may store it (RFC 9111 §3).
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if error.kind() == AuthErrorKind::Unavailable {
+            headers.insert(RETRY_AFTER, HeaderValue::from(error.retry_after().as_secs()));
+        }
+        match dialect {
+            Dialect::Http => *response.status_mut() = status,
+            // Trailers-Only: HTTP 200, and the outcome in what is header and trailer at once.
+            Dialect::Grpc => {
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+                headers.insert("grpc-status", HeaderValue::from(grpc_status(error.kind())));
+                headers.insert("grpc-message", grpc_message(error.reason().description()));
+            }
+        }
+        response.extensions_mut().insert(error);
+        response
+    }
+
+    /// The challenge, for those answers that have one: all that another token could change (RFC 6750 §3). An error
+    /// code stands only where a credential was sent (§3.1).
+    fn challenge(&self, error: &AuthError) -> Option<HeaderValue> {
+        let code = match error.kind() {
+            AuthErrorKind::MissingCredential | AuthErrorKind::Forbidden => None,
+            AuthErrorKind::InvalidRequest => Some("invalid_request"),
+            AuthErrorKind::InvalidToken => Some("invalid_token"),
+            AuthErrorKind::InsufficientScope => Some("insufficient_scope"),
+            AuthErrorKind::Unavailable | AuthErrorKind::Misconfigured => return None,
+        };
+        let mut text = self.opening.clone();
+        if let Some(code) = code {
+            let description = error.reason().description();
+            text = format!("{text}, error=\"{code}\", error_description=\"{description}\"");
+        }
+        if let Some(scope) = error.required_scope() {
+            text = format!("{text}, scope=\"{scope}\"");
+        }
+        // Every part was checked when it was made: realm above, scope tokens, our own descriptions.
+        HeaderValue::try_from(text).ok()
+    }
+}
+
+impl Dialect {
+    /// gRPC calls are told by their content type; gRPC-Web is plain HTTP to us.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        const GRPC: &[u8] = b"application/grpc";
+        let is_grpc = headers.get(CONTENT_TYPE).is_some_and(|value| {
+            let value = value.as_bytes();
+            value.get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
+                && matches!(value.get(GRPC.len()), None | Some(b'+' | b';'))
+        });
+        if is_grpc { Self::Grpc } else { Self::Http }
+    }
+}
+
+fn status(kind: AuthErrorKind) -> StatusCode {
+    match kind {
+        AuthErrorKind::MissingCredential | AuthErrorKind::InvalidToken => StatusCode::UNAUTHORIZED,
+        AuthErrorKind::InvalidRequest => StatusCode::BAD_REQUEST,
+        AuthErrorKind::InsufficientScope | AuthErrorKind::Forbidden => StatusCode::FORBIDDEN,
+        AuthErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        AuthErrorKind::Misconfigured => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// `UNAUTHENTICATED` also for malformed credentials: `INVALID_ARGUMENT` would read as the application's own.
+fn grpc_status(kind: AuthErrorKind) -> u16 {
+    match kind {
+        AuthErrorKind::MissingCredential | AuthErrorKind::InvalidToken | AuthErrorKind::InvalidRequest => 16,
+        AuthErrorKind::InsufficientScope | AuthErrorKind::Forbidden => 7,
+        AuthErrorKind::Unavailable => 14,
+        AuthErrorKind::Misconfigured => 13,
+    }
+}
+
+/// `Percent-Encoded` of the gRPC protocol: `%x20-24 / %x26-7E`, the rest as `%` and two hex digits.
+fn grpc_message(text: &str) -> HeaderValue {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' '..=b'$' | b'&'..=b'~' => encoded.push(char::from(byte)),
+            _ => {
+                let hex = |digit: u8| char::from(b"0123456789ABCDEF"[usize::from(digit)]);
+                encoded.extend(['%', hex(byte >> 4), hex(byte & 15)]);
+            }
+        }
+    }
+    HeaderValue::try_from(encoded).unwrap_or(HeaderValue::from_static("refused"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{error::Reason, scope::ScopeList};
+
+    fn respond(dialect: Dialect, error: impl Into<AuthError>) -> Response<()> {
+        Challenge::new("Bearer", "api").expect("a realm").respond(dialect, error.into(), ())
+    }
+
+    fn header(response: &Response<()>, name: &str) -> Option<String> {
+        response.headers().get(name).map(|value| value.to_str().expect("ASCII").to_owned())
+    }
+
+    #[test]
+    fn every_kind_has_its_status_and_challenge() {
+        let scope = ScopeList::new(["a", "b"]).expect("scopes");
+        let table = [
+            (AuthError::new(Reason::NoCredential), 401, Some(r#"Bearer realm="api""#)),
+            (AuthError::new(Reason::OtherScheme), 401, Some(r#"Bearer realm="api""#)),
+            (
+                AuthError::new(Reason::Expired),
+                401,
+                Some(
+                    r#"Bearer realm="api", error="invalid_token", error_description="the access token expired""#,
+                ),
+            ),
+            (
+                AuthError::new(Reason::Signature),
+                401,
+                Some(
+                    r#"Bearer realm="api", error="invalid_token", error_description="the access token is invalid""#,
+                ),
+            ),
+            (
+                AuthError::new(Reason::MalformedCredential),
+                400,
+                Some(
+                    r#"Bearer realm="api", error="invalid_request", error_description="the Authorization header is malformed""#,
+                ),
+            ),
+            (
+                AuthError::insufficient_scope(scope),
+                403,
+                Some(
+                    r#"Bearer realm="api", error="insufficient_scope", error_description="the access token does not have the scope that is needed", scope="a b""#,
+                ),
+            ),
+            (AuthError::forbidden("no"), 403, Some(r#"Bearer realm="api""#)),
+            (AuthError::new(Reason::NoKeys), 503, None),
+            (AuthError::new(Reason::NoLayer), 500, None),
+        ];
+        for (error, status, challenge) in table {
+            let response = respond(Dialect::Http, error);
+            let error = response.extensions().get::<AuthError>().expect("the reason");
+            assert_eq!(
+                (response.status().as_u16(), header(&response, "www-authenticate").as_deref()),
+                (status, challenge),
+                "{error}"
+            );
+            assert_eq!(header(&response, "cache-control").as_deref(), Some("no-store"), "{error}");
+            assert_eq!(header(&response, "retry-after").is_some(), status == 503, "{error}");
+        }
+    }
+
+    #[test]
+    fn rs_035_causes_that_an_attacker_could_tell_apart_answer_alike() {
+        let alike = [
+            Reason::UnknownKey,
+            Reason::Signature,
+            Reason::UnknownIssuer,
+            Reason::Audience,
+            Reason::Algorithm,
+            Reason::KeyAlgorithm,
+            Reason::NotAJwt,
+            Reason::TokenType,
+            Reason::KeyBound,
+            Reason::NotAUser,
+            Reason::ClaimsType,
+        ];
+        let first = respond(Dialect::Http, alike[0]);
+        for reason in alike {
+            let response = respond(Dialect::Http, reason);
+            assert_eq!(
+                (response.status(), response.headers()),
+                (first.status(), first.headers()),
+                "{reason}"
+            );
+        }
+    }
+
+    #[test]
+    fn rs_154_and_155_grpc_answers_are_trailers_only() {
+        for (reason, code) in [
+            (Reason::NoCredential, "16"),
+            (Reason::Expired, "16"),
+            (Reason::MalformedCredential, "16"),
+            (Reason::Scope, "7"),
+            (Reason::NoKeys, "14"),
+            (Reason::NoLayer, "13"),
+        ] {
+            let response = respond(Dialect::Grpc, reason);
+            assert_eq!(response.status(), 200);
+            assert_eq!(header(&response, "content-type").as_deref(), Some("application/grpc"));
+            assert_eq!(header(&response, "grpc-status").as_deref(), Some(code), "{reason}");
+            assert_eq!(header(&response, "grpc-message").as_deref(), Some(reason.description()), "{reason}");
+        }
+    }
+
+    #[test]
+    fn rs_157_the_dialect_follows_the_content_type() {
+        let of = |value: &'static str| {
+            Dialect::of(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]))
+        };
+        for grpc in [
+            "application/grpc",
+            "application/grpc+proto",
+            "application/grpc+json",
+            "application/grpc;a=b",
+            "Application/gRPC",
+        ] {
+            assert_eq!(of(grpc), Dialect::Grpc, "{grpc}");
+        }
+        for http in [
+            "application/json",
+            "application/grpc-web",
+            "application/grpc-web+proto",
+            "application/grpcx",
+            "application/grp",
+            "",
+        ] {
+            assert_eq!(of(http), Dialect::Http, "{http}");
+        }
+        assert_eq!(Dialect::of(&HeaderMap::new()), Dialect::Http);
+    }
+
+    #[test]
+    fn rs_026_a_realm_is_a_quoted_string() {
+        let challenge = Challenge::new("Bearer", r#"a"b\c"#).expect("a realm");
+        assert_eq!(challenge.opening, r#"Bearer realm="a\"b\\c""#);
+        for bad in ["", "a\nb", "é", "\u{7f}"] {
+            assert!(Challenge::new("Bearer", bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(Challenge::lenient("Bearer", "é/\n").opening, r#"Bearer realm="?/?""#);
+        assert_eq!(Challenge::lenient("Bearer", "").opening, r#"Bearer realm="api""#);
+    }
+
+    #[test]
+    fn rs_158_grpc_messages_are_percent_encoded() {
+        assert_eq!(grpc_message("100% of it\né"), "100%25 of it%0A%C3%A9");
+    }
+
+    #[test]
+    fn rs_024_descriptions_hold_only_what_a_description_may() {
+        use Reason as R;
+        for reason in [
+            R::NoCredential,
+            R::SeveralCredentials,
+            R::MalformedCredential,
+            R::CredentialTooLong,
+            R::NotAJwt,
+            R::Expired,
+            R::NotYetValid,
+            R::IssuedInTheFuture,
+            R::Scope,
+            R::NoKeys,
+            R::NoLayer,
+            R::Other(AuthErrorKind::Forbidden, "\"\n"),
+        ] {
+            let text = reason.description();
+            assert!(text.bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5B | 0x5D..=0x7E)), "{text}");
+        }
+    }
+}

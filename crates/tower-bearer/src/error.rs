@@ -1,0 +1,299 @@
+//! Why a request was turned away, sorted by who is to blame.
+
+use crate::scope::ScopeList;
+use std::{error::Error, fmt, sync::Arc, time::Duration};
+
+/// Why a request was turned away.
+///
+/// [`kind`](Self::kind) decides the answer (status and error code); [`reason`](Self::reason) is for logs and
+/// metrics, and never reaches the client except as one of a few fixed descriptions. The error holds no part of
+/// the token.
+///
+/// A refusal carries its error in the **response** extensions:
+///
+/// ```
+/// use tower_bearer::{AuthError, AuthErrorKind};
+///
+/// let mut response = http::Response::new(());
+/// response.extensions_mut().insert(AuthError::invalid_token("the session was closed"));
+///
+/// let error = response.extensions().get::<AuthError>().expect("refused");
+/// assert_eq!(error.kind(), AuthErrorKind::InvalidToken);
+/// assert_eq!(error.to_string(), "the session was closed");
+/// ```
+#[derive(Clone, Debug)]
+pub struct AuthError {
+    reason: Reason,
+    scope: Option<ScopeList>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+/// What the client is told, in the vocabulary of RFC 6750 §3.1.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum AuthErrorKind {
+    /// No credential of our scheme: 401, a challenge without an error code.
+    MissingCredential,
+    /// A credential that is no credential: 400 `invalid_request`.
+    InvalidRequest,
+    /// A token that proves nothing here: 401 `invalid_token`.
+    InvalidToken,
+    /// A good token that does not cover this route: 403 `insufficient_scope`.
+    InsufficientScope,
+    /// A good token, and the answer is still no: 403 without an error code.
+    Forbidden,
+    /// We cannot decide: 503 and `Retry-After`. Never caused by the content of a token.
+    Unavailable,
+    /// The service is put together wrongly, such as a policy without a [`BearerLayer`](crate::BearerLayer)
+    /// around it: 500.
+    Misconfigured,
+}
+
+/// The typed reason of a refusal, for logs and metrics. Its `Display` never holds a part of the token.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Reason {
+    /// The request has no `Authorization` header.
+    NoCredential,
+    /// The `Authorization` header is of another scheme.
+    OtherScheme,
+    /// More than one `Authorization` header.
+    SeveralCredentials,
+    /// The header is not `Bearer`, spaces, one b64token (RFC 6750 §2.1).
+    MalformedCredential,
+    /// The token is longer than the gate's limit.
+    CredentialTooLong,
+    /// Not three segments of base64url (RFC 7519 §7.2).
+    NotAJwt,
+    /// Five segments: a JWE, which is never decrypted here.
+    Encrypted,
+    /// An API key (`sb_publishable_…`, `sb_secret_…`), not an access token.
+    ApiKey,
+    /// The JOSE header is not what RFC 7515 §4 allows; says what was wrong.
+    MalformedHeader(&'static str),
+    /// The header asks for something that is not supported (`crit`, `b64`, `zip`, `cty`).
+    UnsupportedHeader(&'static str),
+    /// The header's `typ` names another kind of token.
+    TokenType,
+    /// The claims are not what RFC 7519 §4 allows; says what was wrong.
+    MalformedClaims(&'static str),
+    /// `alg` is unknown, `none`, or not on the issuer's list.
+    Algorithm,
+    /// `iss` is missing or names nobody on the allow-list.
+    UnknownIssuer,
+    /// `aud` is missing or names somebody else.
+    Audience,
+    /// `client_id` (or `azp`) is missing or names another client.
+    Client,
+    /// At or past `exp`.
+    Expired,
+    /// Before `nbf`.
+    NotYetValid,
+    /// `iat` lies in the future.
+    IssuedInTheFuture,
+    /// Older than the issuer's maximum token age, or without the `iat` that would tell.
+    TooOld,
+    /// The token is bound to a key (`cnf`) and was presented as a plain bearer token.
+    KeyBound,
+    /// An ID token, logout token or security event, told by its claims.
+    NotAnAccessToken,
+    /// A Supabase `anon` or `service_role` key: not a user.
+    NotAUser,
+    /// No key of that `kid`.
+    UnknownKey,
+    /// The key of that `kid` is not a key for that `alg`.
+    KeyAlgorithm,
+    /// The signature does not verify.
+    Signature,
+    /// The claims do not fit the type the application asked for.
+    ClaimsType,
+    /// The scopes do not cover the route.
+    Scope,
+    /// No keys have arrived from the issuer yet.
+    NoKeys,
+    /// The keys are older than we may trust them.
+    StaleKeys,
+    /// No [`BearerLayer`](crate::BearerLayer) around the policy or extractor.
+    NoLayer,
+    /// A verifier or policy from outside this crate, in its own words.
+    Other(AuthErrorKind, &'static str),
+}
+
+impl AuthError {
+    /// A bad token, in the words of a [`Verify`](crate::Verify) outside this crate: 401 `invalid_token`. The
+    /// detail goes to the log, not to the client.
+    pub const fn invalid_token(detail: &'static str) -> Self {
+        Self::new(Reason::Other(AuthErrorKind::InvalidToken, detail))
+    }
+
+    /// A malformed request: 400 `invalid_request`. The detail goes to the log, not to the client.
+    pub const fn invalid_request(detail: &'static str) -> Self {
+        Self::new(Reason::Other(AuthErrorKind::InvalidRequest, detail))
+    }
+
+    /// A good token that may not do this: 403. The detail goes to the log, not to the client.
+    pub const fn forbidden(detail: &'static str) -> Self {
+        Self::new(Reason::Other(AuthErrorKind::Forbidden, detail))
+    }
+
+    /// We cannot decide now: 503 with `Retry-After`. The detail goes to the log, not to the client.
+    pub const fn unavailable(detail: &'static str) -> Self {
+        Self::new(Reason::Other(AuthErrorKind::Unavailable, detail))
+    }
+
+    /// Adds the error that led here. It must not hold a part of the token.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// What the client is told.
+    pub const fn kind(&self) -> AuthErrorKind {
+        self.reason.kind()
+    }
+
+    /// Why, for logs and metrics.
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The scopes that would have been enough, space-separated, when that is known (RFC 6750 §3.1).
+    pub fn required_scope(&self) -> Option<&str> {
+        self.scope.as_ref().map(ScopeList::as_str)
+    }
+
+    pub(crate) const fn new(reason: Reason) -> Self {
+        Self { reason, scope: None, source: None }
+    }
+
+    pub(crate) fn insufficient_scope(required: ScopeList) -> Self {
+        Self { scope: Some(required), ..Self::new(Reason::Scope) }
+    }
+
+    /// How long the client may wait before it tries again, for `Retry-After`.
+    #[allow(clippy::unused_self, reason = "the place where a verifier's own hint will come in")]
+    pub(crate) const fn retry_after(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+}
+
+impl From<Reason> for AuthError {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason)
+    }
+}
+
+impl fmt::Display for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)
+    }
+}
+
+impl Error for AuthError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as &(dyn Error + 'static))
+    }
+}
+
+impl Reason {
+    /// What the client is told.
+    pub const fn kind(self) -> AuthErrorKind {
+        use AuthErrorKind as Kind;
+        match self {
+            Self::NoCredential | Self::OtherScheme => Kind::MissingCredential,
+            Self::SeveralCredentials | Self::MalformedCredential | Self::CredentialTooLong => {
+                Kind::InvalidRequest
+            }
+            Self::NotAJwt
+            | Self::Encrypted
+            | Self::ApiKey
+            | Self::MalformedHeader(_)
+            | Self::UnsupportedHeader(_)
+            | Self::TokenType
+            | Self::MalformedClaims(_)
+            | Self::Algorithm
+            | Self::UnknownIssuer
+            | Self::Audience
+            | Self::Client
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::IssuedInTheFuture
+            | Self::TooOld
+            | Self::KeyBound
+            | Self::NotAnAccessToken
+            | Self::NotAUser
+            | Self::UnknownKey
+            | Self::KeyAlgorithm
+            | Self::Signature
+            | Self::ClaimsType => Kind::InvalidToken,
+            Self::Scope => Kind::InsufficientScope,
+            Self::NoKeys | Self::StaleKeys => Kind::Unavailable,
+            Self::NoLayer => Kind::Misconfigured,
+            Self::Other(kind, _) => kind,
+        }
+    }
+
+    /// The `error_description` for the client: few, fixed, and the same for all causes that an attacker could
+    /// otherwise tell apart (unknown key, bad signature, wrong issuer).
+    pub(crate) const fn description(self) -> &'static str {
+        match self {
+            Self::Expired => "the access token expired",
+            Self::NotYetValid | Self::IssuedInTheFuture => "the access token is not valid yet",
+            Self::SeveralCredentials => "the request has more than one credential",
+            Self::CredentialTooLong => "the access token is too long",
+            _ => match self.kind() {
+                AuthErrorKind::MissingCredential => "an access token is required",
+                AuthErrorKind::InvalidRequest => "the Authorization header is malformed",
+                AuthErrorKind::InvalidToken => "the access token is invalid",
+                AuthErrorKind::InsufficientScope => "the access token does not have the scope that is needed",
+                AuthErrorKind::Forbidden => "the access token does not allow this",
+                AuthErrorKind::Unavailable => "the access token cannot be checked now",
+                AuthErrorKind::Misconfigured => "internal error",
+            },
+        }
+    }
+}
+
+impl Error for Reason {}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoCredential => "no Authorization header",
+            Self::OtherScheme => "the Authorization header is of another scheme",
+            Self::SeveralCredentials => "more than one Authorization header",
+            Self::MalformedCredential => "the Authorization header is not a scheme and one token",
+            Self::CredentialTooLong => "the token is longer than the limit",
+            Self::NotAJwt => "the token is not three segments of base64url",
+            Self::Encrypted => "the token is encrypted (five segments)",
+            Self::ApiKey => "the credential is an API key, not an access token",
+            Self::MalformedHeader(what) => return write!(f, "malformed JOSE header: {what}"),
+            Self::UnsupportedHeader(what) => return write!(f, "unsupported JOSE header: {what}"),
+            Self::TokenType => "typ names another kind of token",
+            Self::MalformedClaims(what) => return write!(f, "malformed claims: {what}"),
+            Self::Algorithm => "alg is unknown or not allowed for this issuer",
+            Self::UnknownIssuer => "iss is missing or unknown",
+            Self::Audience => "aud is missing or names another audience",
+            Self::Client => "client_id or azp is missing or names another client",
+            Self::Expired => "exp has passed",
+            Self::NotYetValid => "nbf lies in the future",
+            Self::IssuedInTheFuture => "iat lies in the future",
+            Self::TooOld => "the token is older than the maximum age",
+            Self::KeyBound => "the token is bound to a key (cnf) and came as a plain bearer token",
+            Self::NotAnAccessToken => {
+                "the claims are those of an ID token or an event, not of an access token"
+            }
+            Self::NotAUser => "the token is a Supabase API key, not a user's",
+            Self::UnknownKey => "no key of that kid",
+            Self::KeyAlgorithm => "the key of that kid is not for that alg",
+            Self::Signature => "the signature does not verify",
+            Self::ClaimsType => "the claims do not fit the application's type",
+            Self::Scope => "the scopes do not cover the route",
+            Self::NoKeys => "no keys from the issuer yet",
+            Self::StaleKeys => "the issuer's keys are too old to trust",
+            Self::NoLayer => "no BearerLayer around the policy or extractor",
+            Self::Other(_, detail) => detail,
+        })
+    }
+}

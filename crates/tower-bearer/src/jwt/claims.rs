@@ -1,0 +1,147 @@
+//! The claims that every access token is asked about (RFC 7519 §4.1, RFC 8693 §4.2–4.3, RFC 9068 §2.2).
+
+use super::payload::{Payload, ScopeClaim};
+use crate::scope::is_scope_token;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The registered claims of a verified token: what policies, logs and metrics look at.
+///
+/// Also the claims type of an [`Issuer`](crate::Issuer) that was not given another one.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RegisteredClaims {
+    /// `iss`: who issued the token. `None` only behind [`Issuer::allow_missing_iss`](crate::Issuer::allow_missing_iss).
+    pub iss: Option<String>,
+    /// `sub`: whom the token speaks of.
+    pub sub: Option<String>,
+    /// `aud`: for whom the token is meant.
+    pub aud: Audience,
+    /// `exp`: the token is over from then on. A verified JWT always has it.
+    pub exp: Option<SystemTime>,
+    /// `nbf`: the token is not valid before.
+    pub nbf: Option<SystemTime>,
+    /// `iat`: when the token was issued.
+    pub iat: Option<SystemTime>,
+    /// `jti`: the token's own id.
+    pub jti: Option<String>,
+    /// `client_id`, or `azp` where there is none: the OAuth client that asked for the token.
+    pub client_id: Option<String>,
+    /// `scope` or `scp`.
+    pub scopes: Scopes,
+}
+
+/// `aud`: a list of exact strings; a single string is a list of one.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Audience(Vec<String>);
+
+impl Audience {
+    /// Whether `name` is one of them. Compared byte by byte: no prefix, no case folding, no trailing slash.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|audience| audience == name)
+    }
+
+    /// The single audiences.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+impl<S: Into<String>> FromIterator<S> for Audience {
+    fn from_iter<I: IntoIterator<Item = S>>(audiences: I) -> Self {
+        Self(audiences.into_iter().map(Into::into).collect())
+    }
+}
+
+/// The scopes of a token (RFC 6749 §3.3): compared whole, case-sensitively, in any order.
+///
+/// ```
+/// use tower_bearer::Scopes;
+///
+/// let scopes: Scopes = ["orders:read", "profile"].into_iter().collect();
+/// assert!(scopes.contains("profile"));
+/// assert!(!scopes.contains("orders"));
+/// assert!(!scopes.contains("orders:read profile"), "one token at a time");
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Scopes(Box<str>);
+
+impl Scopes {
+    /// Whether the token carries this scope.
+    pub fn contains(&self, token: &str) -> bool {
+        !token.is_empty() && self.iter().any(|scope| scope == token)
+    }
+
+    /// The single scope tokens.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        // The delimiter is the space alone; doubled spaces make no empty token.
+        self.0.split(' ').filter(|token| !token.is_empty())
+    }
+}
+
+/// What is not a scope token (RFC 6749 §3.3) is left out: an element with a space in it must not count as two.
+impl<'a> FromIterator<&'a str> for Scopes {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(tokens: I) -> Self {
+        let tokens: Vec<_> = tokens.into_iter().filter(|token| is_scope_token(token)).collect();
+        Self(tokens.join(" ").into())
+    }
+}
+
+impl From<Payload<'_>> for RegisteredClaims {
+    fn from(payload: Payload<'_>) -> Self {
+        Self {
+            iss: payload.iss.map(Into::into),
+            sub: payload.sub.map(Into::into),
+            aud: payload.aud.into_iter().collect(),
+            exp: payload.exp.map(time),
+            nbf: payload.nbf.map(time),
+            iat: payload.iat.map(time),
+            jti: payload.jti.map(Into::into),
+            client_id: payload.client_id.or(payload.azp).map(Into::into),
+            scopes: match payload.scope {
+                None => Scopes::default(),
+                Some(ScopeClaim::Text(text)) => Scopes(text.into()),
+                Some(ScopeClaim::List(list)) => list.iter().map(|token| &**token).collect(),
+            },
+        }
+    }
+}
+
+/// A `NumericDate` was held to its range when it was read.
+fn time(seconds: f64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs_f64(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rs_037_to_039_scope_tokens_are_compared_whole() {
+        let granted = |text: &str, token: &str| Scopes(text.into()).contains(token);
+        for (text, token) in [("read", "read"), ("b a a", "a"), (" read ", "read"), ("a  b", "b")] {
+            assert!(granted(text, token), "{text:?} grants {token:?}");
+        }
+        let nothing = [
+            ("Read", "read"),
+            ("rea", "read"),
+            ("readwrite", "read"),
+            ("read:x", "read"),
+            ("x\tread", "read"),
+            ("x,read", "read"),
+            ("x\u{a0}read", "read"),
+            ("x\nread", "read"),
+            ("a  b", ""),
+            ("", ""),
+            ("a b", "a b"),
+        ];
+        for (text, token) in nothing {
+            assert!(!granted(text, token), "{text:?} must not grant {token:?}");
+        }
+    }
+
+    #[test]
+    fn a_listed_scope_with_a_space_in_it_grants_nothing() {
+        let scopes: Scopes = ["a b", "c"].into_iter().collect();
+        assert!(scopes.contains("c") && !scopes.contains("a") && !scopes.contains("b"));
+    }
+}

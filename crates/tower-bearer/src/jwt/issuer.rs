@@ -1,0 +1,435 @@
+//! Whom we trust, and for what: one [`Issuer`] with its rules.
+
+use super::{
+    RegisteredClaims,
+    algorithm::{Algorithm, AlgorithmSet},
+    payload::Payload,
+    signature::{HmacKey, Rejected},
+};
+use crate::{error::Reason, keys::KeySource};
+use serde::de::DeserializeOwned;
+use std::{
+    any::{Any, type_name},
+    error::Error,
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// One trusted issuer: its name, the audience its tokens must be meant for, its keys, and the rules.
+///
+/// Closed by default: issuer and audience are arguments, `exp` is required, the leeway is 60 seconds, and every
+/// opt-out has a name that reads as one. Mistakes are reported by [`JwtVerifier::new`](crate::JwtVerifier::new).
+///
+/// ```
+/// use tower_bearer::{Algorithm, Issuer, JwtVerifier, keys::{KeySet, KeySource}};
+///
+/// let keys = KeySet::from_jwks(r#"{"keys":[
+///     {"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+/// ]}"#)?;
+/// let issuer = Issuer::new("https://issuer.example", "https://api.example")
+///     .algorithms([Algorithm::EdDSA])
+///     .keys(KeySource::fixed(keys));
+/// assert!(JwtVerifier::new([issuer]).is_ok());
+///
+/// let nameless = Issuer::new("", "https://api.example");
+/// assert!(JwtVerifier::new([nameless]).is_err(), "empty never means any");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Issuer {
+    pub(super) iss: Box<str>,
+    pub(super) missing_iss_allowed: bool,
+    binding: Binding,
+    algorithms: AlgorithmSet,
+    leeway: Duration,
+    max_age: Option<Duration>,
+    guard: Option<Guard>,
+    claims: ClaimsType,
+    pub(super) secret: Option<Arc<HmacKey>>,
+    pub(super) keys: Option<KeySource>,
+    jwks_uri: Option<String>,
+    fault: Option<ConfigError>,
+}
+
+/// A rule of a preset that looks at more than the registered claims.
+pub(crate) type Guard = fn(&Payload<'_>) -> Result<(), Reason>;
+
+/// What ties a token to us.
+#[derive(Clone, Debug)]
+enum Binding {
+    Audience(Vec<Box<str>>),
+    Client(Vec<Box<str>>),
+}
+
+/// The application's claims, decoded without the verifier knowing their type.
+#[derive(Clone, Copy)]
+struct ClaimsType {
+    name: &'static str,
+    decode: Decode,
+}
+
+type Decode = fn(&str) -> Result<Arc<dyn Any + Send + Sync>, serde_json::Error>;
+
+/// A mistake in the set-up, found when the verifier or layer is built.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ConfigError {
+    /// A verifier without an issuer would refuse everything.
+    NoIssuer,
+    /// `iss` is empty.
+    EmptyIssuer,
+    /// An audience or client id is empty.
+    EmptyAudience,
+    /// The allow-list of algorithms is empty.
+    NoAlgorithm,
+    /// An HMAC algorithm stands on the allow-list; it comes with [`Issuer::hmac_secret`], and only so.
+    SymmetricAlgorithm(Algorithm),
+    /// The algorithm is none with a shared secret.
+    AsymmetricSecret(Algorithm),
+    /// A secret is shorter than its hash.
+    ShortSecret {
+        /// The algorithm it is for.
+        algorithm: Algorithm,
+        /// The least length, in bytes.
+        least: usize,
+    },
+    /// This build's cryptographic backend does not know the algorithm.
+    UnsupportedByBackend(Algorithm),
+    /// The issuer has neither keys nor a secret.
+    NoKeys(String),
+    /// Two issuers of one name.
+    DuplicateIssuer(String),
+    /// More than one issuer allows tokens without `iss`.
+    SeveralWithoutIss,
+    /// Not `http` or `https`, a host, and perhaps a port and path.
+    InvalidUrl(String),
+    /// A realm with characters that a header cannot carry (RFC 9110 §5.6.4).
+    InvalidRealm,
+}
+
+impl Issuer {
+    /// Trusts tokens whose `iss` is exactly `iss` and whose `aud` contains `audience`, signed with any asymmetric
+    /// [`Algorithm`] that fits the key.
+    pub fn new(iss: impl Into<String>, audience: impl Into<String>) -> Self {
+        Self::bound(iss.into(), Binding::Audience(vec![audience.into().into()]))
+    }
+
+    /// For issuers that send no `aud`: trusts tokens whose `client_id` (or, where there is none, `azp`) is
+    /// exactly `client`. Their `aud` is not looked at.
+    pub fn without_audience(iss: impl Into<String>, client: impl Into<String>) -> Self {
+        Self::bound(iss.into(), Binding::Client(vec![client.into().into()]))
+    }
+
+    fn bound(iss: String, binding: Binding) -> Self {
+        Self {
+            iss: iss.into(),
+            missing_iss_allowed: false,
+            binding,
+            algorithms: Algorithm::ASYMMETRIC.iter().collect(),
+            leeway: Duration::from_secs(60),
+            max_age: None,
+            guard: None,
+            claims: ClaimsType::of::<()>(),
+            secret: None,
+            keys: None,
+            jwks_uri: None,
+            fault: None,
+        }
+    }
+
+    /// Accepts one more audience, or client id for an issuer [without audience](Self::without_audience).
+    #[must_use]
+    pub fn or(mut self, another: impl Into<String>) -> Self {
+        let (Binding::Audience(names) | Binding::Client(names)) = &mut self.binding;
+        names.push(another.into().into());
+        self
+    }
+
+    /// The algorithms that this issuer signs with, instead of all asymmetric ones.
+    #[must_use]
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        let algorithms: Vec<_> = algorithms.into_iter().collect();
+        if let Some(symmetric) = algorithms.iter().find(|algorithm| algorithm.is_symmetric()) {
+            self.fault(ConfigError::SymmetricAlgorithm(*symmetric));
+        }
+        self.algorithms = algorithms.iter().collect();
+        self
+    }
+
+    /// How far clocks may differ, for `exp`, `nbf` and `iat` alike. Default 60 seconds; 0 is allowed.
+    #[must_use]
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// Refuses tokens that were issued longer ago, whatever their `exp`, and those without `iat`.
+    #[must_use]
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
+        self
+    }
+
+    /// Opts out of the `iss` check for tokens that have none, such as those of a self-hosted Supabase without
+    /// `GOTRUE_JWT_ISSUER`. A token with another `iss` is refused all the same.
+    #[must_use]
+    pub fn allow_missing_iss(mut self) -> Self {
+        self.missing_iss_allowed = true;
+        self
+    }
+
+    /// The application's claims: read with [`Verified::claims`](crate::Verified::claims), or axum-bearer's
+    /// `AuthUser<C>`. A token whose claims do not fit is refused.
+    ///
+    /// Without this the claims are [`RegisteredClaims`].
+    #[must_use]
+    pub fn claims<C: DeserializeOwned + Send + Sync + 'static>(mut self) -> Self {
+        self.claims = ClaimsType::of::<C>();
+        self
+    }
+
+    /// Trusts HMAC tokens made with a shared secret, beside those of the issuer's keys. Whoever has the secret
+    /// can make tokens; it must have at least as many bytes as the hash (RFC 7518 §3.2).
+    #[must_use]
+    pub fn hmac_secret(mut self, algorithm: Algorithm, secret: impl AsRef<[u8]>) -> Self {
+        match (HmacKey::least_len(algorithm), HmacKey::new(algorithm, secret.as_ref())) {
+            (None, _) => self.fault(ConfigError::AsymmetricSecret(algorithm)),
+            (_, Ok(key)) => self.secret = Some(Arc::new(key)),
+            (Some(least), Err(Rejected::Invalid)) => {
+                self.fault(ConfigError::ShortSecret { algorithm, least });
+            }
+            (_, Err(Rejected::Unsupported)) => self.fault(ConfigError::UnsupportedByBackend(algorithm)),
+        }
+        self
+    }
+
+    /// Where the keys come from. Never shared between issuers.
+    #[must_use]
+    pub fn keys(mut self, keys: KeySource) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// Where the issuer publishes its JWK Set, for a refresher such as `bearer-jwks`. The verifier never looks
+    /// at it.
+    #[must_use]
+    pub fn jwks_uri(mut self, uri: impl Into<String>) -> Self {
+        self.jwks_uri = Some(uri.into());
+        self
+    }
+
+    pub(crate) fn guard(mut self, guard: Guard) -> Self {
+        self.guard = Some(guard);
+        self
+    }
+
+    /// The name of the issuer, as in `iss`.
+    pub fn iss(&self) -> &str {
+        &self.iss
+    }
+
+    /// Where the issuer publishes its JWK Set, if that was said.
+    pub fn key_location(&self) -> Option<&str> {
+        self.jwks_uri.as_deref()
+    }
+
+    /// Whether [`keys`](Self::keys) were given.
+    pub fn has_keys(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// Whether a shared secret was given.
+    pub fn has_secret(&self) -> bool {
+        self.secret.is_some()
+    }
+
+    /// The first mistake of the set-up, if there is one.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let (Binding::Audience(names) | Binding::Client(names)) = &self.binding;
+        if let Some(fault) = &self.fault {
+            Err(fault.clone())
+        } else if self.iss.is_empty() {
+            Err(ConfigError::EmptyIssuer)
+        } else if names.iter().any(|name| name.is_empty()) {
+            Err(ConfigError::EmptyAudience)
+        } else if self.algorithms.is_empty() {
+            Err(ConfigError::NoAlgorithm)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What a challenge calls the protected space: the audience, where there is one.
+    pub(super) fn realm(&self) -> &str {
+        match &self.binding {
+            Binding::Audience(names) => names.first().map_or(&self.iss, |name| name),
+            Binding::Client(_) => &self.iss,
+        }
+    }
+
+    /// Everything that can be said about a token without its signature. Refusing early is safe; a pass means
+    /// nothing yet.
+    pub(super) fn check(
+        &self,
+        algorithm: Algorithm,
+        payload: &Payload<'_>,
+        now: SystemTime,
+    ) -> Result<(), Reason> {
+        if !self.allows(algorithm) {
+            return Err(Reason::Algorithm);
+        }
+        if payload.key_bound {
+            return Err(Reason::KeyBound);
+        }
+        if payload.is_other_kind() {
+            return Err(Reason::NotAnAccessToken);
+        }
+        self.check_times(payload, now)?;
+        self.check_binding(payload)?;
+        self.guard.map_or(Ok(()), |guard| guard(payload))
+    }
+
+    fn allows(&self, algorithm: Algorithm) -> bool {
+        match &self.secret {
+            _ if !algorithm.is_symmetric() => self.algorithms.contains(algorithm),
+            Some(secret) => secret.algorithm() == algorithm,
+            None => false,
+        }
+    }
+
+    /// RFC 7519 §4.1.4–4.1.6. At `exp` the token is over.
+    fn check_times(&self, payload: &Payload<'_>, now: SystemTime) -> Result<(), Reason> {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let leeway = self.leeway.as_secs_f64();
+        let exp = payload.exp.ok_or(Reason::MalformedClaims("exp is missing"))?;
+        if now >= exp + leeway {
+            return Err(Reason::Expired);
+        }
+        if payload.nbf.is_some_and(|nbf| now + leeway < nbf) {
+            return Err(Reason::NotYetValid);
+        }
+        if payload.iat.is_some_and(|iat| now + leeway < iat) {
+            return Err(Reason::IssuedInTheFuture);
+        }
+        match (self.max_age, payload.iat) {
+            (None, _) => Ok(()),
+            (Some(age), Some(iat)) if now < iat + age.as_secs_f64() + leeway => Ok(()),
+            (Some(_), _) => Err(Reason::TooOld),
+        }
+    }
+
+    fn check_binding(&self, payload: &Payload<'_>) -> Result<(), Reason> {
+        match &self.binding {
+            Binding::Audience(names) if payload.aud.iter().any(|aud| contains(names, aud)) => Ok(()),
+            Binding::Audience(_) => Err(Reason::Audience),
+            Binding::Client(names) => match payload.client_id.as_ref().or(payload.azp.as_ref()) {
+                Some(client) if contains(names, client) => Ok(()),
+                _ => Err(Reason::Client),
+            },
+        }
+    }
+
+    /// The application's claims of a verified payload, and the name of their type.
+    pub(super) fn decode(
+        &self,
+        json: &str,
+        registered: &Arc<RegisteredClaims>,
+    ) -> Result<(Arc<dyn Any + Send + Sync>, &'static str), ClaimsMismatch> {
+        if self.claims.name == type_name::<()>() {
+            return Ok((Arc::clone(registered) as _, type_name::<RegisteredClaims>()));
+        }
+        match (self.claims.decode)(json) {
+            Ok(claims) => Ok((claims, self.claims.name)),
+            Err(error) => Err(ClaimsMismatch::new(self.claims.name, &error)),
+        }
+    }
+
+    fn fault(&mut self, fault: ConfigError) {
+        self.fault.get_or_insert(fault);
+    }
+}
+
+fn contains(names: &[Box<str>], name: &str) -> bool {
+    names.iter().any(|known| **known == *name)
+}
+
+impl ClaimsType {
+    fn of<C: DeserializeOwned + Send + Sync + 'static>() -> Self {
+        Self {
+            name: type_name::<C>(),
+            decode: |json| super::from_object::<C>(json).map(|claims| Arc::new(claims) as _),
+        }
+    }
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issuer")
+            .field("iss", &self.iss)
+            .field("binding", &self.binding)
+            .field("algorithms", &self.algorithms)
+            .field("secret", &self.secret)
+            .field("keys", &self.keys)
+            .field("claims", &self.claims.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The claims did not fit the application's type: a message for its developer, without the claims themselves.
+#[derive(Debug)]
+pub(super) struct ClaimsMismatch {
+    type_name: &'static str,
+    what: String,
+}
+
+impl ClaimsMismatch {
+    fn new(type_name: &'static str, error: &serde_json::Error) -> Self {
+        // Of serde's messages only these two name nothing but our own fields; the others quote the value.
+        let message = error.to_string();
+        let safe = message.starts_with("missing field") || message.starts_with("duplicate field");
+        let what = if safe { message } else { format!("a wrong type at column {}", error.column()) };
+        Self { type_name, what }
+    }
+}
+
+impl fmt::Display for ClaimsMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the claims do not fit {}: {}", self.type_name, self.what)
+    }
+}
+
+impl Error for ClaimsMismatch {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoIssuer => f.write_str("a verifier needs at least one issuer"),
+            Self::EmptyIssuer => f.write_str("the issuer's name is empty"),
+            Self::EmptyAudience => f.write_str("an audience or client id is empty"),
+            Self::NoAlgorithm => f.write_str("the list of allowed algorithms is empty"),
+            Self::SymmetricAlgorithm(algorithm) => {
+                write!(f, "{algorithm} needs a shared secret: use `hmac_secret` instead of `algorithms`")
+            }
+            Self::AsymmetricSecret(algorithm) => {
+                write!(f, "{algorithm} is not verified with a shared secret")
+            }
+            Self::ShortSecret { algorithm, least } => {
+                write!(f, "the secret for {algorithm} is shorter than {least} bytes")
+            }
+            Self::UnsupportedByBackend(algorithm) => {
+                write!(f, "the cryptographic backend of this build does not support {algorithm}")
+            }
+            Self::NoKeys(iss) => write!(f, "the issuer {iss} has neither keys nor a secret"),
+            Self::DuplicateIssuer(iss) => write!(f, "the issuer {iss} stands twice"),
+            Self::SeveralWithoutIss => f.write_str("more than one issuer allows tokens without iss"),
+            Self::InvalidUrl(url) => write!(f, "{url:?} is not an http or https URL"),
+            Self::InvalidRealm => f.write_str("the realm has characters that a header cannot carry"),
+        }
+    }
+}
+
+impl Error for ConfigError {}

@@ -1,0 +1,22 @@
+//! Access tokens that are JWTs: the rules (RFC 7515, 7518, 7519, 8725, 9068), each in the file of its subject.
+//!
+//! A token goes through [`compact`] (three strict segments), [`header`] (what it says of itself), [`payload`]
+//! (what it claims), the rules of its [`Issuer`], and only then through [`signature`] with a key of that issuer.
+
+mod algorithm;
+mod claims;
+mod compact;
+mod header;
+mod issuer;
+mod json;
+mod payload;
+pub(crate) mod signature;
+mod verifier;
+
+pub use algorithm::Algorithm;
+pub use claims::{Audience, RegisteredClaims, Scopes};
+pub use issuer::{ConfigError, Issuer};
+pub use verifier::{JwtVerifier, WaitForKeys};
+
+pub(crate) use json::from_object;
+pub(crate) use payload::Payload;

@@ -1,0 +1,267 @@
+//! The hand-over of keys: one end publishes, the other reads snapshots and says what it misses.
+
+use super::KeySet;
+use crate::{error::Reason, jwt::Algorithm};
+use arc_swap::ArcSwap;
+use std::{fmt, sync::Arc};
+use tokio::sync::{mpsc, oneshot};
+
+/// Misses that wait to be looked at by the publisher. One more is not waited for.
+const MISSES: usize = 1024;
+
+/// What a reader sees at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts the publications; 0 before the first.
+    generation: u64,
+    keys: Arc<KeySet>,
+    state: KeyState,
+}
+
+/// Whether the keys may decide about tokens.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeyState {
+    /// Nothing was published yet: requests are answered 503.
+    Waiting,
+    /// The keys decide.
+    Ready,
+    /// The publisher says that the keys are too old to trust, or is gone: requests are answered 503.
+    Stale,
+}
+
+/// The reading end, held by the verifier. Cheap to clone.
+///
+/// The publisher can tell when the last clone is gone: [`KeySink::missed`] then answers `None`.
+#[derive(Clone)]
+pub struct KeySource {
+    current: Arc<ArcSwap<Snapshot>>,
+    /// `None` for keys that nobody publishes.
+    misses: Option<mpsc::Sender<Miss>>,
+}
+
+/// The publishing end, held by a refresher; deliberately not `Clone`. When it is dropped, keys that nobody keeps
+/// fresh any more are [`Stale`](KeyState::Stale) at once.
+#[derive(Debug)]
+pub struct KeySink {
+    current: Arc<ArcSwap<Snapshot>>,
+    misses: mpsc::Receiver<Miss>,
+}
+
+/// A token named a key that the reader does not have, and somebody waits for the answer.
+///
+/// Dropping it ends the wait, and the reader looks at its keys once more.
+#[derive(Debug)]
+pub struct Miss {
+    kid: Option<Box<str>>,
+    generation: u64,
+    _waiter: oneshot::Sender<()>,
+}
+
+/// Resolves when the publisher is done with a [`Miss`].
+#[derive(Debug)]
+pub(crate) struct Answer(oneshot::Receiver<()>);
+
+/// A pair of ends, without keys at first.
+pub fn channel() -> (KeySink, KeySource) {
+    let snapshot = Snapshot { generation: 0, keys: Arc::default(), state: KeyState::Waiting };
+    let current = Arc::new(ArcSwap::from_pointee(snapshot));
+    let (sender, receiver) = mpsc::channel(MISSES);
+    let source = KeySource { current: Arc::clone(&current), misses: Some(sender) };
+    (KeySink { current, misses: receiver }, source)
+}
+
+impl KeySource {
+    /// Keys that never change.
+    pub fn fixed(keys: KeySet) -> Self {
+        let snapshot = Snapshot { generation: 1, keys: Arc::new(keys), state: KeyState::Ready };
+        Self { current: Arc::new(ArcSwap::from_pointee(snapshot)), misses: None }
+    }
+
+    /// Reads one consistent snapshot, without a lock. The closure keeps it from outliving the read.
+    pub fn with<T>(&self, read: impl FnOnce(&Snapshot) -> T) -> T {
+        read(&self.current.load())
+    }
+
+    pub(crate) fn is_fixed(&self) -> bool {
+        self.misses.is_none()
+    }
+
+    /// Tells the publisher which key a token named, and what the reader had seen. `None` when nobody would
+    /// answer: there is no publisher, or it has its hands full.
+    pub(crate) fn miss(&self, kid: Option<&str>, generation: u64) -> Option<Answer> {
+        let misses = self.misses.as_ref()?;
+        let (waiter, answer) = oneshot::channel();
+        let miss = Miss { kid: kid.map(Into::into), generation, _waiter: waiter };
+        misses.try_send(miss).ok().map(|()| Answer(answer))
+    }
+}
+
+impl Snapshot {
+    /// How many sets were published before and with this one.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The keys. Empty until the first were published.
+    pub fn keys(&self) -> &KeySet {
+        &self.keys
+    }
+
+    /// Whether the keys may decide about tokens.
+    pub fn state(&self) -> KeyState {
+        self.state
+    }
+
+    /// Whether a key that fits `kid` and `algorithm` made this signature.
+    pub(crate) fn verify(
+        &self,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), Reason> {
+        match self.state {
+            KeyState::Waiting => Err(Reason::NoKeys),
+            KeyState::Stale => Err(Reason::StaleKeys),
+            KeyState::Ready => self.keys.verify(kid, algorithm, message, signature),
+        }
+    }
+}
+
+impl KeySink {
+    /// Replaces the set, at once and for all readers. What is not in `keys` is gone.
+    pub fn publish(&mut self, keys: KeySet) {
+        let generation = self.current.load().generation + 1;
+        self.current.store(Arc::new(Snapshot { generation, keys: Arc::new(keys), state: KeyState::Ready }));
+    }
+
+    /// Declares the published keys too old to trust: [`Stale`](KeyState::Stale) until the next
+    /// [`publish`](Self::publish) or [`confirm`](Self::confirm).
+    pub fn expire(&mut self) {
+        self.mark(KeyState::Stale);
+    }
+
+    /// Declares the published keys current, after a fetch that found them unchanged.
+    pub fn confirm(&mut self) {
+        self.mark(KeyState::Ready);
+    }
+
+    /// Without keys nothing changes: there is nothing to trust or distrust.
+    fn mark(&mut self, state: KeyState) {
+        let now = self.current.load();
+        if now.generation > 0 && now.state != state {
+            let keys = Arc::clone(&now.keys);
+            self.current.store(Arc::new(Snapshot { generation: now.generation, keys, state }));
+        }
+    }
+
+    /// Reads what the readers see.
+    pub fn with<T>(&self, read: impl FnOnce(&Snapshot) -> T) -> T {
+        read(&self.current.load())
+    }
+
+    /// The next miss; `None` when the last [`KeySource`] is gone, so that there is nobody to publish for.
+    /// Cancel-safe.
+    pub async fn missed(&mut self) -> Option<Miss> {
+        self.misses.recv().await
+    }
+}
+
+impl Drop for KeySink {
+    fn drop(&mut self) {
+        self.expire();
+    }
+}
+
+impl Miss {
+    /// The `kid` that was asked for; `None` for a token without one, before the first keys.
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// The [generation](Snapshot::generation) that did not have it.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
+impl Future for Answer {
+    type Output = ();
+    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+        std::pin::Pin::new(&mut self.0).poll(cx).map(|_| ())
+    }
+}
+
+impl fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.with(|now| {
+            f.debug_struct("KeySource")
+                .field("generation", &now.generation)
+                .field("state", &now.state)
+                .finish_non_exhaustive()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SET: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+    fn set() -> KeySet {
+        KeySet::from_jwks(SET).expect("a set")
+    }
+
+    #[test]
+    fn a_published_set_replaces_the_one_before() {
+        let (mut sink, source) = channel();
+        assert_eq!(source.with(Snapshot::state), KeyState::Waiting);
+        sink.publish(set());
+        assert_eq!(source.with(|now| (now.generation(), now.state())), (1, KeyState::Ready));
+        sink.publish(KeySet::default());
+        assert!(source.with(|now| now.generation() == 2 && now.keys().is_empty()));
+    }
+
+    #[test]
+    fn keys_that_nobody_keeps_fresh_are_stale() {
+        let (mut sink, source) = channel();
+        sink.publish(set());
+        drop(sink);
+        assert_eq!(source.with(Snapshot::state), KeyState::Stale);
+        assert!(source.miss(Some("b"), 1).is_none());
+    }
+
+    #[test]
+    fn a_set_can_go_stale_and_be_confirmed_but_not_before_there_is_one() {
+        let (mut sink, source) = channel();
+        sink.confirm();
+        assert_eq!(source.with(Snapshot::state), KeyState::Waiting);
+        sink.publish(set());
+        sink.expire();
+        assert_eq!(source.with(Snapshot::state), KeyState::Stale);
+        sink.confirm();
+        assert_eq!(source.with(|now| (now.generation(), now.state())), (1, KeyState::Ready));
+    }
+
+    #[tokio::test]
+    async fn a_dropped_miss_answers_and_the_last_source_ends_the_stream() {
+        let (mut sink, source) = channel();
+        let answer = source.miss(Some("b"), 0).expect("a publisher");
+        let miss = sink.missed().await.expect("a miss");
+        assert_eq!((miss.kid(), miss.generation()), (Some("b"), 0));
+        drop(miss);
+        answer.await;
+        drop(source);
+        assert!(sink.missed().await.is_none());
+    }
+
+    #[test]
+    fn misses_beyond_the_queue_are_not_waited_for() {
+        let (_sink, source) = channel();
+        let answers: Vec<_> = std::iter::repeat_with(|| source.miss(Some("b"), 0)).take(MISSES).collect();
+        assert!(answers.iter().all(Option::is_some));
+        assert!(source.miss(Some("b"), 0).is_none());
+    }
+}

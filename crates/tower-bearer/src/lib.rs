@@ -1,0 +1,55 @@
+//! The bearer-token gate for Rust services: a Tower [`Layer`](tower_layer::Layer) that verifies access tokens
+//! (JWT) and puts what it proved into the request extensions, for axum, tonic and hyper alike.
+//!
+//! * [`BearerLayer`] takes one [`Credential`] from the request head, asks a [`Verify`], and either hands the
+//!   request on with [`Verified`] in its extensions or answers it (RFC 6750 §3).
+//! * [`JwtVerifier`] is that verifier for JWTs of one or several [`Issuer`]s.
+//! * [`RequireLayer`] holds verified callers to a [`policy`].
+//! * [`keys`] are parsed when they are published, and swapped while requests go on; `bearer-jwks` fetches them.
+//!
+//! The gate only verifies. It never sees, stores or spends a refresh token: an expired access token gets one crisp
+//! 401 that a client acts upon, and an outage of the issuer is a 503, never a 401.
+//!
+//! ```
+//! use tower_bearer::{Algorithm, BearerLayer, Issuer, JwtVerifier};
+//!
+//! let issuer = Issuer::new("https://issuer.example", "https://api.example");
+//! let verifier = JwtVerifier::new([issuer.clone().hmac_secret(Algorithm::HS256, [7; 32])])?;
+//! let layer = BearerLayer::new(verifier);
+//!
+//! assert!(JwtVerifier::new([issuer]).is_err(), "an issuer without keys or secret is a mistake");
+//! # Ok::<(), tower_bearer::ConfigError>(())
+//! ```
+//!
+//! # Cryptography
+//!
+//! The feature `aws-lc-rs` (default) verifies with aws-lc-rs; `rust-crypto` with the `RustCrypto` crates, without a C
+//! compiler and without ES512. With both on, aws-lc-rs is used. Nothing depends on a process-wide provider.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod challenge;
+mod credential;
+mod error;
+mod future;
+mod jwt;
+pub mod keys;
+mod layer;
+pub mod policy;
+mod require;
+mod scope;
+mod service;
+pub mod supabase;
+mod unauthenticated;
+mod verify;
+
+pub use challenge::{EmptyRejection, Rejection};
+pub use credential::Credential;
+pub use error::{AuthError, AuthErrorKind, Reason};
+pub use future::ResponseFuture;
+pub use jwt::{Algorithm, Audience, ConfigError, Issuer, JwtVerifier, RegisteredClaims, Scopes, WaitForKeys};
+pub use layer::BearerLayer;
+pub use require::{Require, RequireFuture, RequireLayer};
+pub use service::Bearer;
+pub use unauthenticated::Unauthenticated;
+pub use verify::{Presented, Verification, Verified, Verify};

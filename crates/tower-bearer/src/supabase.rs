@@ -1,0 +1,261 @@
+//! Supabase Auth: its issuer, its claims, and what must not pass for a user.
+//!
+//! ```
+//! use tower_bearer::Issuer;
+//!
+//! let issuer = Issuer::supabase("https://abc.supabase.co")?;
+//! assert_eq!(issuer.iss(), "https://abc.supabase.co/auth/v1");
+//! assert_eq!(issuer.key_location(), Some("https://abc.supabase.co/auth/v1/.well-known/jwks.json"));
+//!
+//! assert!(Issuer::supabase("abc.supabase.co").is_err(), "a URL, not a host");
+//! # Ok::<(), tower_bearer::ConfigError>(())
+//! ```
+
+use crate::{
+    error::Reason,
+    jwt::{Algorithm, ConfigError, Issuer, Payload},
+};
+use http::Uri;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny},
+};
+use serde_json::value::RawValue;
+use std::fmt;
+
+/// The one audience of Supabase's user tokens.
+const AUDIENCE: &str = "authenticated";
+
+impl Issuer {
+    /// The Auth server of a Supabase project, hosted or self-hosted: issuer `<project_url>/auth/v1`, audience
+    /// `authenticated`, keys at `<issuer>/.well-known/jwks.json` signing with ES256, RS256 or `EdDSA`, claims as
+    /// [`SupabaseClaims`].
+    ///
+    /// Refused beside what every issuer refuses: ID tokens, and the `anon` and `service_role` keys, which are
+    /// valid tokens of the project but nobody's sign-in. A self-hosted server without `GOTRUE_JWT_ISSUER` wants
+    /// [`allow_missing_iss`](Self::allow_missing_iss); a project that still signs with its shared secret wants
+    /// [`legacy_jwt_secret`](Self::legacy_jwt_secret).
+    ///
+    /// `project_url` is such as `https://abc.supabase.co` or `http://127.0.0.1:54321`.
+    ///
+    /// # Errors
+    /// [`ConfigError::InvalidUrl`] when that is not an `http` or `https` URL.
+    pub fn supabase(project_url: &str) -> Result<Self, ConfigError> {
+        let invalid = || ConfigError::InvalidUrl(project_url.to_owned());
+        let base = project_url.trim_end_matches('/');
+        let base = base.strip_suffix("/auth/v1").unwrap_or(base);
+        let uri: Uri = base.parse().map_err(|_| invalid())?;
+        if !matches!(uri.scheme_str(), Some("https" | "http")) || uri.host().is_none_or(str::is_empty) {
+            return Err(invalid());
+        }
+        if uri.query().is_some() || base.contains(['#', '@']) {
+            return Err(invalid());
+        }
+        let iss = format!("{base}/auth/v1");
+        let jwks = format!("{iss}/.well-known/jwks.json");
+        Ok(Self::new(iss, AUDIENCE)
+            .algorithms([Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA])
+            .jwks_uri(jwks)
+            .claims::<SupabaseClaims>()
+            .guard(only_users))
+    }
+
+    /// Trusts HS256 tokens made with the project's legacy JWT secret, beside those of its signing keys. Only for
+    /// projects that have not migrated: whoever has the secret can make tokens.
+    #[must_use]
+    pub fn legacy_jwt_secret(self, secret: impl AsRef<[u8]>) -> Self {
+        self.hmac_secret(Algorithm::HS256, secret)
+    }
+}
+
+/// The project's keys also sign ID tokens, and its secret the public `anon` key.
+fn only_users(payload: &Payload<'_>) -> Result<(), Reason> {
+    match payload.kind.role.as_deref() {
+        Some("anon" | "service_role" | "supabase_admin") => Err(Reason::NotAUser),
+        None if !payload.kind.session_id => Err(Reason::NotAnAccessToken),
+        _ if payload.sub.as_deref().is_none_or(str::is_empty) => Err(Reason::NotAUser),
+        _ => Ok(()),
+    }
+}
+
+/// The claims of a Supabase user, tolerant of what custom access token hooks leave out or change.
+///
+/// With claims of your own, write a struct with the fields that you need and name it in
+/// [`Issuer::claims`](crate::Issuer::claims); the guards of the preset stay.
+#[non_exhaustive]
+#[derive(Clone, Debug, Deserialize)]
+pub struct SupabaseClaims {
+    /// The user's id, a UUID.
+    pub sub: String,
+    /// The user's e-mail address; `None` where there is none.
+    #[serde(default, deserialize_with = "text")]
+    pub email: Option<String>,
+    /// The user's phone number; `None` where there is none.
+    #[serde(default, deserialize_with = "text")]
+    pub phone: Option<String>,
+    /// The database role, normally `authenticated`.
+    #[serde(default, deserialize_with = "text")]
+    pub role: Option<String>,
+    /// The authenticator assurance level: `aal1`, or `aal2` after a second factor.
+    #[serde(default, deserialize_with = "text")]
+    pub aal: Option<String>,
+    /// How the user signed in, the most recent first.
+    #[serde(default, deserialize_with = "tolerant")]
+    pub amr: Vec<AuthenticationMethod>,
+    /// The id of the session, a UUID.
+    #[serde(default, deserialize_with = "text")]
+    pub session_id: Option<String>,
+    /// Whether the user signed in anonymously: a user, but nobody in particular.
+    #[serde(default, deserialize_with = "tolerant")]
+    pub is_anonymous: bool,
+    /// Set by the server only.
+    #[serde(default)]
+    pub app_metadata: Metadata,
+    /// **Writable by the user**: never decide anything by it.
+    #[serde(default)]
+    pub user_metadata: Metadata,
+}
+
+/// One entry of `amr`: `{"method": "password", "timestamp": 1700000000}`, or the method alone.
+#[non_exhaustive]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(from = "AmrEntry")]
+pub struct AuthenticationMethod {
+    /// Such as `password`, `otp`, `totp`, `oauth`.
+    pub method: String,
+    /// When, in seconds since 1970-01-01T00:00:00Z.
+    pub timestamp: Option<u64>,
+    /// The identity provider of a `sso/saml` sign-in.
+    pub provider: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AmrEntry {
+    Full {
+        method: String,
+        #[serde(default)]
+        timestamp: Option<u64>,
+        #[serde(default)]
+        provider: Option<String>,
+    },
+    Name(String),
+    Other(IgnoredAny),
+}
+
+impl From<AmrEntry> for AuthenticationMethod {
+    fn from(entry: AmrEntry) -> Self {
+        match entry {
+            AmrEntry::Full { method, timestamp, provider } => Self { method, timestamp, provider },
+            AmrEntry::Name(method) => Self { method, timestamp: None, provider: None },
+            AmrEntry::Other(_) => Self { method: String::new(), timestamp: None, provider: None },
+        }
+    }
+}
+
+/// A JSON value that is kept as it came, and parsed when somebody asks: most requests do not.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Metadata(Option<Box<RawValue>>);
+
+impl Metadata {
+    /// Parses it into a type of yours. Missing metadata is `null`.
+    ///
+    /// # Errors
+    /// When it does not fit the type.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.as_json())
+    }
+
+    /// The JSON text.
+    pub fn as_json(&self) -> &str {
+        self.0.as_deref().map_or("null", RawValue::get)
+    }
+}
+
+/// Personal data stays out of logs.
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metadata(..)")
+    }
+}
+
+/// An empty string, `null` or another type is no text.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(tolerant::<Option<String>, D>(deserializer)?.filter(|text| !text.is_empty()))
+}
+
+/// What does not fit counts as missing: none of these decides whether the token is good.
+fn tolerant<'de, T: DeserializeOwned + Default, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(json: &str) -> SupabaseClaims {
+        serde_json::from_str(json).expect("claims")
+    }
+
+    #[test]
+    fn claims_as_the_server_sends_them_are_read() {
+        let claims = claims(
+            r#"{"iss":"x","sub":"u","aud":"authenticated","exp":1,"email":"a@example.com","phone":"","role":"authenticated",
+            "aal":"aal2","amr":[{"method":"totp","timestamp":2},{"method":"password","timestamp":1}],"session_id":"s",
+            "is_anonymous":false,"app_metadata":{"provider":"email"},"user_metadata":{"name":"A"}}"#,
+        );
+        assert_eq!((&*claims.sub, claims.email.as_deref(), claims.phone), ("u", Some("a@example.com"), None));
+        assert_eq!((claims.amr.len(), &*claims.amr[0].method, claims.amr[0].timestamp), (2, "totp", Some(2)));
+        assert_eq!(claims.app_metadata.parse::<serde_json::Value>().expect("JSON")["provider"], "email");
+        assert!(claims.user_metadata.parse::<u8>().is_err());
+    }
+
+    #[test]
+    fn what_hooks_leave_out_or_change_is_tolerated() {
+        let few = claims(r#"{"sub":"u"}"#);
+        assert!(few.amr.is_empty() && few.role.is_none() && !few.is_anonymous);
+        assert_eq!(few.app_metadata.as_json(), "null");
+        let odd = claims(
+            r#"{"sub":"u","email":null,"phone":7,"amr":["password",{"method":"otp"},7],"app_metadata":null,
+            "user_metadata":[1],"is_anonymous":"no","aal":null}"#,
+        );
+        assert_eq!(odd.amr.iter().map(|entry| &*entry.method).collect::<Vec<_>>(), ["password", "otp", ""]);
+        assert_eq!((odd.email, odd.phone, odd.aal, odd.is_anonymous), (None, None, None, false));
+        assert_eq!(odd.user_metadata.as_json(), "[1]");
+    }
+
+    #[test]
+    fn metadata_stays_out_of_debug() {
+        let claims = claims(r#"{"sub":"u","user_metadata":{"secret":"s3cret"}}"#);
+        assert!(!format!("{claims:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn project_urls_become_issuers() {
+        for (url, iss) in [
+            ("https://abc.supabase.co", "https://abc.supabase.co/auth/v1"),
+            ("https://abc.supabase.co/", "https://abc.supabase.co/auth/v1"),
+            ("https://abc.supabase.co/auth/v1", "https://abc.supabase.co/auth/v1"),
+            ("http://127.0.0.1:54321", "http://127.0.0.1:54321/auth/v1"),
+            ("https://example.com/supabase", "https://example.com/supabase/auth/v1"),
+        ] {
+            assert_eq!(Issuer::supabase(url).expect(url).iss(), iss);
+        }
+        for url in [
+            "",
+            "abc.supabase.co",
+            "ftp://a.b",
+            "https://",
+            "https://a b",
+            "https://a?x=1",
+            "https://u:p@a",
+            "/x",
+        ] {
+            assert!(Issuer::supabase(url).is_err(), "{url}");
+        }
+    }
+}

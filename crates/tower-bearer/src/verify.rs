@@ -1,0 +1,218 @@
+//! The contract between the gate and whatever decides about a credential.
+
+use crate::{
+    challenge::Challenge,
+    credential::Credential,
+    error::AuthError,
+    jwt::{RegisteredClaims, Scopes},
+};
+use http::{Extensions, HeaderMap, Method, Request, Uri};
+use std::{
+    any::{Any, type_name},
+    fmt,
+    future::{Future, Ready},
+    sync::Arc,
+    time::SystemTime,
+};
+
+/// Decides whether a presented credential is good.
+///
+/// [`JwtVerifier`](crate::JwtVerifier) is the one that comes with this crate; token introspection, or a wrapper
+/// that demands proof of possession, is another implementation.
+///
+/// ```
+/// use tower_bearer::{AuthError, Presented, RegisteredClaims, Verification, Verified, Verify};
+///
+/// /// Accepts one fixed token: what a test of a handler may want.
+/// #[derive(Clone)]
+/// struct OneToken(&'static str);
+///
+/// impl Verify for OneToken {
+///     type Future = std::future::Ready<Result<Verified, AuthError>>;
+///     fn verify(&self, presented: &Presented<'_>) -> Verification<Self::Future> {
+///         Verification::Done(if presented.credential.token() == self.0 {
+///             Ok(Verified::assertion(RegisteredClaims::default(), ()))
+///         } else {
+///             Err(AuthError::invalid_token("not the token"))
+///         })
+///     }
+/// }
+///
+/// # use tower_bearer::Credential;
+/// # let request = http::Request::new(());
+/// # let ask = |token| {
+/// #     let credential = Credential::new(token).expect("a b64token");
+/// #     match OneToken("open-sesame").verify(&Presented::new(credential, &request, std::time::SystemTime::now())) {
+/// #         Verification::Done(result) => result,
+/// #         Verification::Pending(_) => unreachable!(),
+/// #     }
+/// # };
+/// assert!(ask("open-sesame").is_ok());
+/// assert!(ask("open-barley").is_err());
+/// ```
+pub trait Verify: Clone {
+    /// The authentication scheme under which the credential is presented, and challenged.
+    const SCHEME: &'static str = "Bearer";
+
+    /// Resolves when [`Verification::Pending`] was answered.
+    type Future: Future<Output = Result<Verified, AuthError>>;
+
+    /// Decides now, or says what it waits for.
+    fn verify(&self, presented: &Presented<'_>) -> Verification<Self::Future>;
+
+    /// The `realm` of the challenges, unless the layer is given one. `None` is answered with a fixed text,
+    /// because RFC 6750 §3 wants at least one parameter after the scheme.
+    fn realm(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// The answer of a [`Verify`]. Most are `Done`, so that the inner service can be called at once: no clone of it,
+/// no box.
+#[derive(Debug)]
+pub enum Verification<F = Ready<Result<Verified, AuthError>>> {
+    /// Decided.
+    Done(Result<Verified, AuthError>),
+    /// Undecided until the future resolves.
+    Pending(F),
+}
+
+/// Everything a verifier may look at. Time is an input, so that verifying is a function.
+#[non_exhaustive]
+#[derive(Clone, Copy)]
+pub struct Presented<'a> {
+    /// The one credential of the request.
+    pub credential: Credential<'a>,
+    /// The method of the request.
+    pub method: &'a Method,
+    /// The target of the request.
+    pub uri: &'a Uri,
+    /// The header section; trailers are never looked at.
+    pub headers: &'a HeaderMap,
+    /// What outer layers have put there (such as a client certificate).
+    pub extensions: &'a Extensions,
+    /// When the request came.
+    pub now: SystemTime,
+}
+
+impl<'a> Presented<'a> {
+    /// The view of `request` that a verifier gets.
+    pub fn new<B>(credential: Credential<'a>, request: &'a Request<B>, now: SystemTime) -> Self {
+        Self {
+            credential,
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+            now,
+        }
+    }
+}
+
+/// Headers and target may hold secrets: they are left out.
+impl fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presented")
+            .field("credential", &self.credential)
+            .field("method", &self.method)
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Proof that a verifier accepted a credential, and what it proved. Lies in the request extensions behind a
+/// [`BearerLayer`](crate::BearerLayer).
+///
+/// Not generic, so that policies, metrics and other frameworks need no type parameter; the application's own
+/// claims are inside, read with [`claims`](Self::claims).
+#[derive(Clone)]
+pub struct Verified {
+    proof: Arc<Proof>,
+    challenge: Option<Arc<Challenge>>,
+}
+
+struct Proof {
+    registered: Arc<RegisteredClaims>,
+    claims: Arc<dyn Any + Send + Sync>,
+    claims_type: &'static str,
+}
+
+impl Verified {
+    /// The only way in: search for `assertion` to audit every origin of a proof.
+    ///
+    /// `registered` is what policies look at; `claims` is the application's own type, `()` if it has none.
+    pub fn assertion<C: Send + Sync + 'static>(registered: RegisteredClaims, claims: C) -> Self {
+        Self::assertion_of(Arc::new(registered), Arc::new(claims), type_name::<C>())
+    }
+
+    pub(crate) fn assertion_of(
+        registered: Arc<RegisteredClaims>,
+        claims: Arc<dyn Any + Send + Sync>,
+        claims_type: &'static str,
+    ) -> Self {
+        Self { proof: Arc::new(Proof { registered, claims, claims_type }), challenge: None }
+    }
+
+    /// The registered claims of the token: issuer, subject, audience, times.
+    pub fn registered(&self) -> &RegisteredClaims {
+        &self.proof.registered
+    }
+
+    /// `sub`, or `None` for a token without one (a client's own).
+    pub fn subject(&self) -> Option<&str> {
+        self.registered().sub.as_deref()
+    }
+
+    /// The scopes of the token.
+    pub fn scopes(&self) -> &Scopes {
+        &self.registered().scopes
+    }
+
+    /// The application's own claims, or `None` when the verifier was set up for another type; see
+    /// [`claims_type`](Self::claims_type).
+    pub fn claims<C: Send + Sync + 'static>(&self) -> Option<Arc<C>> {
+        Arc::clone(&self.proof.claims).downcast().ok()
+    }
+
+    /// The name of the type of the claims inside, for the log line about a wrong one.
+    pub fn claims_type(&self) -> &'static str {
+        self.proof.claims_type
+    }
+
+    /// The scheme that the credential came under; challenges further in repeat it.
+    pub fn scheme(&self) -> &'static str {
+        self.challenge.as_deref().map_or("Bearer", Challenge::scheme)
+    }
+
+    /// Notes whose gate this passed, for the challenges of policies further in.
+    pub(crate) fn under(self, challenge: &Arc<Challenge>) -> Self {
+        Self { challenge: Some(Arc::clone(challenge)), ..self }
+    }
+
+    pub(crate) fn challenge(&self) -> Option<&Arc<Challenge>> {
+        self.challenge.as_ref()
+    }
+}
+
+/// Claims are personal data: only what every log line needs.
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verified")
+            .field("iss", &self.registered().iss)
+            .field("claims_type", &self.proof.claims_type)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wrong_claims_type_is_none_and_can_be_named() {
+        let verified = Verified::assertion(RegisteredClaims::default(), String::from("mine"));
+        assert_eq!(*verified.claims::<String>().expect("the right type"), "mine");
+        assert!(verified.claims::<u8>().is_none());
+        assert_eq!(verified.claims_type(), type_name::<String>());
+    }
+}
