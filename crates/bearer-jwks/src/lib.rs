@@ -1,3 +1,48 @@
-//! bearer-jwks
-/// Stub.
-pub trait Connect {}
+//! Keeps the keys of [`tower_bearer`] fresh: fetches an issuer's JWK Set in the background, parses it key by key and
+//! swaps it in whole, so that requests read keys and never wait for a fetch, except the first one of a new key.
+//!
+//! ```
+//! use bearer_jwks::Connect;
+//! use tower_bearer::Issuer;
+//! # use bearer_testing::TestIssuer;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! # let issuer = TestIssuer::start().await;
+//! # let (iss, aud, uri) = (issuer.issuer(), issuer.audience(), issuer.jwks_uri());
+//! let verifier = Issuer::new(iss, aud).jwks_uri(uri).connect().await?;
+//! # drop(verifier);
+//!
+//! let nobody = Issuer::new(iss, aud).jwks_uri("http://127.0.0.1:9/jwks").connect().await;
+//! assert!(nobody.is_err(), "connecting means having keys");
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How it behaves
+//!
+//! | what happens | what is done |
+//! |---|---|
+//! | time passes | a fetch every 10 minutes, or as `Cache-Control: max-age` says, within 60 s and 24 h |
+//! | a token names a `kid` that is not there | one fetch for all who ask; each waits 2 s at most; 3 fetches at once, then one every 10 s |
+//! | a fetch fails | the last good keys stay; the next try after 1 s to 60 s, growing, with jitter |
+//! | a fetch succeeds | its set replaces the last one; a key that is gone no longer verifies |
+//! | no key of the answer can be used | it counts as failed, and says so |
+//! | no success for 6 hours | requests are answered 503 until there is one |
+//!
+//! [`Connect`] is the short way. [`Refresher`] is the long one: its [`run`](Refresher::run) is a future that the
+//! caller owns, its [`status`](Refresher::status) is visible from outside, and its source is any [`Fetch`].
+
+mod connect;
+mod fetch;
+mod freshness;
+mod http;
+mod refresher;
+mod schedule;
+mod status;
+
+pub use connect::{Connect, ConnectError};
+pub use fetch::{Fetch, FetchError, Fetched};
+pub use http::{HttpFetch, InvalidLocation};
+pub use refresher::{Refresher, RefresherHandle};
+pub use schedule::Schedule;
+pub use status::Status;

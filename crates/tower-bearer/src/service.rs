@@ -118,7 +118,7 @@ pub(crate) fn refusal<B, R: Rejection<B>>(
     let source = std::error::Error::source(&error).map(tracing::field::display);
     match error.kind() {
         Misconfigured => {
-            tracing::error!(reason = %error, source, "request refused: the service is put together wrongly")
+            tracing::error!(reason = %error, source, "request refused: the service is put together wrongly");
         }
         Unavailable => tracing::warn!(reason = %error, source, "request refused: cannot decide"),
         _ => tracing::debug!(reason = %error, source, "request refused"),

@@ -150,8 +150,10 @@ mod tests {
     #[test]
     fn bad_headers_are_refused_and_the_reason_says_what_was_wrong() {
         let deep = format!(r#"{{"alg":"ES256","x":{}1{}}}"#, "[".repeat(100), "]".repeat(100));
-        let wide =
-            format!(r#"{{"alg":"ES256"{}}}"#, (0..300).map(|n| format!(r#","m{n}":0"#)).collect::<String>());
+        let wide = format!(
+            r#"{{"alg":"ES256",{}}}"#,
+            (0..300).map(|n| format!(r#""m{n}":0"#)).collect::<Vec<_>>().join(",")
+        );
         let table = [
             ("", MalformedHeader("not well-formed JSON")),
             ("{}", MalformedHeader("alg is missing")),

@@ -299,7 +299,7 @@ mod tests {
             (r#"{"aud":[[[1]]],"exp":[{"a":1}]}"#, "aud is neither a string nor an array of strings"),
         ];
         for (json, complaint) in table {
-            assert_eq!(Payload::parse(json), Err(MalformedClaims(complaint)), "{:.40}", json);
+            assert_eq!(Payload::parse(json), Err(MalformedClaims(complaint)), "{json:.40}");
         }
     }
 

@@ -1,0 +1,128 @@
+//! Where a JWK Set comes from.
+
+use std::{error::Error, fmt, future::Future, sync::Arc, time::Duration};
+use tower_bearer::keys::{KeySetError, SkippedKey};
+
+/// A place that a [`Refresher`](crate::Refresher) gets JWK Sets from. [`HttpFetch`](crate::HttpFetch) is the usual one.
+///
+/// ```
+/// use bearer_jwks::{Fetch, FetchError, Fetched, Refresher};
+///
+/// /// A set that is part of the program.
+/// struct Embedded(&'static str);
+///
+/// impl Fetch for Embedded {
+///     async fn fetch(&mut self, _: Option<&str>) -> Result<Fetched, FetchError> {
+///         Ok(Fetched::new(self.0))
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(async {
+/// let one_key = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+/// let (mut refresher, _keys) = Refresher::new(Embedded(one_key));
+/// assert!(refresher.refresh().await.is_ok());
+///
+/// let (mut refresher, _keys) = Refresher::new(Embedded(r#"{"keys":[]}"#));
+/// assert!(matches!(refresher.refresh().await, Err(FetchError::NoUsableKey(_))));
+/// # });
+/// ```
+pub trait Fetch: Send + 'static {
+    /// Gets the set. `etag` is that of the last set that was taken, where there was one and the fetch may be
+    /// conditional (RFC 9110 §13.1.2).
+    ///
+    /// The refresher drops the future when it takes too long.
+    fn fetch(&mut self, etag: Option<&str>) -> impl Future<Output = Result<Fetched, FetchError>> + Send;
+}
+
+/// What a [`Fetch`] got.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Fetched {
+    /// The text of a JWK Set (RFC 7517 §5), or `None` when the set of that `etag` is still the current one.
+    pub jwks: Option<String>,
+    /// The validator of this set, for the next fetch.
+    pub etag: Option<String>,
+    /// How long the set may be kept, by its source.
+    pub max_age: Option<Duration>,
+}
+
+impl Fetched {
+    /// A set without a validator or a lifetime.
+    pub fn new(jwks: impl Into<String>) -> Self {
+        Self { jwks: Some(jwks.into()), ..Self::default() }
+    }
+}
+
+/// Why there are no new keys. Never holds any part of what was fetched.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub enum FetchError {
+    /// No answer within the deadline.
+    Timeout,
+    /// The answer's status was not 200.
+    Status {
+        /// The status code.
+        status: u16,
+        /// When the server wants to be asked again, of its `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+    /// The answer was longer than the limit.
+    TooLong,
+    /// The answer was not a JWK Set.
+    Malformed(KeySetError),
+    /// The set has no key that can be used; what it has was skipped. An empty set often means that the issuer signs
+    /// with a shared secret.
+    NoUsableKey(Arc<[SkippedKey]>),
+    /// The set was said to be unchanged, but there is none.
+    NotModified,
+    /// The transport failed.
+    Transport(Arc<dyn Error + Send + Sync>),
+}
+
+impl FetchError {
+    /// A failure below HTTP.
+    pub fn transport(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Transport(Arc::new(error))
+    }
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("no answer in time"),
+            Self::Status { status, .. } => write!(f, "the answer's status is {status}"),
+            Self::TooLong => f.write_str("the answer is too long"),
+            Self::Malformed(error) => error.fmt(f),
+            Self::NoUsableKey(skipped) if skipped.is_empty() => {
+                f.write_str("the JWK Set is empty (does the issuer sign with a shared secret, HS256?)")
+            }
+            Self::NoUsableKey(skipped) => {
+                f.write_str("no key of the JWK Set can be used:")?;
+                skipped
+                    .iter()
+                    .take(5)
+                    .try_for_each(|key| write!(f, " {:?}: {};", key.kid().unwrap_or_default(), key.reason()))
+            }
+            Self::NotModified => f.write_str("an unchanged set was announced, but there is none"),
+            Self::Transport(error) => {
+                error.fmt(f)?;
+                // Transports say what went wrong only in their sources.
+                let mut source = error.source();
+                while let Some(error) = source {
+                    write!(f, ": {error}")?;
+                    source = error.source();
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Error for FetchError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Malformed(error) => Some(error),
+            _ => None,
+        }
+    }
+}

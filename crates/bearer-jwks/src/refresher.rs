@@ -1,0 +1,330 @@
+//! The task that keeps a set of keys fresh: a loop around one attempt at a time.
+
+use crate::{
+    fetch::{Fetch, FetchError, Fetched},
+    schedule::{Bucket, Schedule, UnknownKids},
+    status::Status,
+};
+use std::{collections::VecDeque, fmt, future::Future, pin::pin};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep_until, timeout},
+};
+use tower_bearer::keys::{self, KeySet, KeySink, KeySource, KeyState, Miss};
+
+/// The most requests that wait for one fetch. More are answered at once.
+const MOST_WAITERS: usize = 4096;
+
+/// Fetches, parses and publishes keys. Its other end is the [`KeySource`] of an
+/// [`Issuer`](tower_bearer::Issuer::keys).
+///
+/// ```
+/// use bearer_jwks::{HttpFetch, Refresher};
+/// use tower_bearer::{Issuer, JwtVerifier};
+/// # use bearer_testing::TestIssuer;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// # let issuer = TestIssuer::start().await;
+/// # let (iss, aud, uri) = (issuer.issuer(), issuer.audience(), issuer.jwks_uri());
+/// let (refresher, keys) = Refresher::new(HttpFetch::new(&uri)?);
+/// let mut status = refresher.status();
+/// let verifier = JwtVerifier::new([Issuer::new(iss, aud).keys(keys)])?;
+/// assert!(!status.borrow().is_ready(), "nothing was fetched yet");
+///
+/// let handle = refresher.spawn();
+/// status.wait_for(|status| status.is_ready()).await?;
+/// # drop((verifier, handle));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Refresher<F> {
+    fetch: F,
+    keys: Keys,
+}
+
+/// Everything but the source, so that a fetch in flight does not keep us from looking after the rest.
+#[derive(Debug)]
+struct Keys {
+    sink: KeySink,
+    schedule: Schedule,
+    status: watch::Sender<Status>,
+    etag: Option<String>,
+    bucket: Bucket,
+    unknown: UnknownKids,
+    waiters: VecDeque<Waiter>,
+    /// When the next scheduled fetch is due.
+    next: Instant,
+    /// Until when the source asked not to be asked, unknown keys included.
+    silent_until: Option<Instant>,
+    /// When the keys are too old to trust.
+    expires: Option<Instant>,
+}
+
+/// A request that waits for a fetch.
+#[derive(Debug)]
+struct Waiter {
+    miss: Miss,
+    until: Instant,
+}
+
+/// Why a fetch is made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Trigger {
+    Schedule,
+    UnknownKey,
+}
+
+/// Nobody reads the keys any more.
+struct NoReader;
+
+impl<F: Fetch> Refresher<F> {
+    /// A refresher that has not fetched anything yet, and the keys that it will publish.
+    pub fn new(fetch: F) -> (Self, KeySource) {
+        let (sink, source) = keys::channel();
+        let schedule = Schedule::default();
+        let keys = Keys {
+            sink,
+            bucket: Bucket::new(&schedule),
+            schedule,
+            status: watch::Sender::new(Status::default()),
+            etag: None,
+            unknown: UnknownKids::default(),
+            waiters: VecDeque::new(),
+            next: Instant::now(),
+            silent_until: None,
+            expires: None,
+        };
+        (Self { fetch, keys }, source)
+    }
+
+    /// Another rhythm.
+    #[must_use]
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.keys.bucket = Bucket::new(&schedule);
+        self.keys.schedule = schedule;
+        self
+    }
+
+    /// What the refresher does, to look at or to wait for.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.keys.status.subscribe()
+    }
+
+    /// Makes one attempt now, whatever the schedule says.
+    ///
+    /// # Errors
+    /// Why there are no new keys; what was published before stays.
+    pub async fn refresh(&mut self) -> Result<(), FetchError> {
+        let deadline = self.keys.schedule.deadline;
+        let etag = self.keys.etag.clone();
+        let result = timeout(deadline, self.fetch.fetch(etag.as_deref())).await;
+        self.keys.apply(result.unwrap_or(Err(FetchError::Timeout)))
+    }
+
+    /// Refreshes until the last [`KeySource`] is gone. Dropping the future stops it at once, and what it has
+    /// published is no longer trusted, since nobody keeps it fresh.
+    pub async fn run(mut self) {
+        let Self { fetch, keys } = &mut self;
+        loop {
+            let Ok(trigger) = keys.until_due().await else { return };
+            // A fetch for an unknown key is unconditional: a stuck 304 must not hide a rotation.
+            let etag = keys.etag.clone().filter(|_| trigger == Trigger::Schedule);
+            let asked: Vec<_> =
+                keys.waiters.iter().filter_map(|waiter| waiter.miss.kid()).map(str::to_owned).collect();
+            let fetching = timeout(keys.schedule.deadline, fetch.fetch(etag.as_deref()));
+            let Ok(result) = keys.attend(fetching).await else { return };
+            if keys.apply(result.unwrap_or(Err(FetchError::Timeout))).is_ok() {
+                keys.note_unknown(&asked);
+            }
+            // Dropping them is the answer: they look at the keys once more.
+            keys.waiters.clear();
+        }
+    }
+
+    /// [Runs](Self::run) as a task of the current Tokio runtime.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn spawn(self) -> RefresherHandle {
+        RefresherHandle(tokio::spawn(self.run()))
+    }
+}
+
+impl Keys {
+    /// Waits for a reason to fetch.
+    async fn until_due(&mut self) -> Result<Trigger, NoReader> {
+        loop {
+            let (next, expires) = (self.next, self.expires);
+            tokio::select! {
+                miss = self.sink.missed() => {
+                    let miss = miss.ok_or(NoReader)?;
+                    if self.is_worth_a_fetch(&miss) {
+                        self.wait(miss);
+                        return Ok(Trigger::UnknownKey);
+                    }
+                }
+                () = sleep_until(next) => return Ok(Trigger::Schedule),
+                () = until(expires) => self.expire(),
+            }
+        }
+    }
+
+    /// Waits for a fetch, and meanwhile takes in who else waits for it, and lets go who has waited long enough.
+    async fn attend<T>(&mut self, fetching: impl Future<Output = T>) -> Result<T, NoReader> {
+        let mut fetching = pin!(fetching);
+        loop {
+            let (expires, impatient) = (self.expires, self.waiters.front().map(|waiter| waiter.until));
+            tokio::select! {
+                result = &mut fetching => return Ok(result),
+                miss = self.sink.missed() => {
+                    let miss = miss.ok_or(NoReader)?;
+                    if self.is_news(&miss) {
+                        self.wait(miss);
+                    }
+                }
+                () = until(impatient) => drop(self.waiters.pop_front()),
+                () = until(expires) => self.expire(),
+            }
+        }
+    }
+
+    /// Whether the answer to a miss is not known already.
+    fn is_news(&self, miss: &Miss) -> bool {
+        let current = self.sink.with(keys::Snapshot::generation);
+        let known_unknown = miss.kid().is_some_and(|kid| self.unknown.contains(kid, Instant::now()));
+        miss.generation() == current && !known_unknown
+    }
+
+    fn is_worth_a_fetch(&mut self, miss: &Miss) -> bool {
+        let now = Instant::now();
+        self.is_news(miss) && self.silent_until.is_none_or(|until| until <= now) && self.bucket.take(now)
+    }
+
+    fn wait(&mut self, miss: Miss) {
+        if self.waiters.len() < MOST_WAITERS {
+            self.waiters.push_back(Waiter { miss, until: Instant::now() + self.schedule.wait });
+        }
+    }
+
+    /// Remembers which of the keys that were asked for before the fetch are not there after it.
+    fn note_unknown(&mut self, asked: &[String]) {
+        let now = Instant::now();
+        let until = now + self.schedule.refill;
+        self.sink.with(|snapshot| {
+            for kid in asked {
+                if !snapshot.keys().ids().any(|id| id == kid) {
+                    self.unknown.insert(kid, now, until);
+                }
+            }
+        });
+    }
+
+    /// What follows from the outcome of a fetch. Only good news replaces keys.
+    fn apply(&mut self, result: Result<Fetched, FetchError>) -> Result<(), FetchError> {
+        let now = Instant::now();
+        match result.and_then(|fetched| self.take(fetched)) {
+            Ok(max_age) => {
+                self.next = now + self.schedule.after_success(max_age, fastrand::f64());
+                self.expires = Some(now + self.schedule.max_stale);
+                self.silent_until = None;
+                self.unknown.clear();
+                self.report(|status| {
+                    status.last_success = Some(now);
+                    status.last_error = None;
+                    status.failures = 0;
+                });
+                Ok(())
+            }
+            Err(error) => {
+                let retry_after = match &error {
+                    FetchError::Status { status: 429 | 503, retry_after } => *retry_after,
+                    _ => None,
+                };
+                let failures = self.status.borrow().failures.saturating_add(1);
+                let pause = self.schedule.after_failure(failures, retry_after, fastrand::f64());
+                self.next = now + pause;
+                self.silent_until = retry_after.map(|_| now + pause);
+                if failures == 1 {
+                    tracing::warn!(%error, "fetching keys failed; those that are there stay in use");
+                } else {
+                    tracing::debug!(%error, failures, "fetching keys failed again");
+                }
+                self.report(|status| {
+                    status.last_error = Some(error.clone());
+                    status.failures = failures;
+                });
+                Err(error)
+            }
+        }
+    }
+
+    /// Publishes what was fetched; says how long it may be kept.
+    fn take(&mut self, fetched: Fetched) -> Result<Option<std::time::Duration>, FetchError> {
+        let has_keys = self.sink.with(keys::Snapshot::generation) > 0;
+        match fetched.jwks {
+            None if has_keys => self.sink.confirm(),
+            None => return Err(FetchError::NotModified),
+            Some(jwks) => {
+                let set = KeySet::from_jwks(&jwks).map_err(FetchError::Malformed)?;
+                if set.is_empty() {
+                    return Err(FetchError::NoUsableKey(set.skipped().into()));
+                }
+                for key in set.skipped() {
+                    tracing::debug!(kid = key.kid(), reason = %key.reason(), "a key of the set is not used");
+                }
+                self.sink.publish(set);
+                self.etag = fetched.etag;
+                tracing::debug!(generation = self.sink.with(keys::Snapshot::generation), "keys published");
+            }
+        }
+        Ok(fetched.max_age)
+    }
+
+    fn expire(&mut self) {
+        tracing::warn!("the keys are too old to trust; requests are answered 503 until a fetch succeeds");
+        self.sink.expire();
+        self.expires = None;
+        self.report(|_| {});
+    }
+
+    /// Updates the status with what can be read off, and `more`.
+    fn report(&self, more: impl FnOnce(&mut Status)) {
+        self.status.send_modify(|status| {
+            self.sink.with(|snapshot| {
+                if status.generation != snapshot.generation() {
+                    status.generation = snapshot.generation();
+                    status.key_ids = snapshot.keys().ids().map(str::to_owned).collect();
+                    status.skipped = snapshot.keys().skipped().to_vec();
+                }
+                status.unavailable = snapshot.state() != KeyState::Ready;
+            });
+            status.next_fetch = Some(self.next);
+            more(status);
+        });
+    }
+}
+
+/// Sleeps until then, or for ever.
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A running [`Refresher`]. Dropping it stops the task.
+pub struct RefresherHandle(JoinHandle<()>);
+
+impl Drop for RefresherHandle {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl fmt::Debug for RefresherHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefresherHandle").field("finished", &self.0.is_finished()).finish()
+    }
+}

@@ -1,0 +1,225 @@
+//! When to fetch: pure functions of what happened and the time. Times are monotonic, so that a jump of the wall
+//! clock, or a night of sleep, costs one fetch and not many.
+
+use std::{collections::HashMap, time::Duration};
+use tokio::time::Instant;
+
+/// The rhythm of a [`Refresher`](crate::Refresher). The defaults are good for issuers that publish a key some
+/// minutes before they sign with it.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    /// Between two refreshes, where the source does not say. Default 10 min.
+    pub every: Duration,
+    /// The least time between two refreshes, whatever the source says. Default 60 s.
+    pub at_least: Duration,
+    /// The longest time between two refreshes, whatever the source says. Default 24 h.
+    pub at_most: Duration,
+    /// For one fetch, from its start to its last byte. Default 5 s.
+    pub deadline: Duration,
+    /// How long a request waits for a fetch that may bring its key. Default 2 s.
+    pub wait: Duration,
+    /// How many fetches tokens of unknown keys can cause at once. Default 3.
+    pub burst: u32,
+    /// After that, one more fetch every so often. Default 10 s.
+    pub refill: Duration,
+    /// The first pause after a failure; it doubles with each. Default 1 s.
+    pub backoff: Duration,
+    /// The longest pause after a failure. Default 60 s.
+    pub longest_backoff: Duration,
+    /// How long keys are trusted without a successful refresh. Default 6 h.
+    pub max_stale: Duration,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(600),
+            at_least: Duration::from_secs(60),
+            at_most: Duration::from_secs(24 * 3600),
+            deadline: Duration::from_secs(5),
+            wait: Duration::from_secs(2),
+            burst: 3,
+            refill: Duration::from_secs(10),
+            backoff: Duration::from_secs(1),
+            longest_backoff: Duration::from_secs(60),
+            max_stale: Duration::from_secs(6 * 3600),
+        }
+    }
+}
+
+impl Schedule {
+    /// The pause after a success: at 80 % of the lifetime, give or take 5 %, so that many instances do not ask
+    /// together. `random` is within `0.0..1.0`.
+    pub(crate) fn after_success(&self, max_age: Option<Duration>, random: f64) -> Duration {
+        let lifetime = max_age.unwrap_or(self.every).clamp(self.at_least, self.at_most.max(self.at_least));
+        // The floor holds for the pause itself: `max-age=0` must not mean "sooner than the floor".
+        lifetime.mul_f64(0.8 * (0.95 + 0.1 * random)).max(self.at_least.mul_f64(0.95 + 0.1 * random))
+    }
+
+    /// The pause after a failure: exponential with full jitter, or what the server asked for, within bounds.
+    pub(crate) fn after_failure(
+        &self,
+        failures: u32,
+        retry_after: Option<Duration>,
+        random: f64,
+    ) -> Duration {
+        /// However the dice fall, a failing issuer is not asked in a tight loop.
+        const FLOOR: f64 = 0.1;
+        if let Some(wait) = retry_after {
+            return wait.clamp(self.backoff, self.longest_retry_after());
+        }
+        let doublings = failures.saturating_sub(1).min(16);
+        let ceiling = (self.backoff * (1 << doublings)).min(self.longest_backoff);
+        ceiling.mul_f64(random.max(FLOOR))
+    }
+
+    /// A silly `Retry-After` must not stop us from noticing a recovery.
+    fn longest_retry_after(&self) -> Duration {
+        self.every.max(self.backoff)
+    }
+}
+
+/// A token bucket: fetches that strangers can cause. A plain cooldown could be held closed by a flood, and one
+/// forged `kid` before a rotation would use it up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bucket {
+    tokens: u32,
+    burst: u32,
+    refill: Duration,
+    /// When the next token comes; `None` while the bucket is full.
+    next: Option<Instant>,
+}
+
+impl Bucket {
+    pub(crate) fn new(schedule: &Schedule) -> Self {
+        Self { tokens: schedule.burst, burst: schedule.burst, refill: schedule.refill, next: None }
+    }
+
+    /// Takes a token if there is one. Never given back: failures cost as much as successes.
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
+        while let Some(next) = self.next.filter(|next| *next <= now) {
+            self.tokens += 1;
+            self.next = (self.tokens < self.burst).then_some(next + self.refill);
+        }
+        if self.tokens == 0 {
+            return false;
+        }
+        self.tokens -= 1;
+        self.next.get_or_insert(now + self.refill);
+        true
+    }
+}
+
+/// Key ids that a fetch has just proved unknown: asking again would bring the same answer.
+#[derive(Debug, Default)]
+pub(crate) struct UnknownKids(HashMap<Box<str>, Instant>);
+
+impl UnknownKids {
+    /// The most ids that are remembered; a flood of others finds an empty bucket instead.
+    const MOST: usize = 256;
+
+    /// Remembers an id until `until`: not for long, since an issuer may publish a key a moment after its first
+    /// token was seen.
+    pub(crate) fn insert(&mut self, kid: &str, now: Instant, until: Instant) {
+        if self.0.len() >= Self::MOST {
+            self.0.retain(|_, until| *until > now);
+        }
+        if self.0.len() < Self::MOST {
+            self.0.insert(kid.into(), until);
+        }
+    }
+
+    pub(crate) fn contains(&self, kid: &str, now: Instant) -> bool {
+        self.0.get(kid).is_some_and(|until| *until > now)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ROUNDING: Duration = Duration::from_millis(1);
+
+    const fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_refresh_comes_before_the_lifetime_ends_and_within_bounds() {
+        let schedule = Schedule::default();
+        let at = |max_age: Option<u64>| (schedule.after_success(max_age.map(secs), 0.5) + ROUNDING).as_secs();
+        assert_eq!(at(None), 480);
+        assert_eq!(at(Some(600)), 480);
+        assert_eq!(at(Some(3600)), 2880);
+        for floor in [0, 1, 59] {
+            assert_eq!(at(Some(floor)), 60, "max-age={floor}");
+        }
+        assert_eq!(at(Some(10 * 24 * 3600)), 24 * 3600 / 5 * 4);
+    }
+
+    #[test]
+    fn failures_back_off_and_retry_after_is_heard_within_bounds() {
+        let schedule = Schedule::default();
+        let ceiling = |failures| schedule.after_failure(failures, None, 1.0).as_secs();
+        assert_eq!([1, 2, 3, 7, 8, 1000].map(ceiling), [1, 2, 4, 60, 60, 60]);
+        assert!(schedule.after_failure(1, None, 0.0) >= Duration::from_millis(100), "never a tight loop");
+        let asked = |seconds| schedule.after_failure(1, Some(secs(seconds)), 0.0).as_secs();
+        assert_eq!([0, 30, 600, 1_000_000].map(asked), [1, 30, 600, 600]);
+    }
+
+    #[test]
+    fn a_bucket_lets_a_burst_through_and_then_one_at_a_time() {
+        let schedule = Schedule::default();
+        let mut bucket = Bucket::new(&schedule);
+        let start = Instant::now();
+        let mut taken_at = |seconds: u64| (0..1000).filter(|_| bucket.take(start + secs(seconds))).count();
+        assert_eq!([0, 9, 10, 19, 20, 25, 29, 30].map(&mut taken_at), [3, 0, 1, 0, 1, 0, 0, 1]);
+        assert_eq!(taken_at(10_000), 3, "a long quiet fills it to its brim, no further");
+    }
+
+    #[test]
+    fn unknown_kids_are_forgotten_in_time_and_bounded() {
+        let now = Instant::now();
+        let mut unknown = UnknownKids::default();
+        unknown.insert("a", now, now + secs(10));
+        assert!(unknown.contains("a", now + secs(9)) && !unknown.contains("a", now + secs(10)));
+        for n in 0..10_000 {
+            unknown.insert(&n.to_string(), now, now + secs(10));
+        }
+        assert_eq!(unknown.0.len(), UnknownKids::MOST);
+        unknown.insert("late", now + secs(11), now + secs(21));
+        assert!(unknown.contains("late", now + secs(12)), "what is over makes room");
+        unknown.clear();
+        assert!(!unknown.contains("late", now));
+    }
+
+    proptest! {
+        #[test]
+        fn no_sequence_of_takes_beats_the_rate(gaps in proptest::collection::vec(0u64..30_000, 1..200)) {
+            let schedule = Schedule::default();
+            let mut bucket = Bucket::new(&schedule);
+            let start = Instant::now();
+            let (mut now, mut taken) = (start, 0u64);
+            for gap in gaps {
+                now += Duration::from_millis(gap);
+                taken += u64::from(bucket.take(now));
+                let allowed = 3 + (now - start).as_secs() / 10;
+                prop_assert!(taken <= allowed, "{taken} > {allowed}");
+            }
+        }
+
+        #[test]
+        fn pauses_stay_within_bounds(max_age in proptest::option::of(0u64..u64::from(u32::MAX)), random in 0.0..1.0, failures in 0u32..100) {
+            let schedule = Schedule::default();
+            let pause = schedule.after_success(max_age.map(secs), random);
+            prop_assert!(pause >= secs(57) && pause <= schedule.at_most);
+            prop_assert!(schedule.after_failure(failures, max_age.map(secs), random) <= schedule.every);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What a refresher shows of itself.
+
+use crate::FetchError;
+use tokio::time::Instant;
+use tower_bearer::keys::SkippedKey;
+
+/// The state of a [`Refresher`](crate::Refresher), for health checks and operators. Holds no key material.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// How many sets were published.
+    pub generation: u64,
+    /// The `kid`s of the keys in use.
+    pub key_ids: Vec<String>,
+    /// The keys of the set that are not used, and why.
+    pub skipped: Vec<SkippedKey>,
+    /// When the keys were last fetched, or confirmed unchanged.
+    pub last_success: Option<Instant>,
+    /// Why the last attempt failed; `None` after a success.
+    pub last_error: Option<FetchError>,
+    /// Failures since the last success.
+    pub failures: u32,
+    /// When the next scheduled fetch is due.
+    pub next_fetch: Option<Instant>,
+    /// Whether requests are answered 503, because there are no keys or they are too old.
+    pub unavailable: bool,
+}
+
+impl Status {
+    /// Whether tokens can be verified now.
+    pub fn is_ready(&self) -> bool {
+        self.generation > 0 && !self.unavailable
+    }
+}
