@@ -328,3 +328,6 @@ impl fmt::Debug for RefresherHandle {
         f.debug_struct("RefresherHandle").field("finished", &self.0.is_finished()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

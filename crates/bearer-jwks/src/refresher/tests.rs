@@ -1,0 +1,531 @@
+//! The refresher on paused time, with a source that does what the test says.
+
+use super::*;
+use bearer_testing::{Algorithm, SigningKey, TokenBuilder};
+use std::{
+    future::pending,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, SystemTime},
+};
+use tokio::{task::JoinSet, time::sleep};
+use tower_bearer::{
+    Credential, Issuer, JwtVerifier, Presented, Reason, Verification, Verified, Verify,
+    keys::{SkipReason, Snapshot},
+};
+
+const ISS: &str = "https://issuer.example";
+const AUD: &str = "https://api.example";
+
+/// An issuer at a distance: the test holds one end, the refresher fetches from the other.
+#[derive(Clone, Default)]
+struct Source(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    answer: Answer,
+    delay: Duration,
+    fetches: Vec<(Instant, Option<String>)>,
+}
+
+#[derive(Clone, Default)]
+enum Answer {
+    Set(Fetched),
+    Error(FetchError),
+    #[default]
+    Never,
+}
+
+impl Source {
+    fn of(keys: &[&SigningKey]) -> Self {
+        let source = Self::default();
+        source.publish(keys);
+        source
+    }
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+    fn answer(&self, answer: Answer) {
+        self.state().answer = answer;
+    }
+    fn publish(&self, keys: &[&SigningKey]) {
+        self.answer(Answer::Set(Fetched::new(jwks(keys))));
+    }
+    fn fail(&self) {
+        self.answer(Answer::Error(FetchError::Status { status: 500, retry_after: None }));
+    }
+    fn fetches(&self) -> usize {
+        self.state().fetches.len()
+    }
+}
+
+impl Fetch for Source {
+    async fn fetch(&mut self, etag: Option<&str>) -> Result<Fetched, FetchError> {
+        let delay = {
+            let mut state = self.state();
+            state.fetches.push((Instant::now(), etag.map(str::to_owned)));
+            state.delay
+        };
+        sleep(delay).await;
+        let answer = self.state().answer.clone();
+        match answer {
+            Answer::Set(fetched) => Ok(fetched),
+            Answer::Error(error) => Err(error),
+            Answer::Never => pending().await,
+        }
+    }
+}
+
+fn jwks(keys: &[&SigningKey]) -> String {
+    let keys: Vec<_> = keys.iter().map(|key| key.public_jwk()).collect();
+    serde_json::json!({ "keys": keys }).to_string()
+}
+
+fn key(kid: &str) -> SigningKey {
+    SigningKey::generate(Algorithm::EdDSA).kid(kid)
+}
+
+fn token(key: &SigningKey) -> TokenBuilder {
+    TokenBuilder::new(key, ISS, AUD)
+}
+
+/// A running refresher, and a verifier over its keys.
+fn start(source: &Source) -> (JwtVerifier, watch::Receiver<Status>) {
+    let (refresher, keys) = Refresher::new(source.clone());
+    let status = refresher.status();
+    tokio::spawn(refresher.run());
+    (verifier(keys), status)
+}
+
+async fn started(source: &Source) -> (JwtVerifier, watch::Receiver<Status>) {
+    let (verifier, mut status) = start(source);
+    status.wait_for(Status::is_ready).await.unwrap();
+    (verifier, status)
+}
+
+fn verifier(keys: KeySource) -> JwtVerifier {
+    JwtVerifier::new([Issuer::new(ISS, AUD).keys(keys)]).unwrap()
+}
+
+async fn verify(verifier: &JwtVerifier, token: &str) -> Result<Verified, Reason> {
+    let request = ::http::Request::new(());
+    let credential = Credential::new(token).unwrap();
+    match verifier.verify(&Presented::new(credential, &request, SystemTime::now())) {
+        Verification::Done(result) => result,
+        Verification::Pending(verifying) => verifying.await,
+    }
+    .map_err(|error| error.reason())
+}
+
+/// The answer of a request that must not wait for anything.
+fn verify_now(verifier: &JwtVerifier, token: &str) -> Result<(), Reason> {
+    let request = ::http::Request::new(());
+    let credential = Credential::new(token).unwrap();
+    match verifier.verify(&Presented::new(credential, &request, SystemTime::now())) {
+        Verification::Done(result) => result.map(drop).map_err(|error| error.reason()),
+        Verification::Pending(_) => panic!("it waits"),
+    }
+}
+
+async fn advance(duration: Duration) {
+    sleep(duration).await;
+}
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_rotation_all_first_requests_succeed_and_share_one_fetch() {
+    let (old, new) = (key("old"), key("new"));
+    let source = Source::of(&[&old]);
+    let (verifier, _) = started(&source).await;
+    source.publish(&[&old, &new]);
+    source.state().delay = Duration::from_millis(300);
+    let mut requests = JoinSet::new();
+    for _ in 0..200 {
+        let (verifier, token) = (verifier.clone(), token(&new).sign());
+        requests.spawn(async move { verify(&verifier, &token).await });
+    }
+    assert!(requests.join_all().await.iter().all(Result::is_ok));
+    assert_eq!(source.fetches(), 2, "the first, and one for all");
+    assert_eq!(verify_now(&verifier, &token(&old).sign()), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_fetches_as_rotations() {
+    let mut current = key("0");
+    let source = Source::of(&[&current]);
+    let (verifier, _) = started(&source).await;
+    for rotation in 1..=10 {
+        advance(secs(11)).await;
+        current = key(&rotation.to_string());
+        source.publish(&[&current]);
+        let requests: JoinSet<_> = (0..200)
+            .map(|_| {
+                let (verifier, token) = (verifier.clone(), token(&current).sign());
+                async move { verify(&verifier, &token).await.is_ok() }
+            })
+            .collect();
+        assert!(requests.join_all().await.iter().all(|ok| *ok));
+    }
+    assert_eq!(source.fetches(), 1 + 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_known_key_never_waits_and_an_unknown_one_two_seconds_at_most() {
+    let (known, unknown) = (key("known"), key("unknown"));
+    let source = Source::of(&[&known]);
+    let (verifier, _) = started(&source).await;
+    source.answer(Answer::Never);
+    let asked = Instant::now();
+    let waiting = tokio::spawn({
+        let (verifier, token) = (verifier.clone(), token(&unknown).sign());
+        async move { verify(&verifier, &token).await.map(drop) }
+    });
+    advance(secs(1)).await;
+    assert_eq!(source.fetches(), 2, "the fetch hangs");
+    assert_eq!(verify_now(&verifier, &token(&known).sign()), Ok(()));
+    assert_eq!(waiting.await.unwrap(), Err(Reason::UnknownKey), "we hold keys: the token is to blame");
+    assert_eq!(asked.elapsed(), secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_keys_requests_wait_two_seconds_and_recover_by_themselves() {
+    let key = key("a");
+    let source = Source::default();
+    let (verifier, _) = start(&source);
+    let asked = Instant::now();
+    assert_eq!(verify(&verifier, &token(&key).sign()).await.map(drop), Err(Reason::NoKeys));
+    assert_eq!(asked.elapsed(), secs(2));
+    source.publish(&[&key]);
+    advance(secs(70)).await;
+    assert_eq!(verify_now(&verifier, &token(&key).sign()), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_arrive_during_the_first_fetch_succeed() {
+    let key = key("a");
+    let source = Source::of(&[&key]);
+    source.state().delay = secs(1);
+    let (verifier, _) = start(&source);
+    let requests: JoinSet<_> = (0..50)
+        .map(|_| {
+            let (verifier, token) = (verifier.clone(), token(&key).sign());
+            async move { verify(&verifier, &token).await.is_ok() }
+        })
+        .collect();
+    assert!(requests.join_all().await.iter().all(|ok| *ok));
+    assert_eq!(source.fetches(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_fetch_keeps_the_keys_and_a_successful_one_replaces_them() {
+    let (old, new) = (key("old"), key("new"));
+    let source = Source::of(&[&old]);
+    let (verifier, status) = started(&source).await;
+    for bad in [
+        Answer::Error(FetchError::Status { status: 404, retry_after: None }),
+        Answer::Error(FetchError::TooLong),
+        Answer::Set(Fetched::new("<html>")),
+        Answer::Set(Fetched::new("[]")),
+        Answer::Set(Fetched::new(r#"{"keys":[]}"#)),
+        Answer::Set(Fetched::new(r#"{"keys":[{"kty":"AKP","kid":"pq","alg":"ML-DSA-44"}]}"#)),
+        Answer::Never,
+    ] {
+        source.answer(bad);
+        let before = source.fetches();
+        advance(secs(700)).await;
+        assert!(source.fetches() > before && status.borrow().failures > 0);
+        assert_eq!(verify_now(&verifier, &token(&old).sign()), Ok(()));
+    }
+    source.publish(&[&new]);
+    advance(secs(70)).await;
+    assert_eq!(status.borrow().failures, 0);
+    assert_eq!(verify_now(&verifier, &token(&new).sign()), Ok(()));
+    assert_eq!(verify(&verifier, &token(&old).sign()).await.map(drop), Err(Reason::UnknownKey));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_set_says_what_it_may_mean() {
+    let source = Source::default();
+    source.answer(Answer::Set(Fetched::new(r#"{"keys":[]}"#)));
+    let (mut refresher, _keys) = Refresher::new(source);
+    let error = refresher.refresh().await.unwrap_err();
+    assert!(error.to_string().contains("HS256"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_odd_key_spoils_no_set_and_is_visible() {
+    let good = key("good");
+    let mut set: serde_json::Value = serde_json::from_str(&jwks(&[&good])).unwrap();
+    let keys = set["keys"].as_array_mut().unwrap();
+    keys.extend([
+        serde_json::json!({"kty": "AKP", "kid": "pq", "alg": "ML-DSA-44", "pub": "AA"}),
+        serde_json::json!({"kty": "RSA", "kid": 7}),
+        serde_json::json!(null),
+        SigningKey::hmac(Algorithm::HS256, &[7; 32]).kid("shared").public_jwk(),
+    ]);
+    let source = Source::default();
+    source.answer(Answer::Set(Fetched::new(set.to_string())));
+    let (verifier, status) = started(&source).await;
+    assert_eq!(verify_now(&verifier, &token(&good).sign()), Ok(()));
+    let status = status.borrow();
+    assert_eq!(status.key_ids, ["good"]);
+    let reasons: Vec<_> = status.skipped.iter().map(|key| (key.kid(), key.reason())).collect();
+    let malformed = SkipReason::Malformed("not a JWK, or a member of a wrong type");
+    assert_eq!(
+        reasons,
+        [
+            (Some("pq"), SkipReason::UnknownKeyType),
+            (None, malformed),
+            (None, malformed),
+            (Some("shared"), SkipReason::Symmetric)
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_unknown_keys_costs_the_bucket_and_keeps_no_new_key_out() {
+    let (known, new) = (key("known"), key("new"));
+    let source = Source::of(&[&known]);
+    let (verifier, _) = started(&source).await;
+    let flood = tokio::spawn({
+        let verifier = verifier.clone();
+        async move {
+            for n in 0..10_000_u32 {
+                let forged = token(&known).header("kid", n.to_string()).sign();
+                assert_eq!(verify(&verifier, &forged).await.map(drop), Err(Reason::UnknownKey));
+                sleep(Duration::from_millis(10)).await;
+            }
+            known
+        }
+    });
+    advance(secs(30)).await;
+    source.publish(&[&new]);
+    let rotated = Instant::now();
+    let accepted_after = loop {
+        if verify(&verifier, &token(&new).sign()).await.is_ok() {
+            break rotated.elapsed();
+        }
+        sleep(Duration::from_millis(100)).await;
+    };
+    assert!(accepted_after <= secs(10), "{accepted_after:?}");
+    let known = flood.await.unwrap();
+    // 100 s of flood: the first fetch, the burst, one more every 10 s; the schedule's own is not due.
+    assert!(source.fetches() <= 1 + 3 + 10, "{}", source.fetches());
+    assert_eq!(verify(&verifier, &token(&known).sign()).await.map(drop), Err(Reason::UnknownKey), "removed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kid_that_was_just_proved_unknown_is_not_asked_for_again() {
+    let (known, late) = (key("known"), key("late"));
+    let source = Source::of(&[&known]);
+    let (verifier, _) = started(&source).await;
+    for _ in 0..100 {
+        assert_eq!(verify(&verifier, &token(&late).sign()).await.map(drop), Err(Reason::UnknownKey));
+    }
+    assert_eq!(source.fetches(), 2);
+    source.publish(&[&known, &late]);
+    advance(secs(10)).await;
+    assert!(verify(&verifier, &token(&late).sign()).await.is_ok(), "but it is not forgotten for long");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_good_looking_token_with_an_unknown_kid_asks() {
+    let (known, other) = (key("known"), key("other"));
+    let source = Source::of(&[&known]);
+    let (verifier, _) = started(&source).await;
+    let cases = [
+        (token(&other).expired().sign(), Reason::Expired),
+        (token(&other).audience("elsewhere").sign(), Reason::Audience),
+        (token(&other).issuer("https://elsewhere.example").sign(), Reason::UnknownIssuer),
+        (token(&other).without_header("kid").sign(), Reason::Signature),
+        (token(&other).header("kid", "known").sign(), Reason::Signature),
+        (token(&known).tampered(), Reason::Signature),
+        (token(&known).unsigned(), Reason::NotAJwt),
+        (token(&known).header("alg", "ES256").sign(), Reason::KeyAlgorithm),
+        (token(&other).header("alg", "HS256").sign(), Reason::Algorithm),
+    ];
+    for (token, reason) in cases {
+        assert_eq!(verify_now(&verifier, &token), Err(reason));
+    }
+    assert_eq!(source.fetches(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_outlive_an_outage_of_less_than_six_hours_and_no_longer() {
+    let key = key("a");
+    let source = Source::of(&[&key]);
+    let (verifier, status) = started(&source).await;
+    let good = token(&key).expires_in(24 * 3600).sign();
+    source.fail();
+    advance(secs(6 * 3600 - 60)).await;
+    assert_eq!(verify_now(&verifier, &good), Ok(()));
+    assert!(status.borrow().is_ready());
+    advance(secs(120)).await;
+    assert_eq!(verify_now(&verifier, &good), Err(Reason::StaleKeys));
+    assert_eq!(
+        verify_now(&verifier, &token(&key).expired().sign()),
+        Err(Reason::Expired),
+        "whatever the keys"
+    );
+    assert!(!status.borrow().is_ready());
+    source.publish(&[&key]);
+    advance(secs(60)).await;
+    assert_eq!(verify_now(&verifier, &good), Ok(()));
+    assert!(status.borrow().is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_traffic_the_keys_are_refreshed_at_four_fifths_of_their_lifetime() {
+    let key = key("a");
+    let source = Source::of(&[&key]);
+    let (_verifier, _) = started(&source).await;
+    advance(secs(4 * 600)).await;
+    assert!((4..=6).contains(&source.fetches()), "{}", source.fetches());
+
+    let max_age = Some(secs(3600));
+    source.answer(Answer::Set(Fetched { max_age, ..Fetched::new(jwks(&[&key])) }));
+    advance(secs(600)).await;
+    let before = source.fetches();
+    advance(secs(4 * 3600)).await;
+    assert!((4..=6).contains(&(source.fetches() - before)), "{}", source.fetches() - before);
+
+    source.answer(Answer::Set(Fetched { max_age: Some(Duration::ZERO), ..Fetched::new(jwks(&[&key])) }));
+    advance(secs(3600)).await;
+    let before = source.fetches();
+    advance(secs(600)).await;
+    assert!((9..=11).contains(&(source.fetches() - before)), "never sooner than the floor");
+}
+
+#[tokio::test(start_paused = true)]
+async fn scheduled_fetches_are_conditional_and_those_for_a_miss_are_not() {
+    let (old, new) = (key("old"), key("new"));
+    let source = Source::default();
+    let with_tag = |keys: &[&SigningKey]| Fetched { etag: Some("\"1\"".into()), ..Fetched::new(jwks(keys)) };
+    source.answer(Answer::Set(with_tag(&[&old])));
+    let (verifier, status) = started(&source).await;
+    source.answer(Answer::Set(Fetched::default()));
+    advance(secs(600)).await;
+    assert_eq!(source.state().fetches.last().unwrap().1.as_deref(), Some("\"1\""));
+    assert_eq!((status.borrow().failures, status.borrow().generation), (0, 1), "unchanged is a success");
+    assert_eq!(verify_now(&verifier, &token(&old).sign()), Ok(()));
+
+    source.answer(Answer::Set(with_tag(&[&new])));
+    assert!(verify(&verifier, &token(&new).sign()).await.is_ok());
+    assert_eq!(source.state().fetches.last().unwrap().1, None, "a stuck 304 must hide no rotation");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_asks_for_silence_gets_it() {
+    let (known, new) = (key("known"), key("new"));
+    let source = Source::of(&[&known]);
+    let (verifier, _) = started(&source).await;
+    source.answer(Answer::Error(FetchError::Status { status: 429, retry_after: Some(secs(120)) }));
+    assert_eq!(verify(&verifier, &token(&new).sign()).await.map(drop), Err(Reason::UnknownKey));
+    let before = source.fetches();
+    source.publish(&[&new]);
+    for _ in 0..11 {
+        advance(secs(10)).await;
+        assert_eq!(verify(&verifier, &token(&new).sign()).await.map(drop), Err(Reason::UnknownKey));
+    }
+    assert_eq!(source.fetches(), before);
+    advance(secs(15)).await;
+    assert!(verify(&verifier, &token(&new).sign()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_fetch_is_cut_and_tried_again() {
+    let key = key("a");
+    let source = Source::default();
+    let (verifier, status) = start(&source);
+    advance(Duration::from_millis(5001)).await;
+    assert!(matches!(status.borrow().last_error, Some(FetchError::Timeout)));
+    source.publish(&[&key]);
+    advance(secs(2)).await;
+    assert_eq!(verify_now(&verifier, &token(&key).sign()), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_source_is_asked_less_and_less_often() {
+    let source = Source::default();
+    source.fail();
+    let (_verifier, _) = start(&source);
+    advance(secs(600)).await;
+    // 1 + 2 + 4 … seconds at most, then 60 s at most and 6 s at least.
+    assert!((10..=106).contains(&source.fetches()), "{}", source.fetches());
+    let before = source.fetches();
+    advance(secs(60)).await;
+    assert!((1..=10).contains(&(source.fetches() - before)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_task_ends_with_the_last_reader_even_in_the_middle_of_a_fetch() {
+    let source = Source::default();
+    let (refresher, keys) = Refresher::new(source);
+    let running = tokio::spawn(refresher.run());
+    advance(secs(1)).await;
+    drop(verifier(keys));
+    timeout(Duration::from_millis(250), running).await.expect("it runs on").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_refresher_is_not_trusted_any_more() {
+    let key = key("a");
+    let source = Source::of(&[&key]);
+    let (refresher, keys) = Refresher::new(source.clone());
+    let mut status = refresher.status();
+    let verifier = verifier(keys);
+    let handle = refresher.spawn();
+    status.wait_for(Status::is_ready).await.unwrap();
+    drop(handle);
+    advance(secs(1)).await;
+    assert_eq!(verify_now(&verifier, &token(&key).sign()), Err(Reason::StaleKeys));
+    let before = source.fetches();
+    advance(secs(3600)).await;
+    assert_eq!(source.fetches(), before, "nothing runs on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_night_of_sleep_costs_one_fetch() {
+    let key = key("a");
+    let source = Source::of(&[&key]);
+    let (verifier, _) = started(&source).await;
+    // As when the machine was suspended: no timer fired meanwhile.
+    tokio::time::advance(secs(8 * 3600)).await;
+    advance(secs(1)).await;
+    assert_eq!(source.fetches(), 2);
+    assert_eq!(verify_now(&verifier, &token(&key).sign()), Ok(()));
+    drop(verifier);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_cancelled_does_not_cancel_the_fetch_of_the_others() {
+    let (old, new) = (key("old"), key("new"));
+    let source = Source::of(&[&old]);
+    let (verifier, _) = started(&source).await;
+    source.publish(&[&new]);
+    source.state().delay = secs(1);
+    let impatient = tokio::spawn({
+        let (verifier, token) = (verifier.clone(), token(&new).sign());
+        async move { verify(&verifier, &token).await.is_ok() }
+    });
+    advance(Duration::from_millis(100)).await;
+    impatient.abort();
+    assert!(verify(&verifier, &token(&new).sign()).await.is_ok());
+    assert_eq!(source.fetches(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_see_whole_sets_only() {
+    let (a, b) = (key("a"), key("b"));
+    let source = Source::of(&[&a]);
+    let (refresher, keys) = Refresher::new(source.clone());
+    tokio::spawn(refresher.run());
+    advance(secs(1)).await;
+    let ids = |snapshot: &Snapshot| snapshot.keys().ids().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(keys.with(ids), ["a"]);
+    source.publish(&[&b]);
+    advance(secs(600)).await;
+    assert_eq!(keys.with(ids), ["b"]);
+}
