@@ -1,16 +1,12 @@
 //! From an [`Issuer`] to a verifier with fresh keys, in one call.
 
-use crate::{
-    fetch::FetchError,
-    http::{HttpFetch, InvalidLocation},
-    refresher::Refresher,
-};
+use crate::{fetch::FetchError, http::HttpFetch, location::InvalidLocation, refresher::Refresher};
 use reqwest::Client;
 use std::{error::Error, fmt, future::Future};
 use tower_bearer::{ConfigError, Issuer, JwtVerifier};
 
-/// Makes a [`JwtVerifier`] whose keys are fetched from the issuers' [`jwks_uri`](Issuer::jwks_uri) and kept fresh, as
-/// long as a clone of the verifier lives, by tasks of the current Tokio runtime.
+/// Makes a [`JwtVerifier`] whose keys are fetched from the issuers' [`jwks_uri`](Issuer::jwks_uri), or from where their
+/// metadata says, and kept fresh, as long as a clone of the verifier lives, by tasks of the current Tokio runtime.
 ///
 /// For one [`Issuer`], or several at once (an array or `Vec`). An issuer that was given [keys](Issuer::keys) keeps
 /// them; one with nothing but a shared secret fetches nothing.
@@ -81,13 +77,13 @@ type Keys = (Refresher<HttpFetch>, tower_bearer::keys::KeySource);
 /// `None` for an issuer whose keys are not fetched.
 fn refresher_of(issuer: &Issuer, client: &Client) -> Result<Option<Keys>, ConnectError> {
     issuer.validate().map_err(ConnectError::Config)?;
-    match issuer.key_location() {
-        Some(location) if !issuer.has_keys() => {
-            let fetch = HttpFetch::with_client(location, client.clone()).map_err(ConnectError::Location)?;
-            Ok(Some(Refresher::new(fetch)))
-        }
-        _ => Ok(None),
-    }
+    let fetch = match issuer.key_location() {
+        _ if issuer.has_keys() => return Ok(None),
+        Some(location) => HttpFetch::with_client(location, client.clone()),
+        None if issuer.has_secret() => return Ok(None),
+        None => HttpFetch::discover_with_client(issuer.iss(), client.clone()),
+    };
+    Ok(Some(Refresher::new(fetch.map_err(ConnectError::Location)?)))
 }
 
 /// Why there is no verifier.

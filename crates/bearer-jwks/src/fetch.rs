@@ -1,5 +1,6 @@
 //! Where a JWK Set comes from.
 
+use crate::{InvalidLocation, InvalidMetadata};
 use std::{error::Error, fmt, future::Future, sync::Arc, time::Duration};
 use tower_bearer::keys::{KeySetError, SkippedKey};
 
@@ -75,6 +76,10 @@ pub enum FetchError {
     NoUsableKey(Arc<[SkippedKey]>),
     /// The set was said to be unchanged, but there is none.
     NotModified,
+    /// The issuer's metadata is not its own, or not metadata.
+    Metadata(InvalidMetadata),
+    /// The issuer's metadata names a location that keys must not be fetched from.
+    Location(InvalidLocation),
     /// The transport failed.
     Transport(Arc<dyn Error + Send + Sync>),
 }
@@ -104,6 +109,8 @@ impl fmt::Display for FetchError {
                     .try_for_each(|key| write!(f, " {:?}: {};", key.kid().unwrap_or_default(), key.reason()))
             }
             Self::NotModified => f.write_str("an unchanged set was announced, but there is none"),
+            Self::Metadata(error) => error.fmt(f),
+            Self::Location(error) => write!(f, "the issuer's metadata names a bad location: {error}"),
             Self::Transport(error) => {
                 error.fmt(f)?;
                 // Transports say what went wrong only in their sources.

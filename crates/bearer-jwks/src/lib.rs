@@ -24,6 +24,7 @@
 //! |---|---|
 //! | time passes | a fetch every 10 minutes, or as `Cache-Control: max-age` says, within 60 s and 24 h |
 //! | a token names a `kid` that is not there | one fetch for all who ask; each waits 2 s at most; 3 fetches at once, then one every 10 s |
+//! | a signature is bad under a known `kid` | the same, at most one fetch in 60 s, in case the issuer reused the name |
 //! | a fetch fails | the last good keys stay; the next try after 1 s to 60 s, growing, with jitter |
 //! | a fetch succeeds | its set replaces the last one; a key that is gone no longer verifies |
 //! | no key of the answer can be used | it counts as failed, and says so |
@@ -33,16 +34,21 @@
 //! caller owns, its [`status`](Refresher::status) is visible from outside, and its source is any [`Fetch`].
 
 mod connect;
+mod discovery;
 mod fetch;
 mod freshness;
 mod http;
+mod location;
 mod refresher;
+mod resolve;
 mod schedule;
 mod status;
 
 pub use connect::{Connect, ConnectError};
+pub use discovery::InvalidMetadata;
 pub use fetch::{Fetch, FetchError, Fetched};
-pub use http::{HttpFetch, InvalidLocation};
+pub use http::HttpFetch;
+pub use location::InvalidLocation;
 pub use refresher::{Refresher, RefresherHandle};
 pub use schedule::Schedule;
 pub use status::Status;

@@ -23,6 +23,8 @@ pub struct Schedule {
     pub burst: u32,
     /// After that, one more fetch every so often. Default 10 s.
     pub refill: Duration,
+    /// Between two fetches that bad signatures under a known `kid` can cause. Default 60 s.
+    pub signature_refill: Duration,
     /// The first pause after a failure; it doubles with each. Default 1 s.
     pub backoff: Duration,
     /// The longest pause after a failure. Default 60 s.
@@ -41,6 +43,7 @@ impl Default for Schedule {
             wait: Duration::from_secs(2),
             burst: 3,
             refill: Duration::from_secs(10),
+            signature_refill: Duration::from_secs(60),
             backoff: Duration::from_secs(1),
             longest_backoff: Duration::from_secs(60),
             max_stale: Duration::from_secs(6 * 3600),
@@ -92,8 +95,14 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    pub(crate) fn new(schedule: &Schedule) -> Self {
+    /// For tokens of unknown keys.
+    pub(crate) fn for_unknown_keys(schedule: &Schedule) -> Self {
         Self { tokens: schedule.burst, burst: schedule.burst, refill: schedule.refill, next: None }
+    }
+
+    /// For bad signatures under a known `kid`: most of them are forgeries.
+    pub(crate) fn for_bad_signatures(schedule: &Schedule) -> Self {
+        Self { tokens: 1, burst: 1, refill: schedule.signature_refill, next: None }
     }
 
     /// Takes a token if there is one. Never given back: failures cost as much as successes.
@@ -176,7 +185,7 @@ mod tests {
     #[test]
     fn a_bucket_lets_a_burst_through_and_then_one_at_a_time() {
         let schedule = Schedule::default();
-        let mut bucket = Bucket::new(&schedule);
+        let mut bucket = Bucket::for_unknown_keys(&schedule);
         let start = Instant::now();
         let mut taken_at = |seconds: u64| (0..1000).filter(|_| bucket.take(start + secs(seconds))).count();
         assert_eq!([0, 9, 10, 19, 20, 25, 29, 30].map(&mut taken_at), [3, 0, 1, 0, 1, 0, 0, 1]);
@@ -203,7 +212,7 @@ mod tests {
         #[test]
         fn no_sequence_of_takes_beats_the_rate(gaps in proptest::collection::vec(0u64..30_000, 1..200)) {
             let schedule = Schedule::default();
-            let mut bucket = Bucket::new(&schedule);
+            let mut bucket = Bucket::for_unknown_keys(&schedule);
             let start = Instant::now();
             let (mut now, mut taken) = (start, 0u64);
             for gap in gaps {

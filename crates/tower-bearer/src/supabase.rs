@@ -13,12 +13,12 @@
 
 use crate::{
     error::Reason,
-    jwt::{Algorithm, ConfigError, Issuer, Payload},
+    jwt::{Algorithm, ConfigError, Fault, Issuer, Payload, Typed, Typing},
 };
 use http::Uri;
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, IgnoredAny},
+    de::{DeserializeOwned, DeserializeSeed, IgnoredAny},
 };
 use serde_json::value::RawValue;
 use std::fmt;
@@ -106,7 +106,7 @@ pub struct SupabaseClaims {
     #[serde(default, deserialize_with = "text")]
     pub session_id: Option<String>,
     /// Whether the user signed in anonymously: a user, but nobody in particular.
-    #[serde(default, deserialize_with = "tolerant")]
+    #[serde(default, deserialize_with = "flag")]
     pub is_anonymous: bool,
     /// Set by the server only.
     #[serde(default)]
@@ -182,7 +182,15 @@ impl fmt::Debug for Metadata {
 
 /// An empty string, `null` or another type is no text.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(tolerant::<Option<String>, D>(deserializer)?.filter(|text| !text.is_empty()))
+    Ok(match Typing(&mut Fault::default()).deserialize(deserializer)? {
+        Typed::Text(text) if !text.is_empty() => Some(text.into_owned()),
+        _ => None,
+    })
+}
+
+/// Another type is `false`.
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(matches!(Typing(&mut Fault::default()).deserialize(deserializer)?, Typed::Bool(true)))
 }
 
 /// What does not fit counts as missing: none of these decides whether the token is good.

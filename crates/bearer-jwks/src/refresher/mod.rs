@@ -11,7 +11,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, sleep_until, timeout},
 };
-use tower_bearer::keys::{self, KeySet, KeySink, KeySource, KeyState, Miss};
+use tower_bearer::keys::{self, KeySet, KeySink, KeySource, KeyState, Miss, MissKind};
 
 /// The most requests that wait for one fetch. More are answered at once.
 const MOST_WAITERS: usize = 4096;
@@ -51,7 +51,8 @@ struct Keys {
     schedule: Schedule,
     status: watch::Sender<Status>,
     etag: Option<String>,
-    bucket: Bucket,
+    unknown_keys: Bucket,
+    bad_signatures: Bucket,
     unknown: UnknownKids,
     waiters: VecDeque<Waiter>,
     /// When the next scheduled fetch is due.
@@ -73,7 +74,8 @@ struct Waiter {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Trigger {
     Schedule,
-    UnknownKey,
+    /// A token that the keys do not do for.
+    Miss,
 }
 
 /// Nobody reads the keys any more.
@@ -86,7 +88,8 @@ impl<F: Fetch> Refresher<F> {
         let schedule = Schedule::default();
         let keys = Keys {
             sink,
-            bucket: Bucket::new(&schedule),
+            unknown_keys: Bucket::for_unknown_keys(&schedule),
+            bad_signatures: Bucket::for_bad_signatures(&schedule),
             schedule,
             status: watch::Sender::new(Status::default()),
             etag: None,
@@ -102,7 +105,8 @@ impl<F: Fetch> Refresher<F> {
     /// Another rhythm.
     #[must_use]
     pub fn schedule(mut self, schedule: Schedule) -> Self {
-        self.keys.bucket = Bucket::new(&schedule);
+        self.keys.unknown_keys = Bucket::for_unknown_keys(&schedule);
+        self.keys.bad_signatures = Bucket::for_bad_signatures(&schedule);
         self.keys.schedule = schedule;
         self
     }
@@ -129,7 +133,7 @@ impl<F: Fetch> Refresher<F> {
         let Self { fetch, keys } = &mut self;
         loop {
             let Ok(trigger) = keys.until_due().await else { return };
-            // A fetch for an unknown key is unconditional: a stuck 304 must not hide a rotation.
+            // A fetch for a token is unconditional: a stuck 304 must not hide a rotation.
             let etag = keys.etag.clone().filter(|_| trigger == Trigger::Schedule);
             let asked: Vec<_> =
                 keys.waiters.iter().filter_map(|waiter| waiter.miss.kid()).map(str::to_owned).collect();
@@ -162,7 +166,7 @@ impl Keys {
                     let miss = miss.ok_or(NoReader)?;
                     if self.is_worth_a_fetch(&miss) {
                         self.wait(miss);
-                        return Ok(Trigger::UnknownKey);
+                        return Ok(Trigger::Miss);
                     }
                 }
                 () = sleep_until(next) => return Ok(Trigger::Schedule),
@@ -193,13 +197,21 @@ impl Keys {
     /// Whether the answer to a miss is not known already.
     fn is_news(&self, miss: &Miss) -> bool {
         let current = self.sink.with(keys::Snapshot::generation);
-        let known_unknown = miss.kid().is_some_and(|kid| self.unknown.contains(kid, Instant::now()));
-        miss.generation() == current && !known_unknown
+        let is_known_unknown = match miss.kind() {
+            MissKind::UnknownKey => miss.kid().is_some_and(|kid| self.unknown.contains(kid, Instant::now())),
+            _ => false,
+        };
+        miss.generation() == current && !is_known_unknown
     }
 
     fn is_worth_a_fetch(&mut self, miss: &Miss) -> bool {
         let now = Instant::now();
-        self.is_news(miss) && self.silent_until.is_none_or(|until| until <= now) && self.bucket.take(now)
+        self.is_news(miss)
+            && self.silent_until.is_none_or(|until| until <= now)
+            && match miss.kind() {
+                MissKind::BadSignature => self.bad_signatures.take(now),
+                _ => self.unknown_keys.take(now),
+            }
     }
 
     fn wait(&mut self, miss: Miss) {

@@ -45,7 +45,8 @@ pub struct Issuer {
     leeway: Duration,
     max_age: Option<Duration>,
     guard: Option<Guard>,
-    claims: ClaimsType,
+    /// `None` for the registered claims.
+    claims: Option<ClaimsType>,
     pub(super) secret: Option<Arc<HmacKey>>,
     pub(super) keys: Option<KeySource>,
     jwks_uri: Option<String>,
@@ -130,7 +131,7 @@ impl Issuer {
             leeway: Duration::from_secs(60),
             max_age: None,
             guard: None,
-            claims: ClaimsType::of::<()>(),
+            claims: None,
             secret: None,
             keys: None,
             jwks_uri: None,
@@ -185,7 +186,7 @@ impl Issuer {
     /// Without this the claims are [`RegisteredClaims`].
     #[must_use]
     pub fn claims<C: DeserializeOwned + Send + Sync + 'static>(mut self) -> Self {
-        self.claims = ClaimsType::of::<C>();
+        self.claims = Some(ClaimsType::of::<C>());
         self
     }
 
@@ -339,12 +340,12 @@ impl Issuer {
         json: &str,
         registered: &Arc<RegisteredClaims>,
     ) -> Result<(Arc<dyn Any + Send + Sync>, &'static str), ClaimsMismatch> {
-        if self.claims.name == type_name::<()>() {
+        let Some(ClaimsType { name, decode }) = self.claims else {
             return Ok((Arc::clone(registered) as _, type_name::<RegisteredClaims>()));
-        }
-        match (self.claims.decode)(json) {
-            Ok(claims) => Ok((claims, self.claims.name)),
-            Err(error) => Err(ClaimsMismatch::new(self.claims.name, &error)),
+        };
+        match decode(json) {
+            Ok(claims) => Ok((claims, name)),
+            Err(error) => Err(ClaimsMismatch::new(name, &error)),
         }
     }
 
@@ -374,7 +375,7 @@ impl fmt::Debug for Issuer {
             .field("algorithms", &self.algorithms)
             .field("secret", &self.secret)
             .field("keys", &self.keys)
-            .field("claims", &self.claims.name)
+            .field("claims", &self.claims.map(|claims| claims.name))
             .finish_non_exhaustive()
     }
 }

@@ -18,5 +18,5 @@ pub use claims::{Audience, RegisteredClaims, Scopes};
 pub use issuer::{ConfigError, Issuer};
 pub use verifier::{JwtVerifier, WaitForKeys};
 
-pub(crate) use json::from_object;
+pub(crate) use json::{Fault, Typed, Typing, from_object};
 pub(crate) use payload::Payload;

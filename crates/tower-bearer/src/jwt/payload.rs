@@ -88,7 +88,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut names = Members::default();
+        let mut names = Members::with_capacity(16);
         let mut payload = Payload::default();
         let mut scp = None;
         while let Some(Text(name)) = map.next_key()? {

@@ -7,7 +7,10 @@ use super::{
     issuer::{ConfigError, Issuer},
     payload::Payload,
 };
-use crate::{AuthError, Presented, Reason, Verification, Verified, Verify, keys::Answer};
+use crate::{
+    AuthError, Presented, Reason, Verification, Verified, Verify,
+    keys::{Answer, KeySource, MissKind, Snapshot},
+};
 use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,
@@ -35,7 +38,7 @@ struct Issuers {
 /// The future of a [`JwtVerifier`] for a token whose key is not known yet: the refresher is asked once, and
 /// answers within its own bounds.
 pub struct WaitForKeys {
-    answer: Answer,
+    question: Question,
     verifier: JwtVerifier,
     token: Box<str>,
     now: SystemTime,
@@ -44,7 +47,15 @@ pub struct WaitForKeys {
 
 enum Outcome {
     Decided(Result<Verified, AuthError>),
-    Waiting(Answer),
+    Waiting(Question),
+}
+
+/// What the publisher of an issuer's keys was asked, and what the answer is if it brings nothing new.
+struct Question {
+    keys: KeySource,
+    generation: u64,
+    otherwise: Reason,
+    answer: Answer,
 }
 
 impl JwtVerifier {
@@ -86,13 +97,15 @@ impl JwtVerifier {
 impl Issuers {
     fn decide(&self, token: &str, now: SystemTime, may_wait: bool) -> Result<Outcome, AuthError> {
         let compact = Compact::split(token)?;
-        // The three segments decoded, in one allocation; the slack is for the estimates of the decoder.
-        let mut header = Vec::with_capacity(compact.header.len() + 4);
-        let mut payload = Vec::with_capacity(compact.payload.len() + compact.signature.len() + 8);
-        let header = Header::parse(compact::decode(compact.header, &mut header)?)?;
-        let json_len = compact::decode(compact.payload, &mut payload)?.len();
-        compact::decode(compact.signature, &mut payload)?;
-        let (json, signature) = payload.split_at(json_len);
+        // The three segments decoded, in one allocation: decoding makes them shorter.
+        let mut buffer = Vec::with_capacity(token.len());
+        let header_len = compact::decode(compact.header, &mut buffer)?.len();
+        let json_len = compact::decode(compact.payload, &mut buffer)?.len();
+        compact::decode(compact.signature, &mut buffer)?;
+        let (header, rest) = buffer.split_at(header_len);
+        let (json, signature) = rest.split_at(json_len);
+
+        let header = Header::parse(header)?;
         let json = std::str::from_utf8(json).map_err(|_| Reason::MalformedClaims("not UTF-8"))?;
         let payload = Payload::parse(json)?;
 
@@ -105,8 +118,8 @@ impl Issuers {
             if !secret.verify(message, signature) {
                 return Err(Reason::Signature.into());
             }
-        } else if let Some(answer) = Self::ask_keys(issuer, &header, message, signature, may_wait)? {
-            return Ok(Outcome::Waiting(answer));
+        } else if let Some(question) = Self::ask_keys(issuer, &header, message, signature, may_wait)? {
+            return Ok(Outcome::Waiting(question));
         }
 
         let registered = Arc::new(RegisteredClaims::from(payload));
@@ -130,19 +143,23 @@ impl Issuers {
         message: &[u8],
         signature: &[u8],
         may_wait: bool,
-    ) -> Result<Option<Answer>, Reason> {
+    ) -> Result<Option<Question>, Reason> {
         let keys = issuer.keys.as_ref().ok_or(Reason::UnknownKey)?;
         let kid = header.kid.as_deref();
         let (result, generation) =
             keys.with(|now| (now.verify(kid, header.algorithm, message, signature), now.generation()));
-        match result {
-            Ok(()) => Ok(None),
-            // Only a key that is not there is worth a question; stale keys are the refresher's business already.
-            Err(reason @ (Reason::UnknownKey | Reason::NoKeys)) if may_wait => {
-                keys.miss(kid, generation).map(Some).ok_or(reason)
-            }
-            Err(reason) => Err(reason),
+        let Err(otherwise) = result else { return Ok(None) };
+        let kind = match otherwise {
+            Reason::UnknownKey | Reason::NoKeys => MissKind::UnknownKey,
+            Reason::Signature if kid.is_some() => MissKind::BadSignature,
+            // Stale keys are the refresher's business already; for the rest other keys would not help.
+            _ => return Err(otherwise),
+        };
+        if !may_wait {
+            return Err(otherwise);
         }
+        let answer = keys.miss(kind, kid, generation).ok_or(otherwise)?;
+        Ok(Some(Question { keys: keys.clone(), generation, otherwise, answer }))
     }
 }
 
@@ -153,8 +170,8 @@ impl Verify for JwtVerifier {
         let (token, now) = (presented.credential.token(), presented.now);
         match self.decide(token, now, true) {
             Outcome::Decided(result) => Verification::Done(result),
-            Outcome::Waiting(answer) => Verification::Pending(WaitForKeys {
-                answer,
+            Outcome::Waiting(question) => Verification::Pending(WaitForKeys {
+                question,
                 verifier: self.clone(),
                 token: token.into(),
                 now,
@@ -172,7 +189,12 @@ impl Future for WaitForKeys {
     type Output = Result<Verified, AuthError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        ready!(Pin::new(&mut self.answer).poll(cx));
+        ready!(Pin::new(&mut self.question.answer).poll(cx));
+        let Question { keys, generation, otherwise, .. } = &self.question;
+        if keys.with(Snapshot::generation) == *generation {
+            // The same keys would say the same, at the cost of another signature.
+            return Poll::Ready(Err((*otherwise).into()));
+        }
         let now = self.now + self.since.elapsed();
         Poll::Ready(match self.verifier.decide(&self.token, now, false) {
             Outcome::Decided(result) => result,

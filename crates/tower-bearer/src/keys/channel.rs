@@ -48,14 +48,26 @@ pub struct KeySink {
     misses: mpsc::Receiver<Miss>,
 }
 
-/// A token named a key that the reader does not have, and somebody waits for the answer.
+/// The reader's keys do not do for a token, and somebody waits for better ones.
 ///
 /// Dropping it ends the wait, and the reader looks at its keys once more.
 #[derive(Debug)]
 pub struct Miss {
+    kind: MissKind,
     kid: Option<Box<str>>,
     generation: u64,
     _waiter: oneshot::Sender<()>,
+}
+
+/// What the reader's keys lack.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MissKind {
+    /// There is no key of this `kid`, or no key at all yet.
+    UnknownKey,
+    /// The key of this `kid` did not make the signature: a forgery most likely, or new key material under an old
+    /// name, as some issuers have it.
+    BadSignature,
 }
 
 /// Resolves when the publisher is done with a [`Miss`].
@@ -89,10 +101,10 @@ impl KeySource {
 
     /// Tells the publisher which key a token named, and what the reader had seen. `None` when nobody would
     /// answer: there is no publisher, or it has its hands full.
-    pub(crate) fn miss(&self, kid: Option<&str>, generation: u64) -> Option<Answer> {
+    pub(crate) fn miss(&self, kind: MissKind, kid: Option<&str>, generation: u64) -> Option<Answer> {
         let misses = self.misses.as_ref()?;
         let (waiter, answer) = oneshot::channel();
-        let miss = Miss { kid: kid.map(Into::into), generation, _waiter: waiter };
+        let miss = Miss { kind, kid: kid.map(Into::into), generation, _waiter: waiter };
         misses.try_send(miss).ok().map(|()| Answer(answer))
     }
 }
@@ -175,6 +187,11 @@ impl Drop for KeySink {
 }
 
 impl Miss {
+    /// What the reader's keys lack.
+    pub fn kind(&self) -> MissKind {
+        self.kind
+    }
+
     /// The `kid` that was asked for; `None` for a token without one, before the first keys.
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
@@ -230,7 +247,7 @@ mod tests {
         sink.publish(set());
         drop(sink);
         assert_eq!(source.with(Snapshot::state), KeyState::Stale);
-        assert!(source.miss(Some("b"), 1).is_none());
+        assert!(source.miss(MissKind::UnknownKey, Some("b"), 1).is_none());
     }
 
     #[test]
@@ -248,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_miss_answers_and_the_last_source_ends_the_stream() {
         let (mut sink, source) = channel();
-        let answer = source.miss(Some("b"), 0).expect("a publisher");
+        let answer = source.miss(MissKind::UnknownKey, Some("b"), 0).expect("a publisher");
         let miss = sink.missed().await.expect("a miss");
         assert_eq!((miss.kid(), miss.generation()), (Some("b"), 0));
         drop(miss);
@@ -260,8 +277,9 @@ mod tests {
     #[test]
     fn misses_beyond_the_queue_are_not_waited_for() {
         let (_sink, source) = channel();
-        let answers: Vec<_> = std::iter::repeat_with(|| source.miss(Some("b"), 0)).take(MISSES).collect();
+        let answers: Vec<_> =
+            std::iter::repeat_with(|| source.miss(MissKind::UnknownKey, Some("b"), 0)).take(MISSES).collect();
         assert!(answers.iter().all(Option::is_some));
-        assert!(source.miss(Some("b"), 0).is_none());
+        assert!(source.miss(MissKind::UnknownKey, Some("b"), 0).is_none());
     }
 }

@@ -22,7 +22,7 @@ mod channel;
 mod jwk;
 mod set;
 
-pub use channel::{KeySink, KeySource, KeyState, Miss, Snapshot, channel};
+pub use channel::{KeySink, KeySource, KeyState, Miss, MissKind, Snapshot, channel};
 pub use set::{KeySet, KeySetError, SkipReason, SkippedKey};
 
 pub(crate) use channel::Answer;

@@ -196,3 +196,170 @@ impl fmt::Display for KeySetError {
 }
 
 impl Error for KeySetError {}
+
+#[cfg(all(test, any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+mod tests {
+    use super::*;
+    use bearer_testing::{Algorithm as Test, SigningKey};
+    use serde_json::{Value, json};
+
+    const ED25519: &str =
+        r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
+    fn set(keys: &[Value]) -> KeySet {
+        KeySet::from_jwks(&json!({ "keys": keys }).to_string()).expect("a set")
+    }
+
+    fn without(mut jwk: Value, member: &str) -> Value {
+        jwk.as_object_mut().expect("a JWK").remove(member);
+        jwk
+    }
+
+    #[test]
+    fn rs_074_only_an_object_with_one_array_of_keys_is_a_set() {
+        let deep = format!(r#"{{"keys":{}"#, "[".repeat(100_000));
+        let closed = format!(r#"{{"keys":[{}{}]}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        for good in [r#"{"keys":[]}"#, r#" {"x":{"y":[1]},"keys":[],"z":null}"#, &closed] {
+            assert!(KeySet::from_jwks(good).is_ok_and(|set| set.is_empty()), "{good:.40}");
+        }
+        let bad = [
+            "",
+            "null",
+            "[]",
+            "[[]]",
+            "{}",
+            r#""keys""#,
+            r#"{"keys":null}"#,
+            r#"{"keys":{}}"#,
+            r#"{"keys":"[]"}"#,
+            r#"{"keys":[],"keys":[]}"#,
+            r#"{"keys":[]"#,
+            r#"{"keys":[]}x"#,
+            r#"{"Keys":[]}"#,
+            "<html></html>",
+            &deep,
+        ];
+        for json in bad {
+            assert_eq!(KeySet::from_jwks(json).err(), Some(KeySetError::NotAJwkSet), "{json:.40}");
+        }
+        assert!(KeySet::from_jwks(&format!("[[{ED25519}]]")).is_err());
+    }
+
+    #[test]
+    fn a_hundred_keys_are_a_set_and_one_more_is_refused_as_a_whole() {
+        let many = |count| format!(r#"{{"keys":[{}]}}"#, vec![ED25519; count].join(","));
+        assert_eq!(KeySet::from_jwks(&many(100)).map(|set| set.keys.len()).ok(), Some(100));
+        assert_eq!(KeySet::from_jwks(&many(101)).err(), Some(KeySetError::TooManyKeys));
+    }
+
+    #[test]
+    fn rs_075_one_odd_key_never_spoils_the_others() {
+        let odd = [
+            json!(null),
+            json!("key"),
+            json!(7),
+            json!([]),
+            json!({}),
+            json!({ "kty": "AKP", "kid": "new", "alg": "ML-DSA-44", "pub": "AA" }),
+            json!({ "kty": "RSA", "kid": 7 }),
+        ];
+        let good = SigningKey::generate(Test::EdDSA).kid("good");
+        for jwk in odd {
+            let set = set(&[jwk.clone(), good.public_jwk(), jwk.clone()]);
+            assert_eq!(set.ids().collect::<Vec<_>>(), ["good"], "{jwk}");
+            assert_eq!(set.skipped().len(), 2, "{jwk}");
+            assert_eq!(set.verify(Some("good"), Algorithm::EdDSA, b"m", &good.sign(b"m")), Ok(()), "{jwk}");
+        }
+        let named = set(&[json!({ "kty": "AKP", "kid": "new" }), json!({ "kty": "RSA", "kid": 7 })]);
+        assert_eq!(named.skipped().iter().map(SkippedKey::kid).collect::<Vec<_>>(), [Some("new"), None]);
+    }
+
+    #[test]
+    fn rs_078_keys_of_one_kid_are_all_kept_and_the_one_that_fits_alg_is_taken() {
+        let (first, second) = (SigningKey::generate(Test::ES256), SigningKey::generate(Test::ES256));
+        let ed = SigningKey::generate(Test::EdDSA);
+        let keys: Vec<_> = [&ed, &first, &second].map(|key| key.clone().kid("same").public_jwk()).into();
+        let set = set(&keys);
+        assert_eq!(set.ids().collect::<Vec<_>>(), ["same"]);
+        for key in [&first, &second] {
+            assert_eq!(set.verify(Some("same"), Algorithm::ES256, b"m", &key.sign(b"m")), Ok(()));
+        }
+        assert_eq!(set.verify(Some("same"), Algorithm::EdDSA, b"m", &ed.sign(b"m")), Ok(()));
+        assert_eq!(
+            set.verify(Some("same"), Algorithm::EdDSA, b"m", &first.sign(b"m")),
+            Err(Reason::Signature)
+        );
+        assert_eq!(
+            set.verify(Some("same"), Algorithm::ES384, b"m", &first.sign(b"m")),
+            Err(Reason::KeyAlgorithm)
+        );
+    }
+
+    #[test]
+    fn rs_064_an_rsa_key_that_names_no_algorithm_has_six_and_one_that_names_one_has_that() {
+        let rsa = SigningKey::generate(Test::RS256).kid("rsa");
+        let open = set(&[without(rsa.public_jwk(), "alg")]);
+        let algorithms: Vec<_> = open.keys.iter().map(|key| key.public.algorithm()).collect();
+        assert_eq!(algorithms, Algorithm::RSA);
+        let bound = set(&[rsa.with_algorithm(Test::PS256).public_jwk()]);
+        for (test, algorithm) in [
+            (Test::RS256, Algorithm::RS256),
+            (Test::RS384, Algorithm::RS384),
+            (Test::RS512, Algorithm::RS512),
+            (Test::PS256, Algorithm::PS256),
+            (Test::PS384, Algorithm::PS384),
+            (Test::PS512, Algorithm::PS512),
+        ] {
+            let signature = rsa.with_algorithm(test).sign(b"m");
+            assert_eq!(open.verify(Some("rsa"), algorithm, b"m", &signature), Ok(()), "{algorithm}");
+            let expected = if algorithm == Algorithm::PS256 { Ok(()) } else { Err(Reason::KeyAlgorithm) };
+            assert_eq!(bound.verify(Some("rsa"), algorithm, b"m", &signature), expected, "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn rs_076_a_kid_is_compared_byte_for_byte() {
+        let key = SigningKey::generate(Test::EdDSA).kid("K1");
+        let set = set(&[key.public_jwk()]);
+        let verify = |kid| set.verify(kid, Algorithm::EdDSA, b"m", &key.sign(b"m"));
+        assert_eq!(verify(Some("K1")), Ok(()));
+        for kid in ["k1", "K1 ", "K", "", "K1\0"] {
+            assert_eq!(verify(Some(kid)), Err(Reason::UnknownKey), "{kid:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_without_kid_may_mean_any_key_and_a_key_without_kid_any_token() {
+        let (named, nameless) =
+            (SigningKey::generate(Test::EdDSA).kid("a"), SigningKey::generate(Test::EdDSA));
+        let nameless = nameless.without_kid();
+        let set = set(&[named.public_jwk(), nameless.public_jwk()]);
+        let verify = |kid, key: &SigningKey| set.verify(kid, Algorithm::EdDSA, b"m", &key.sign(b"m"));
+        assert_eq!(verify(None, &named), Ok(()));
+        assert_eq!(verify(None, &nameless), Ok(()));
+        assert_eq!(verify(Some("b"), &nameless), Ok(()));
+        assert_eq!(
+            verify(Some("a"), &nameless),
+            Err(Reason::Signature),
+            "the named key is the one that is meant"
+        );
+        assert_eq!(verify(Some("b"), &named), Err(Reason::UnknownKey));
+    }
+
+    #[test]
+    fn no_more_than_a_few_keys_are_tried_on_one_token() {
+        let keys: Vec<_> =
+            std::iter::repeat_with(|| SigningKey::generate(Test::EdDSA)).take(MAX_TRIES + 1).collect();
+        let set = set(&keys.iter().map(|key| key.clone().kid("same").public_jwk()).collect::<Vec<_>>());
+        let verify = |key: &SigningKey| set.verify(Some("same"), Algorithm::EdDSA, b"m", &key.sign(b"m"));
+        assert_eq!(verify(&keys[MAX_TRIES - 1]), Ok(()));
+        assert_eq!(verify(&keys[MAX_TRIES]), Err(Reason::Signature));
+    }
+
+    #[test]
+    fn an_empty_set_knows_no_key_and_verifies_nothing() {
+        let empty = KeySet::default();
+        assert_eq!(empty.verify(Some("a"), Algorithm::EdDSA, b"", b""), Err(Reason::UnknownKey));
+        assert_eq!(empty.verify(None, Algorithm::EdDSA, b"", b""), Err(Reason::KeyAlgorithm));
+    }
+}

@@ -17,6 +17,9 @@ mod none;
 #[cfg(not(any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 use none as backend;
 
+#[cfg(all(test, any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+mod vectors;
+
 use super::Algorithm;
 use std::fmt;
 

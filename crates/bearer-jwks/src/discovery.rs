@@ -1,0 +1,131 @@
+//! Where an issuer publishes its keys, by its own metadata (OpenID Connect Discovery 1.0 §4, RFC 8414 §3): pure
+//! functions of the issuer's name and of a document.
+
+use serde::Deserialize;
+use std::{error::Error, fmt};
+use url::Url;
+
+/// The places where the metadata of an issuer may lie, the most common first: OIDC appends to the path, RFC 8414
+/// inserts before it; with a path, some servers do either with the other's name.
+pub(crate) fn locations(iss: &Url) -> Vec<Url> {
+    const OIDC: &str = ".well-known/openid-configuration";
+    const OAUTH: &str = ".well-known/oauth-authorization-server";
+    // A terminating slash is removed first (RFC 8414 §3.1).
+    let path = iss.path().trim_matches('/');
+    let paths = if path.is_empty() {
+        vec![format!("/{OIDC}"), format!("/{OAUTH}")]
+    } else {
+        vec![format!("/{path}/{OIDC}"), format!("/{OAUTH}/{path}"), format!("/{OIDC}/{path}")]
+    };
+    let at = |path: String| {
+        let mut url = iss.clone();
+        url.set_path(&path);
+        url
+    };
+    paths.into_iter().map(at).collect()
+}
+
+/// Why a document is not the metadata of the issuer.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum InvalidMetadata {
+    /// Not a JSON object with the strings `issuer` and `jwks_uri`.
+    Malformed,
+    /// `issuer` is not, to the letter, the configured one: nothing of the document is used (RFC 8414 §3.3).
+    OtherIssuer,
+}
+
+impl fmt::Display for InvalidMetadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "not the metadata of an issuer (a JSON object with `issuer` and `jwks_uri`)",
+            Self::OtherIssuer => "the metadata names another issuer",
+        })
+    }
+}
+
+impl Error for InvalidMetadata {}
+
+/// The `jwks_uri` of a metadata document.
+pub(crate) fn jwks_uri(document: &str, iss: &str) -> Result<String, InvalidMetadata> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        issuer: String,
+        jwks_uri: String,
+    }
+    // serde would read an array as well, member by member.
+    if !document.trim_ascii_start().starts_with('{') {
+        return Err(InvalidMetadata::Malformed);
+    }
+    let metadata: Metadata = serde_json::from_str(document).map_err(|_| InvalidMetadata::Malformed)?;
+    if metadata.issuer != iss {
+        return Err(InvalidMetadata::OtherIssuer);
+    }
+    Ok(metadata.jwks_uri)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rs_104_metadata_lies_where_oidc_appends_and_rfc_8414_inserts() {
+        let table = [
+            (
+                "https://i.example",
+                &["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"][..],
+            ),
+            (
+                "https://i.example/",
+                &["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"],
+            ),
+            (
+                "https://i.example/tenant1/",
+                &[
+                    "/tenant1/.well-known/openid-configuration",
+                    "/.well-known/oauth-authorization-server/tenant1",
+                    "/.well-known/openid-configuration/tenant1",
+                ],
+            ),
+            (
+                "https://i.example/auth/v1",
+                &[
+                    "/auth/v1/.well-known/openid-configuration",
+                    "/.well-known/oauth-authorization-server/auth/v1",
+                    "/.well-known/openid-configuration/auth/v1",
+                ],
+            ),
+        ];
+        for (iss, expected) in table {
+            let found = locations(&Url::parse(iss).expect(iss));
+            assert_eq!(found.iter().map(Url::path).collect::<Vec<_>>(), expected, "{iss}");
+            assert!(found.iter().all(|url| url.host_str() == Some("i.example")));
+        }
+    }
+
+    #[test]
+    fn rs_103_only_the_issuers_own_metadata_is_used() {
+        let iss = "https://i.example/";
+        let document =
+            |issuer: &str| format!(r#"{{"issuer":"{issuer}","jwks_uri":"https://k.example/jwks","x":[1]}}"#);
+        assert_eq!(jwks_uri(&document(iss), iss).as_deref(), Ok("https://k.example/jwks"));
+        for other in
+            ["https://i.example", "https://I.example/", "https://evil.example/", "https://i.example/a", ""]
+        {
+            assert_eq!(jwks_uri(&document(other), iss), Err(InvalidMetadata::OtherIssuer), "{other}");
+        }
+        for malformed in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            r#"["https://i.example/","https://k.example/jwks"]"#,
+            r#"{"issuer":"https://i.example/"}"#,
+            r#"{"issuer":"https://i.example/","jwks_uri":null}"#,
+            r#"{"issuer":["https://i.example/"],"jwks_uri":"x"}"#,
+            r#"{"issuer":"https://evil.example/","issuer":"https://i.example/","jwks_uri":"x"}"#,
+        ] {
+            assert_eq!(jwks_uri(malformed, iss), Err(InvalidMetadata::Malformed), "{malformed}");
+        }
+    }
+}
