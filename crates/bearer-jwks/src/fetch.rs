@@ -1,6 +1,6 @@
 //! Where a JWK Set comes from.
 
-use crate::{InvalidLocation, InvalidMetadata};
+use crate::{InvalidLocation, InvalidMetadata, Schedule};
 use std::{error::Error, fmt, future::Future, sync::Arc, time::Duration};
 use tower_bearer::keys::{KeySetError, SkippedKey};
 
@@ -33,6 +33,11 @@ pub trait Fetch: Send + 'static {
     ///
     /// The refresher drops the future when it takes too long.
     fn fetch(&mut self, etag: Option<&str>) -> impl Future<Output = Result<Fetched, FetchError>> + Send;
+
+    /// The rhythm that suits the source.
+    fn schedule(&self) -> Schedule {
+        Schedule::default()
+    }
 }
 
 /// What a [`Fetch`] got.

@@ -29,6 +29,7 @@
 //! | a fetch succeeds | its set replaces the last one; a key that is gone no longer verifies |
 //! | no key of the answer can be used | it counts as failed, and says so |
 //! | no success for 6 hours | requests are answered 503 until there is one |
+//! | the issuer is down at the start | 503, and recovery by itself; or a [`Seed`] from the last run serves until then |
 //!
 //! [`Connect`] is the short way. [`Refresher`] is the long one: its [`run`](Refresher::run) is a future that the
 //! caller owns, its [`status`](Refresher::status) is visible from outside, and its source is any [`Fetch`].
@@ -36,19 +37,23 @@
 mod connect;
 mod discovery;
 mod fetch;
+mod file;
 mod freshness;
 mod http;
 mod location;
 mod refresher;
 mod resolve;
 mod schedule;
+mod seed;
 mod status;
 
 pub use connect::{Connect, ConnectError};
 pub use discovery::InvalidMetadata;
 pub use fetch::{Fetch, FetchError, Fetched};
+pub use file::FileFetch;
 pub use http::HttpFetch;
 pub use location::InvalidLocation;
 pub use refresher::{Refresher, RefresherHandle};
 pub use schedule::Schedule;
+pub use seed::Seed;
 pub use status::Status;

@@ -1,6 +1,7 @@
 //! What a refresher shows of itself.
 
-use crate::FetchError;
+use crate::{FetchError, Seed};
+use std::sync::Arc;
 use tokio::time::Instant;
 use tower_bearer::keys::SkippedKey;
 
@@ -22,6 +23,8 @@ pub struct Status {
     pub failures: u32,
     /// When the next scheduled fetch is due.
     pub next_fetch: Option<Instant>,
+    /// The set in use, to start another process with.
+    pub seed: Option<Arc<Seed>>,
     /// Whether requests are answered 503, because there are no keys or they are too old.
     pub unavailable: bool,
 }

@@ -3,9 +3,10 @@
 use crate::{
     fetch::{Fetch, FetchError, Fetched},
     schedule::{Bucket, Schedule, UnknownKids},
+    seed::Seed,
     status::Status,
 };
-use std::{collections::VecDeque, fmt, future::Future, pin::pin};
+use std::{collections::VecDeque, fmt, future::Future, pin::pin, sync::Arc, time::SystemTime};
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -85,7 +86,7 @@ impl<F: Fetch> Refresher<F> {
     /// A refresher that has not fetched anything yet, and the keys that it will publish.
     pub fn new(fetch: F) -> (Self, KeySource) {
         let (sink, source) = keys::channel();
-        let schedule = Schedule::default();
+        let schedule = fetch.schedule();
         let keys = Keys {
             sink,
             unknown_keys: Bucket::for_unknown_keys(&schedule),
@@ -108,6 +109,18 @@ impl<F: Fetch> Refresher<F> {
         self.keys.unknown_keys = Bucket::for_unknown_keys(&schedule);
         self.keys.bad_signatures = Bucket::for_bad_signatures(&schedule);
         self.keys.schedule = schedule;
+        self
+    }
+
+    /// Starts with the keys of a former run, trusted until [`max_stale`](Schedule::max_stale) after they were
+    /// fetched, so that a start while the issuer is down serves at once. The first fetch is due all the same.
+    ///
+    /// A seed that is too old, or not a usable set, is left aside, and the log says so.
+    #[must_use]
+    pub fn seed(mut self, seed: &Seed) -> Self {
+        if let Err(reason) = self.keys.plant(seed, SystemTime::now()) {
+            tracing::warn!(%reason, "the seed is not used");
+        }
         self
     }
 
@@ -276,7 +289,13 @@ impl Keys {
     fn take(&mut self, fetched: Fetched) -> Result<Option<std::time::Duration>, FetchError> {
         let has_keys = self.sink.with(keys::Snapshot::generation) > 0;
         match fetched.jwks {
-            None if has_keys => self.sink.confirm(),
+            None if has_keys => {
+                self.sink.confirm();
+                self.status.send_modify(|status| {
+                    status.seed =
+                        status.seed.take().map(|seed| Arc::new(Seed::new(&*seed.jwks, SystemTime::now())));
+                });
+            }
             None => return Err(FetchError::NotModified),
             Some(jwks) => {
                 let set = KeySet::from_jwks(&jwks).map_err(FetchError::Malformed)?;
@@ -288,10 +307,25 @@ impl Keys {
                 }
                 self.sink.publish(set);
                 self.etag = fetched.etag;
+                let seed = Seed::new(jwks, SystemTime::now());
+                self.status.send_modify(|status| status.seed = Some(Arc::new(seed)));
                 tracing::debug!(generation = self.sink.with(keys::Snapshot::generation), "keys published");
             }
         }
         Ok(fetched.max_age)
+    }
+
+    /// Publishes a seed as if it had been fetched when it was.
+    fn plant(&mut self, seed: &Seed, now: SystemTime) -> Result<(), String> {
+        let left = self.schedule.max_stale.checked_sub(seed.age(now)).ok_or("it is too old")?;
+        let set = KeySet::from_jwks(&seed.jwks).map_err(|error| error.to_string())?;
+        if set.is_empty() {
+            return Err("it has no usable key".to_owned());
+        }
+        self.sink.publish(set);
+        self.expires = Some(Instant::now() + left);
+        self.report(|status| status.seed = Some(Arc::new(seed.clone())));
+        Ok(())
     }
 
     fn expire(&mut self) {

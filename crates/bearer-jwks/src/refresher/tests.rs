@@ -538,6 +538,40 @@ async fn a_request_that_is_cancelled_does_not_cancel_the_fetch_of_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_seed_serves_a_start_while_the_issuer_is_down_until_it_is_too_old() {
+    let key = key("a");
+    let first = Source::of(&[&key]);
+    let (_verifier, status) = started(&first).await;
+    let exported = Seed::clone(status.borrow().seed.as_ref().unwrap());
+
+    let hours_ago = |hours: u64| Seed::new(exported.jwks.clone(), SystemTime::now() - secs(hours * 3600));
+    let down = Source::default();
+    down.fail();
+    let (refresher, keys) = Refresher::new(down.clone());
+    let seeded = verifier(keys);
+    let running = refresher.seed(&hours_ago(5)).spawn();
+    let good = token(&key).expires_in(24 * 3600).sign();
+    assert_eq!(verify_now(&seeded, &good), Ok(()));
+    advance(secs(3600 - 60)).await;
+    assert_eq!(verify_now(&seeded, &good), Ok(()));
+    advance(secs(120)).await;
+    assert_eq!(verify_now(&seeded, &good), Err(Reason::StaleKeys), "stale from its own time");
+    down.publish(&[&key]);
+    advance(secs(61)).await;
+    assert_eq!(verify_now(&seeded, &good), Ok(()));
+    drop(running);
+
+    for useless in
+        [hours_ago(7), Seed::new("{\"keys\":[]}", SystemTime::now()), Seed::new("", SystemTime::now())]
+    {
+        let (refresher, keys) = Refresher::new(Source::default());
+        let refresher = refresher.seed(&useless);
+        assert!(!refresher.status().borrow().is_ready());
+        assert_eq!(keys.with(Snapshot::state), KeyState::Waiting);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn readers_see_whole_sets_only() {
     let (a, b) = (key("a"), key("b"));
     let source = Source::of(&[&a]);
