@@ -6,7 +6,10 @@ use super::{
     payload::Payload,
     signature::{HmacKey, Rejected},
 };
-use crate::{error::Reason, keys::KeySource};
+use crate::{
+    error::Reason,
+    keys::{KeySource, KeyState},
+};
 use serde::de::DeserializeOwned;
 use std::{
     any::{Any, type_name},
@@ -38,7 +41,7 @@ use std::{
 /// ```
 #[derive(Clone)]
 pub struct Issuer {
-    pub(super) iss: Box<str>,
+    iss: Box<str>,
     pub(super) missing_iss_allowed: bool,
     binding: Binding,
     algorithms: AlgorithmSet,
@@ -243,6 +246,17 @@ impl Issuer {
     /// Whether a shared secret was given.
     pub fn has_secret(&self) -> bool {
         self.secret.is_some()
+    }
+
+    /// Whether a token could ever be verified: there is a secret, or a source of keys that is not empty for good.
+    pub(super) fn can_verify(&self) -> bool {
+        let has_source = |keys: &KeySource| !keys.is_fixed() || keys.with(|now| !now.keys().is_empty());
+        self.secret.is_some() || self.keys.as_ref().is_some_and(has_source)
+    }
+
+    /// Whether tokens can be verified now.
+    pub(super) fn is_ready(&self) -> bool {
+        self.keys.as_ref().is_none_or(|keys| keys.with(|now| now.state() == KeyState::Ready))
     }
 
     /// The first mistake of the set-up, if there is one.

@@ -8,6 +8,7 @@ mod claims;
 mod compact;
 mod header;
 mod issuer;
+mod issuers;
 mod json;
 mod payload;
 pub(crate) mod signature;

@@ -5,14 +5,15 @@ use super::{
     compact::{self, Compact},
     header::Header,
     issuer::{ConfigError, Issuer},
+    issuers::Issuers,
     payload::Payload,
 };
 use crate::{
     AuthError, Presented, Reason, Verification, Verified, Verify,
     keys::{Answer, KeySource, MissKind, Snapshot},
 };
+use arc_swap::ArcSwap;
 use std::{
-    collections::{HashMap, hash_map::Entry},
     fmt,
     future::Future,
     pin::Pin,
@@ -26,12 +27,10 @@ use std::{
 /// The issuer is chosen by the token's `iss` from this list before anything else, and only its own keys and rules
 /// are used. Whatever can be refused without the signature is refused before it.
 #[derive(Clone)]
-pub struct JwtVerifier(Arc<Issuers>);
+pub struct JwtVerifier(Arc<Shared>);
 
-struct Issuers {
-    by_name: HashMap<Box<str>, Issuer>,
-    /// The one that allows tokens without `iss`.
-    nameless: Option<Box<str>>,
+struct Shared {
+    issuers: ArcSwap<Issuers>,
     realm: Box<str>,
 }
 
@@ -59,108 +58,141 @@ struct Question {
 }
 
 impl JwtVerifier {
-    /// Trusts these issuers, and nobody else.
+    /// Trusts these issuers, and nobody else. The realm of the challenges is the audience of the first.
     ///
     /// # Errors
     /// When the set-up of one of them is wrong, one has neither keys nor a secret, or two cannot be told apart.
     pub fn new(issuers: impl IntoIterator<Item = Issuer>) -> Result<Self, ConfigError> {
-        let mut by_name = HashMap::new();
-        let mut nameless = None;
+        let mut list = Issuers::default();
         let mut realm = None;
         for issuer in issuers {
-            issuer.validate()?;
-            let empty = issuer
-                .keys
-                .as_ref()
-                .is_none_or(|keys| keys.is_fixed() && keys.with(|now| now.keys().is_empty()));
-            if empty && issuer.secret.is_none() {
-                return Err(ConfigError::NoKeys(issuer.iss.into()));
-            }
-            if issuer.missing_iss_allowed && nameless.replace(issuer.iss.clone()).is_some() {
-                return Err(ConfigError::SeveralWithoutIss);
-            }
             realm.get_or_insert_with(|| issuer.realm().into());
-            match by_name.entry(issuer.iss.clone()) {
-                Entry::Vacant(place) => place.insert(issuer),
-                Entry::Occupied(_) => return Err(ConfigError::DuplicateIssuer(issuer.iss.into())),
-            };
+            list.insert(Arc::new(issuer))?;
         }
         let realm = realm.ok_or(ConfigError::NoIssuer)?;
-        Ok(Self(Arc::new(Issuers { by_name, nameless, realm })))
+        Ok(Self(Arc::new(Shared { issuers: ArcSwap::from_pointee(list), realm })))
+    }
+
+    /// Trusts one more issuer, from the next request on, in all clones.
+    ///
+    /// Makes a new list; to start with many, give them to [`new`](Self::new) together.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new). The list is unchanged then.
+    pub fn insert(&self, issuer: Issuer) -> Result<(), ConfigError> {
+        let issuer = Arc::new(issuer);
+        let mut result = Ok(());
+        self.0.issuers.rcu(|current| {
+            let mut next = Issuers::clone(current);
+            result = next.insert(Arc::clone(&issuer));
+            next
+        });
+        result
+    }
+
+    /// Trusts this issuer no more, from the next request on, in all clones. Says whether it was trusted.
+    pub fn remove(&self, iss: &str) -> bool {
+        let mut was_there = false;
+        self.0.issuers.rcu(|current| {
+            let mut next = Issuers::clone(current);
+            was_there = next.remove(iss);
+            next
+        });
+        was_there
+    }
+
+    /// Whether the tokens of all issuers can be verified now: a readiness check.
+    ///
+    /// ```
+    /// # use tower_bearer::{Issuer, JwtVerifier, keys};
+    /// let (mut sink, source) = keys::channel();
+    /// let verifier = JwtVerifier::new([Issuer::new("https://issuer.example", "api").keys(source)])?;
+    /// assert!(!verifier.is_ready(), "no keys have come yet");
+    ///
+    /// sink.publish(keys::KeySet::from_jwks(r#"{"keys":[
+    ///     {"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+    /// ]}"#)?);
+    /// assert!(verifier.is_ready());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_ready(&self) -> bool {
+        self.0.issuers.load().iter().all(Issuer::is_ready)
+    }
+
+    /// The `iss` that a token claims, **unverified**: for choosing who is to verify it, and nothing else. `None` for
+    /// what is no JWT, or claims no issuer.
+    pub fn claimed_issuer(token: &str) -> Option<String> {
+        let compact = Compact::split(token).ok()?;
+        let mut buffer = Vec::new();
+        let json = std::str::from_utf8(compact::decode(compact.payload, &mut buffer).ok()?).ok()?;
+        Payload::parse(json).ok()?.iss.map(Into::into)
     }
 
     fn decide(&self, token: &str, now: SystemTime, may_wait: bool) -> Outcome {
-        self.0.decide(token, now, may_wait).unwrap_or_else(|error| Outcome::Decided(Err(error)))
+        decide(&self.0.issuers.load(), token, now, may_wait)
+            .unwrap_or_else(|error| Outcome::Decided(Err(error)))
     }
 }
 
-impl Issuers {
-    fn decide(&self, token: &str, now: SystemTime, may_wait: bool) -> Result<Outcome, AuthError> {
-        let compact = Compact::split(token)?;
-        // The three segments decoded, in one allocation: decoding makes them shorter.
-        let mut buffer = Vec::with_capacity(token.len());
-        let header_len = compact::decode(compact.header, &mut buffer)?.len();
-        let json_len = compact::decode(compact.payload, &mut buffer)?.len();
-        compact::decode(compact.signature, &mut buffer)?;
-        let (header, rest) = buffer.split_at(header_len);
-        let (json, signature) = rest.split_at(json_len);
+fn decide(issuers: &Issuers, token: &str, now: SystemTime, may_wait: bool) -> Result<Outcome, AuthError> {
+    let compact = Compact::split(token)?;
+    // The three segments decoded, in one allocation: decoding makes them shorter.
+    let mut buffer = Vec::with_capacity(token.len());
+    let header_len = compact::decode(compact.header, &mut buffer)?.len();
+    let json_len = compact::decode(compact.payload, &mut buffer)?.len();
+    compact::decode(compact.signature, &mut buffer)?;
+    let (header, rest) = buffer.split_at(header_len);
+    let (json, signature) = rest.split_at(json_len);
 
-        let header = Header::parse(header)?;
-        let json = std::str::from_utf8(json).map_err(|_| Reason::MalformedClaims("not UTF-8"))?;
-        let payload = Payload::parse(json)?;
+    let header = Header::parse(header)?;
+    let json = std::str::from_utf8(json).map_err(|_| Reason::MalformedClaims("not UTF-8"))?;
+    let payload = Payload::parse(json)?;
 
-        let issuer = self.issuer(payload.iss.as_deref()).ok_or(Reason::UnknownIssuer)?;
-        issuer.check(header.algorithm, &payload, now)?;
+    let issuer = issuers.find(payload.iss.as_deref()).ok_or(Reason::UnknownIssuer)?;
+    issuer.check(header.algorithm, &payload, now)?;
 
-        let message = compact.signing_input.as_bytes();
-        if header.algorithm.is_symmetric() {
-            let secret = issuer.secret.as_ref().ok_or(Reason::Algorithm)?;
-            if !secret.verify(message, signature) {
-                return Err(Reason::Signature.into());
-            }
-        } else if let Some(question) = Self::ask_keys(issuer, &header, message, signature, may_wait)? {
-            return Ok(Outcome::Waiting(question));
+    let message = compact.signing_input.as_bytes();
+    if header.algorithm.is_symmetric() {
+        let secret = issuer.secret.as_ref().ok_or(Reason::Algorithm)?;
+        if !secret.verify(message, signature) {
+            return Err(Reason::Signature.into());
         }
-
-        let registered = Arc::new(RegisteredClaims::from(payload));
-        let (claims, name) = issuer
-            .decode(json, &registered)
-            .map_err(|mismatch| AuthError::new(Reason::ClaimsType).with_source(mismatch))?;
-        Ok(Outcome::Decided(Ok(Verified::assertion_of(registered, claims, name))))
+    } else if let Some(question) = ask_keys(issuer, &header, message, signature, may_wait)? {
+        return Ok(Outcome::Waiting(question));
     }
 
-    /// The issuer that may have made a token of this `iss`: an exact name of the list.
-    fn issuer(&self, iss: Option<&str>) -> Option<&Issuer> {
-        let name = iss.or(self.nameless.as_deref())?;
-        self.by_name.get(name)
-    }
+    let registered = Arc::new(RegisteredClaims::from(payload));
+    let (claims, name) = issuer
+        .decode(json, &registered)
+        .map_err(|mismatch| AuthError::new(Reason::ClaimsType).with_source(mismatch))?;
+    Ok(Outcome::Decided(Ok(Verified::assertion_of(registered, claims, name))))
+}
 
-    /// Verifies under one snapshot of the issuer's keys. `Some` means that these keys cannot tell, and that the
-    /// refresher was asked whether there are others.
-    fn ask_keys(
-        issuer: &Issuer,
-        header: &Header<'_>,
-        message: &[u8],
-        signature: &[u8],
-        may_wait: bool,
-    ) -> Result<Option<Question>, Reason> {
-        let keys = issuer.keys.as_ref().ok_or(Reason::UnknownKey)?;
-        let kid = header.kid.as_deref();
-        let (result, generation) =
-            keys.with(|now| (now.verify(kid, header.algorithm, message, signature), now.generation()));
-        let Err(otherwise) = result else { return Ok(None) };
-        let kind = match otherwise {
-            Reason::UnknownKey | Reason::NoKeys => MissKind::UnknownKey,
-            Reason::Signature if kid.is_some() => MissKind::BadSignature,
-            // Stale keys are the refresher's business already; for the rest other keys would not help.
-            _ => return Err(otherwise),
-        };
-        if !may_wait {
-            return Err(otherwise);
-        }
-        let answer = keys.miss(kind, kid, generation).ok_or(otherwise)?;
-        Ok(Some(Question { keys: keys.clone(), generation, otherwise, answer }))
+/// Verifies under one snapshot of the issuer's keys. `Some` means that these keys cannot tell, and that the
+/// refresher was asked whether there are others.
+fn ask_keys(
+    issuer: &Issuer,
+    header: &Header<'_>,
+    message: &[u8],
+    signature: &[u8],
+    may_wait: bool,
+) -> Result<Option<Question>, Reason> {
+    let keys = issuer.keys.as_ref().ok_or(Reason::UnknownKey)?;
+    let kid = header.kid.as_deref();
+    let (result, generation) =
+        keys.with(|now| (now.verify(kid, header.algorithm, message, signature), now.generation()));
+    let Err(otherwise) = result else { return Ok(None) };
+    let kind = match otherwise {
+        Reason::UnknownKey | Reason::NoKeys => MissKind::UnknownKey,
+        Reason::Signature if kid.is_some() => MissKind::BadSignature,
+        // Stale keys are the refresher's business already; for the rest other keys would not help.
+        _ => return Err(otherwise),
+    };
+    if !may_wait {
+        return Err(otherwise);
     }
+    let answer = keys.miss(kind, kid, generation).ok_or(otherwise)?;
+    Ok(Some(Question { keys: keys.clone(), generation, otherwise, answer }))
 }
 
 impl Verify for JwtVerifier {
@@ -206,7 +238,7 @@ impl Future for WaitForKeys {
 
 impl fmt::Debug for JwtVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JwtVerifier").field("issuers", &self.0.by_name).finish_non_exhaustive()
+        f.debug_struct("JwtVerifier").field("issuers", &self.0.issuers.load()).finish_non_exhaustive()
     }
 }
 
