@@ -44,15 +44,8 @@ pub trait Connect: Sized + sealed::Issuers {
     /// Outside a Tokio runtime.
     fn connect_lazy(self) -> Result<JwtVerifier, ConnectError> {
         let client = HttpFetch::client().map_err(ConnectError::Location)?;
-        let issuers = self.into_vec().into_iter().map(|issuer| match refresher_of(&issuer, &client)? {
-            None => Ok(issuer),
-            Some((refresher, keys)) => {
-                tokio::spawn(refresher.run());
-                Ok(issuer.keys(keys))
-            }
-        });
-        let issuers: Vec<_> = issuers.collect::<Result<_, ConnectError>>()?;
-        JwtVerifier::new(issuers).map_err(ConnectError::Config)
+        let issuers = self.into_vec().into_iter().map(|issuer| start(issuer, &client));
+        JwtVerifier::new(issuers.collect::<Result<Vec<_>, _>>()?).map_err(ConnectError::Config)
     }
 }
 
@@ -72,6 +65,17 @@ async fn connect_one(issuer: Issuer, client: Client) -> Result<Issuer, ConnectEr
     Ok(issuer.keys(keys))
 }
 
+/// Starts fetching the keys of an issuer, if they are fetched.
+pub(crate) fn start(issuer: Issuer, client: &Client) -> Result<Issuer, ConnectError> {
+    Ok(match refresher_of(&issuer, client)? {
+        None => issuer,
+        Some((refresher, keys)) => {
+            tokio::spawn(refresher.run());
+            issuer.keys(keys)
+        }
+    })
+}
+
 type Keys = (Refresher<HttpFetch>, tower_bearer::keys::KeySource);
 
 /// `None` for an issuer whose keys are not fetched.
@@ -83,7 +87,8 @@ fn refresher_of(issuer: &Issuer, client: &Client) -> Result<Option<Keys>, Connec
         None if issuer.has_secret() => return Ok(None),
         None => HttpFetch::discover_with_client(issuer.iss(), client.clone()),
     };
-    Ok(Some(Refresher::new(fetch.map_err(ConnectError::Location)?)))
+    let (refresher, keys) = Refresher::new(fetch.map_err(ConnectError::Location)?);
+    Ok(Some((refresher.name(issuer.iss()), keys)))
 }
 
 /// Why there is no verifier.

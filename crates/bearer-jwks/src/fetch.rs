@@ -96,6 +96,24 @@ impl FetchError {
     }
 }
 
+#[cfg(feature = "metrics")]
+impl FetchError {
+    /// A name for a metric's label.
+    pub(crate) const fn label(&self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Status { .. } => "status",
+            Self::TooLong => "too_long",
+            Self::Malformed(_) => "malformed",
+            Self::NoUsableKey(_) => "no_usable_key",
+            Self::NotModified => "not_modified",
+            Self::Metadata(_) => "metadata",
+            Self::Location(_) => "location",
+            Self::Transport(_) => "transport",
+        }
+    }
+}
+
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -31,11 +31,19 @@
 //! | no success for 6 hours | requests are answered 503 until there is one |
 //! | the issuer is down at the start | 503, and recovery by itself; or a [`Seed`] from the last run serves until then |
 //!
+//! # What it shows
+//!
+//! [`Status`], `tracing` events (a warning for the first failure after a success, and when keys get too old), and with
+//! the feature `metrics` these of the `metrics` facade, all with the label `issuer`: `bearer_jwks_fetches_total`
+//! (`trigger`, `result`), `bearer_jwks_limited_total` (`trigger`), `bearer_jwks_keys`, `bearer_jwks_age_seconds`, and
+//! `bearer_lagging_accepts_total`, the tokens accepted while the last refresh had failed.
+//!
 //! [`Connect`] is the short way. [`Refresher`] is the long one: its [`run`](Refresher::run) is a future that the
 //! caller owns, its [`status`](Refresher::status) is visible from outside, and its source is any [`Fetch`].
 
 mod connect;
 mod discovery;
+mod dynamic;
 mod fetch;
 mod file;
 mod freshness;
@@ -46,9 +54,11 @@ mod resolve;
 mod schedule;
 mod seed;
 mod status;
+mod telemetry;
 
 pub use connect::{Connect, ConnectError};
 pub use discovery::InvalidMetadata;
+pub use dynamic::{DynamicFuture, DynamicVerifier, ResolveIssuer};
 pub use fetch::{Fetch, FetchError, Fetched};
 pub use file::FileFetch;
 pub use http::HttpFetch;

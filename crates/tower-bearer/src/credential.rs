@@ -93,11 +93,8 @@ fn is_b64token(text: &[u8]) -> bool {
     !body.is_empty() && body.iter().fold(true, |good, b| good & is_b64token_char(*b))
 }
 
-/// Written with ranges, as a vector of bytes is compared: from `-` to `9` lie `-`, `.`, `/` and the digits.
 const fn is_b64token_char(byte: u8) -> bool {
-    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-    let digit_or_mark = byte.wrapping_sub(b'-') <= b'9' - b'-';
-    letter | digit_or_mark | (byte == b'_') | (byte == b'~') | (byte == b'+')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
 }
 
 /// `tchar` of RFC 9110 §5.6.2, what a scheme is made of.

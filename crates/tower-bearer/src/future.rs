@@ -71,6 +71,7 @@ where
     S: Service<Request<B>, Response = Response<ResBody>>,
     V: Verify,
     R: Rejection<ResBody>,
+    ResBody: Default,
 {
     type Output = Result<S::Response, S::Error>;
 
@@ -104,6 +105,7 @@ impl<S, R, B> Suspended<S, R, B> {
     fn refuse<ResBody>(self, error: AuthError) -> Response<ResBody>
     where
         R: Rejection<ResBody>,
+        ResBody: Default,
     {
         let dialect = Dialect::of(self.request.headers());
         refusal(&self.challenge, dialect, &self.rejection, error)

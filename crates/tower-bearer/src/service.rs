@@ -27,6 +27,7 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     V: Verify,
     R: Rejection<ResBody>,
+    ResBody: Default,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
@@ -100,6 +101,7 @@ impl<S: Clone, V, R> Bearer<S, V, R> {
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
         V: Verify,
         R: Rejection<ResBody>,
+        ResBody: Default,
     {
         give_back(&mut self.inner);
         let dialect = Dialect::of(request.headers());
@@ -108,7 +110,7 @@ impl<S: Clone, V, R> Bearer<S, V, R> {
 }
 
 /// The answer to a refused request, and the one place where it is logged.
-pub(crate) fn refusal<B, R: Rejection<B>>(
+pub(crate) fn refusal<B: Default, R: Rejection<B>>(
     challenge: &crate::challenge::Challenge,
     dialect: Dialect,
     rejection: &R,
@@ -123,7 +125,11 @@ pub(crate) fn refusal<B, R: Rejection<B>>(
         Unavailable => tracing::warn!(reason = %error, source, "request refused: cannot decide"),
         _ => tracing::debug!(reason = %error, source, "request refused"),
     }
-    let body = rejection.body(&error);
+    // A gRPC answer is all head: with a body it would not be Trailers-Only.
+    let body = match dialect {
+        Dialect::Http => rejection.body(&error),
+        Dialect::Grpc => B::default(),
+    };
     challenge.respond(dialect, error, body)
 }
 

@@ -5,6 +5,7 @@ use crate::{
     schedule::{Bucket, Schedule, UnknownKids},
     seed::Seed,
     status::Status,
+    telemetry::{Telemetry, Trigger},
 };
 use std::{collections::VecDeque, fmt, future::Future, pin::pin, sync::Arc, time::SystemTime};
 use tokio::{
@@ -12,7 +13,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, sleep_until, timeout},
 };
-use tower_bearer::keys::{self, KeySet, KeySink, KeySource, KeyState, Miss, MissKind};
+use tower_bearer::keys::{self, KeySet, KeySink, KeySource, Miss, MissKind};
 
 /// The most requests that wait for one fetch. More are answered at once.
 const MOST_WAITERS: usize = 4096;
@@ -42,15 +43,16 @@ const MOST_WAITERS: usize = 4096;
 #[derive(Debug)]
 pub struct Refresher<F> {
     fetch: F,
-    keys: Keys,
+    publisher: Publisher,
 }
 
 /// Everything but the source, so that a fetch in flight does not keep us from looking after the rest.
 #[derive(Debug)]
-struct Keys {
+struct Publisher {
     sink: KeySink,
     schedule: Schedule,
     status: watch::Sender<Status>,
+    telemetry: Telemetry,
     etag: Option<String>,
     unknown_keys: Bucket,
     bad_signatures: Bucket,
@@ -71,14 +73,6 @@ struct Waiter {
     until: Instant,
 }
 
-/// Why a fetch is made.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Trigger {
-    Schedule,
-    /// A token that the keys do not do for.
-    Miss,
-}
-
 /// Nobody reads the keys any more.
 struct NoReader;
 
@@ -87,12 +81,13 @@ impl<F: Fetch> Refresher<F> {
     pub fn new(fetch: F) -> (Self, KeySource) {
         let (sink, source) = keys::channel();
         let schedule = fetch.schedule();
-        let keys = Keys {
+        let publisher = Publisher {
             sink,
             unknown_keys: Bucket::for_unknown_keys(&schedule),
             bad_signatures: Bucket::for_bad_signatures(&schedule),
             schedule,
             status: watch::Sender::new(Status::default()),
+            telemetry: Telemetry::default(),
             etag: None,
             unknown: UnknownKids::default(),
             waiters: VecDeque::new(),
@@ -100,15 +95,22 @@ impl<F: Fetch> Refresher<F> {
             silent_until: None,
             expires: None,
         };
-        (Self { fetch, keys }, source)
+        (Self { fetch, publisher }, source)
     }
 
     /// Another rhythm.
     #[must_use]
     pub fn schedule(mut self, schedule: Schedule) -> Self {
-        self.keys.unknown_keys = Bucket::for_unknown_keys(&schedule);
-        self.keys.bad_signatures = Bucket::for_bad_signatures(&schedule);
-        self.keys.schedule = schedule;
+        self.publisher.unknown_keys = Bucket::for_unknown_keys(&schedule);
+        self.publisher.bad_signatures = Bucket::for_bad_signatures(&schedule);
+        self.publisher.schedule = schedule;
+        self
+    }
+
+    /// The name of the issuer, for events and metrics.
+    #[must_use]
+    pub fn name(mut self, issuer: impl Into<String>) -> Self {
+        self.publisher.telemetry.issuer = issuer.into();
         self
     }
 
@@ -118,7 +120,7 @@ impl<F: Fetch> Refresher<F> {
     /// A seed that is too old, or not a usable set, is left aside, and the log says so.
     #[must_use]
     pub fn seed(mut self, seed: &Seed) -> Self {
-        if let Err(reason) = self.keys.plant(seed, SystemTime::now()) {
+        if let Err(reason) = self.publisher.plant(seed, SystemTime::now()) {
             tracing::warn!(%reason, "the seed is not used");
         }
         self
@@ -126,7 +128,7 @@ impl<F: Fetch> Refresher<F> {
 
     /// What the refresher does, to look at or to wait for.
     pub fn status(&self) -> watch::Receiver<Status> {
-        self.keys.status.subscribe()
+        self.publisher.status.subscribe()
     }
 
     /// Makes one attempt now, whatever the schedule says.
@@ -134,29 +136,28 @@ impl<F: Fetch> Refresher<F> {
     /// # Errors
     /// Why there are no new keys; what was published before stays.
     pub async fn refresh(&mut self) -> Result<(), FetchError> {
-        let deadline = self.keys.schedule.deadline;
-        let etag = self.keys.etag.clone();
+        let deadline = self.publisher.schedule.deadline;
+        let etag = self.publisher.etag.clone();
         let result = timeout(deadline, self.fetch.fetch(etag.as_deref())).await;
-        self.keys.apply(result.unwrap_or(Err(FetchError::Timeout)))
+        self.publisher.apply(Trigger::Manual, result.unwrap_or(Err(FetchError::Timeout)))
     }
 
     /// Refreshes until the last [`KeySource`] is gone. Dropping the future stops it at once, and what it has
     /// published is no longer trusted, since nobody keeps it fresh.
     pub async fn run(mut self) {
-        let Self { fetch, keys } = &mut self;
+        let Self { fetch, publisher } = &mut self;
         loop {
-            let Ok(trigger) = keys.until_due().await else { return };
+            let Ok(trigger) = publisher.until_due().await else { return };
             // A fetch for a token is unconditional: a stuck 304 must not hide a rotation.
-            let etag = keys.etag.clone().filter(|_| trigger == Trigger::Schedule);
-            let asked: Vec<_> =
-                keys.waiters.iter().filter_map(|waiter| waiter.miss.kid()).map(str::to_owned).collect();
-            let fetching = timeout(keys.schedule.deadline, fetch.fetch(etag.as_deref()));
-            let Ok(result) = keys.attend(fetching).await else { return };
-            if keys.apply(result.unwrap_or(Err(FetchError::Timeout))).is_ok() {
-                keys.note_unknown(&asked);
+            let etag = publisher.etag.clone().filter(|_| trigger == Trigger::Schedule);
+            let asked = publisher.asked();
+            let fetching = timeout(publisher.schedule.deadline, fetch.fetch(etag.as_deref()));
+            let Ok(result) = publisher.attend(fetching).await else { return };
+            if publisher.apply(trigger, result.unwrap_or(Err(FetchError::Timeout))).is_ok() {
+                publisher.note_unknown(&asked);
             }
             // Dropping them is the answer: they look at the keys once more.
-            keys.waiters.clear();
+            publisher.waiters.clear();
         }
     }
 
@@ -169,7 +170,7 @@ impl<F: Fetch> Refresher<F> {
     }
 }
 
-impl Keys {
+impl Publisher {
     /// Waits for a reason to fetch.
     async fn until_due(&mut self) -> Result<Trigger, NoReader> {
         loop {
@@ -177,9 +178,9 @@ impl Keys {
             tokio::select! {
                 miss = self.sink.missed() => {
                     let miss = miss.ok_or(NoReader)?;
-                    if self.is_worth_a_fetch(&miss) {
+                    if let Some(trigger) = self.is_worth_a_fetch(&miss) {
                         self.wait(miss);
-                        return Ok(Trigger::Miss);
+                        return Ok(trigger);
                     }
                 }
                 () = sleep_until(next) => return Ok(Trigger::Schedule),
@@ -217,14 +218,27 @@ impl Keys {
         miss.generation() == current && !is_known_unknown
     }
 
-    fn is_worth_a_fetch(&mut self, miss: &Miss) -> bool {
+    /// Why a fetch is to be made for a miss, if one is.
+    fn is_worth_a_fetch(&mut self, miss: &Miss) -> Option<Trigger> {
         let now = Instant::now();
-        self.is_news(miss)
-            && self.silent_until.is_none_or(|until| until <= now)
-            && match miss.kind() {
-                MissKind::BadSignature => self.bad_signatures.take(now),
-                _ => self.unknown_keys.take(now),
-            }
+        if !self.is_news(miss) || self.silent_until.is_some_and(|until| until > now) {
+            return None;
+        }
+        let (trigger, bucket) = match miss.kind() {
+            MissKind::BadSignature => (Trigger::BadSignature, &mut self.bad_signatures),
+            _ => (Trigger::UnknownKey, &mut self.unknown_keys),
+        };
+        if !bucket.take(now) {
+            self.telemetry.limited(trigger);
+            return None;
+        }
+        Some(trigger)
+    }
+
+    /// The key ids that the next fetch is asked for.
+    fn asked(&self) -> Vec<String> {
+        let unknown = self.waiters.iter().filter(|waiter| waiter.miss.kind() == MissKind::UnknownKey);
+        unknown.filter_map(|waiter| waiter.miss.kid()).map(str::to_owned).collect()
     }
 
     fn wait(&mut self, miss: Miss) {
@@ -247,7 +261,7 @@ impl Keys {
     }
 
     /// What follows from the outcome of a fetch. Only good news replaces keys.
-    fn apply(&mut self, result: Result<Fetched, FetchError>) -> Result<(), FetchError> {
+    fn apply(&mut self, trigger: Trigger, result: Result<Fetched, FetchError>) -> Result<(), FetchError> {
         let now = Instant::now();
         match result.and_then(|fetched| self.take(fetched)) {
             Ok(max_age) => {
@@ -255,6 +269,7 @@ impl Keys {
                 self.expires = Some(now + self.schedule.max_stale);
                 self.silent_until = None;
                 self.unknown.clear();
+                self.telemetry.fetched(trigger, self.sink.with(|now| now.keys().ids().count()));
                 self.report(|status| {
                     status.last_success = Some(now);
                     status.last_error = None;
@@ -271,11 +286,9 @@ impl Keys {
                 let pause = self.schedule.after_failure(failures, retry_after, fastrand::f64());
                 self.next = now + pause;
                 self.silent_until = retry_after.map(|_| now + pause);
-                if failures == 1 {
-                    tracing::warn!(%error, "fetching keys failed; those that are there stay in use");
-                } else {
-                    tracing::debug!(%error, failures, "fetching keys failed again");
-                }
+                let age = self.status.borrow().last_success.map(|at| now - at);
+                self.telemetry.failed(trigger, &error, failures, age);
+                self.sink.lag();
                 self.report(|status| {
                     status.last_error = Some(error.clone());
                     status.failures = failures;
@@ -309,7 +322,6 @@ impl Keys {
                 self.etag = fetched.etag;
                 let seed = Seed::new(jwks, SystemTime::now());
                 self.status.send_modify(|status| status.seed = Some(Arc::new(seed)));
-                tracing::debug!(generation = self.sink.with(keys::Snapshot::generation), "keys published");
             }
         }
         Ok(fetched.max_age)
@@ -329,7 +341,7 @@ impl Keys {
     }
 
     fn expire(&mut self) {
-        tracing::warn!("the keys are too old to trust; requests are answered 503 until a fetch succeeds");
+        self.telemetry.expired();
         self.sink.expire();
         self.expires = None;
         self.report(|_| {});
@@ -344,7 +356,7 @@ impl Keys {
                     status.key_ids = snapshot.keys().ids().map(str::to_owned).collect();
                     status.skipped = snapshot.keys().skipped().to_vec();
                 }
-                status.unavailable = snapshot.state() != KeyState::Ready;
+                status.unavailable = !snapshot.is_ready();
             });
             status.next_fetch = Some(self.next);
             more(status);

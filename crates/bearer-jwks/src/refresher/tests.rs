@@ -10,7 +10,7 @@ use std::{
 use tokio::{task::JoinSet, time::sleep};
 use tower_bearer::{
     Credential, Issuer, JwtVerifier, Presented, Reason, Verification, Verified, Verify,
-    keys::{SkipReason, Snapshot},
+    keys::{KeyState, SkipReason, Snapshot},
 };
 
 const ISS: &str = "https://issuer.example";

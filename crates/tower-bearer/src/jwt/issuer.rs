@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::Reason,
-    keys::{KeySource, KeyState},
+    keys::{KeySource, Snapshot},
 };
 use serde::de::DeserializeOwned;
 use std::{
@@ -256,7 +256,7 @@ impl Issuer {
 
     /// Whether tokens can be verified now.
     pub(super) fn is_ready(&self) -> bool {
-        self.keys.as_ref().is_none_or(|keys| keys.with(|now| now.state() == KeyState::Ready))
+        self.keys.as_ref().is_none_or(|keys| keys.with(Snapshot::is_ready))
     }
 
     /// The first mistake of the set-up, if there is one.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     AuthError, Presented, Reason, Verification, Verified, Verify,
-    keys::{Answer, KeySource, MissKind, Snapshot},
+    keys::{Answer, KeySource, KeyState, MissKind, Snapshot},
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -128,6 +128,20 @@ impl JwtVerifier {
         Payload::parse(json).ok()?.iss.map(Into::into)
     }
 
+    /// Verifies a token that came by another way than a request, such as the first message of a WebSocket.
+    pub fn verify_token(&self, token: &str, now: SystemTime) -> Verification<WaitForKeys> {
+        match self.decide(token, now, true) {
+            Outcome::Decided(result) => Verification::Done(result),
+            Outcome::Waiting(question) => Verification::Pending(WaitForKeys {
+                question,
+                verifier: self.clone(),
+                token: token.into(),
+                now,
+                since: Instant::now(),
+            }),
+        }
+    }
+
     fn decide(&self, token: &str, now: SystemTime, may_wait: bool) -> Outcome {
         decide(&self.0.issuers.load(), token, now, may_wait)
             .unwrap_or_else(|error| Outcome::Decided(Err(error)))
@@ -136,8 +150,8 @@ impl JwtVerifier {
 
 fn decide(issuers: &Issuers, token: &str, now: SystemTime, may_wait: bool) -> Result<Outcome, AuthError> {
     let compact = Compact::split(token)?;
-    // The three segments decoded, in one allocation: decoding makes them shorter.
-    let mut buffer = Vec::with_capacity(token.len());
+    // The three segments decoded, in one allocation: three bytes for four characters, and for each odd end.
+    let mut buffer = Vec::with_capacity(token.len() / 4 * 3 + 3 * 3);
     let header_len = compact::decode(compact.header, &mut buffer)?.len();
     let json_len = compact::decode(compact.payload, &mut buffer)?.len();
     compact::decode(compact.signature, &mut buffer)?;
@@ -179,9 +193,14 @@ fn ask_keys(
 ) -> Result<Option<Question>, Reason> {
     let keys = issuer.keys.as_ref().ok_or(Reason::UnknownKey)?;
     let kid = header.kid.as_deref();
-    let (result, generation) =
-        keys.with(|now| (now.verify(kid, header.algorithm, message, signature), now.generation()));
-    let Err(otherwise) = result else { return Ok(None) };
+    let (result, generation, state) = keys
+        .with(|now| (now.verify(kid, header.algorithm, message, signature), now.generation(), now.state()));
+    let Err(otherwise) = result else {
+        if state == KeyState::Lagging {
+            count_lagging_accept(issuer.iss());
+        }
+        return Ok(None);
+    };
     let kind = match otherwise {
         Reason::UnknownKey | Reason::NoKeys => MissKind::UnknownKey,
         Reason::Signature if kid.is_some() => MissKind::BadSignature,
@@ -195,21 +214,18 @@ fn ask_keys(
     Ok(Some(Question { keys: keys.clone(), generation, otherwise, answer }))
 }
 
+/// A token was accepted while the issuer's keys could not be refreshed: right, and worth knowing.
+#[cfg_attr(not(feature = "metrics"), allow(unused_variables, reason = "the label of a metric"))]
+fn count_lagging_accept(issuer: &str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("bearer_lagging_accepts_total", "issuer" => issuer.to_owned()).increment(1);
+}
+
 impl Verify for JwtVerifier {
     type Future = WaitForKeys;
 
     fn verify(&self, presented: &Presented<'_>) -> Verification<WaitForKeys> {
-        let (token, now) = (presented.credential.token(), presented.now);
-        match self.decide(token, now, true) {
-            Outcome::Decided(result) => Verification::Done(result),
-            Outcome::Waiting(question) => Verification::Pending(WaitForKeys {
-                question,
-                verifier: self.clone(),
-                token: token.into(),
-                now,
-                since: Instant::now(),
-            }),
-        }
+        self.verify_token(presented.credential.token(), presented.now)
     }
 
     fn realm(&self) -> Option<&str> {

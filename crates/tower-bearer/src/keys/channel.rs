@@ -26,6 +26,8 @@ pub enum KeyState {
     Waiting,
     /// The keys decide.
     Ready,
+    /// The keys decide, but the last attempt to refresh them failed.
+    Lagging,
     /// The publisher says that the keys are too old to trust, or is gone: requests are answered 503.
     Stale,
 }
@@ -125,6 +127,11 @@ impl Snapshot {
         self.state
     }
 
+    /// Whether there are keys that decide about tokens.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state, KeyState::Ready | KeyState::Lagging)
+    }
+
     /// Whether a key that fits `kid` and `algorithm` made this signature.
     pub(crate) fn verify(
         &self,
@@ -136,7 +143,7 @@ impl Snapshot {
         match self.state {
             KeyState::Waiting => Err(Reason::NoKeys),
             KeyState::Stale => Err(Reason::StaleKeys),
-            KeyState::Ready => self.keys.verify(kid, algorithm, message, signature),
+            KeyState::Ready | KeyState::Lagging => self.keys.verify(kid, algorithm, message, signature),
         }
     }
 }
@@ -146,6 +153,13 @@ impl KeySink {
     pub fn publish(&mut self, keys: KeySet) {
         let generation = self.current.load().generation + 1;
         self.current.store(Arc::new(Snapshot { generation, keys: Arc::new(keys), state: KeyState::Ready }));
+    }
+
+    /// Notes that a refresh failed: the keys are [`Lagging`](KeyState::Lagging) unless they are stale already.
+    pub fn lag(&mut self) {
+        if self.current.load().state == KeyState::Ready {
+            self.mark(KeyState::Lagging);
+        }
     }
 
     /// Declares the published keys too old to trust: [`Stale`](KeyState::Stale) until the next
@@ -260,6 +274,19 @@ mod tests {
         assert_eq!(source.with(Snapshot::state), KeyState::Stale);
         sink.confirm();
         assert_eq!(source.with(|now| (now.generation(), now.state())), (1, KeyState::Ready));
+    }
+
+    #[test]
+    fn a_failed_refresh_is_noted_and_unsays_nothing_worse() {
+        let (mut sink, source) = channel();
+        sink.lag();
+        assert_eq!(source.with(Snapshot::state), KeyState::Waiting);
+        sink.publish(set());
+        sink.lag();
+        assert!(source.with(|now| now.state() == KeyState::Lagging && now.is_ready()));
+        sink.expire();
+        sink.lag();
+        assert!(source.with(|now| now.state() == KeyState::Stale && !now.is_ready()));
     }
 
     #[tokio::test]

@@ -1,0 +1,237 @@
+//! Issuers that are found when their first token comes: one service, many tenants.
+
+use crate::{
+    connect::{self, ConnectError},
+    http::HttpFetch,
+    location::InvalidLocation,
+};
+use quick_cache::sync::Cache;
+use reqwest::Client;
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{sync::Semaphore, time::Instant};
+use tower_bearer::{
+    AuthError, Issuer, JwtVerifier, Presented, Reason, Verification, Verified, Verify, WaitForKeys,
+};
+
+/// The most issuers that are kept, by default.
+const CAPACITY: usize = 10_000;
+
+/// The most names that are remembered as nobody's.
+const STRANGERS: usize = 1024;
+
+/// For how long: a tenant that was just created must not be kept out.
+const STRANGE_FOR: Duration = Duration::from_secs(30);
+
+/// The most questions to the resolver at a time.
+const QUESTIONS: usize = 64;
+
+/// Names the issuers that are trusted, one at a time.
+///
+/// It is asked for the `iss` of tokens that **anybody** may have made: look it up in a list of yours, never derive
+/// an issuer from it.
+pub trait ResolveIssuer: Send + Sync + 'static {
+    /// Why the question could not be answered.
+    type Error: Error + Send + Sync + 'static;
+
+    /// The issuer of exactly this name, with its rules, or `None` for one that is not trusted.
+    fn resolve(&self, iss: &str) -> impl Future<Output = Result<Option<Issuer>, Self::Error>> + Send;
+}
+
+/// A [`Verify`] that asks a [`ResolveIssuer`] for the issuers it does not know yet, and keeps the keys of those that
+/// are in use fresh. Cheap to clone.
+///
+/// A request of a known issuer waits for nothing. The number of issuers is bounded; the least used make room, and
+/// their keys are no longer fetched. Nothing is ever fetched for an issuer that the resolver did not name.
+///
+/// ```
+/// use bearer_jwks::{DynamicVerifier, ResolveIssuer};
+/// use std::{collections::HashMap, convert::Infallible};
+/// use tower_bearer::{BearerLayer, Issuer};
+///
+/// struct Tenants(HashMap<String, String>);
+///
+/// impl ResolveIssuer for Tenants {
+///     type Error = Infallible;
+///     async fn resolve(&self, iss: &str) -> Result<Option<Issuer>, Infallible> {
+///         Ok(self.0.get(iss).map(|audience| Issuer::new(iss, audience)))
+///     }
+/// }
+///
+/// let verifier = DynamicVerifier::new(Tenants(HashMap::new()))?;
+/// assert!(!verifier.forget("https://nobody.example"), "nobody is known yet");
+/// let layer = BearerLayer::new(verifier);
+/// # Ok::<(), bearer_jwks::InvalidLocation>(())
+/// ```
+pub struct DynamicVerifier<R>(Arc<Tenants<R>>);
+
+struct Tenants<R> {
+    resolver: R,
+    client: Client,
+    known: Cache<String, JwtVerifier>,
+    strangers: Cache<String, Instant>,
+    questions: Semaphore,
+}
+
+impl<R: ResolveIssuer> DynamicVerifier<R> {
+    /// Asks `resolver`, and keeps up to 10,000 issuers.
+    ///
+    /// # Errors
+    /// When the HTTP client for their keys cannot be made.
+    pub fn new(resolver: R) -> Result<Self, InvalidLocation> {
+        Self::with_capacity(resolver, CAPACITY)
+    }
+
+    /// Asks `resolver`, and keeps up to `capacity` issuers.
+    ///
+    /// # Errors
+    /// When the HTTP client for their keys cannot be made.
+    pub fn with_capacity(resolver: R, capacity: usize) -> Result<Self, InvalidLocation> {
+        Ok(Self(Arc::new(Tenants {
+            resolver,
+            client: HttpFetch::client()?,
+            known: Cache::new(capacity),
+            strangers: Cache::new(STRANGERS),
+            questions: Semaphore::new(QUESTIONS),
+        })))
+    }
+
+    /// Trusts this issuer no more until the resolver names it again; says whether it was known.
+    pub fn forget(&self, iss: &str) -> bool {
+        self.0.strangers.remove(iss);
+        self.0.known.remove(iss).is_some()
+    }
+
+    /// How many issuers are kept.
+    pub fn issuers(&self) -> usize {
+        self.0.known.len()
+    }
+}
+
+impl<R: ResolveIssuer> Tenants<R> {
+    fn is_stranger(&self, iss: &str) -> bool {
+        self.strangers.get(iss).is_some_and(|until| until > Instant::now())
+    }
+
+    /// The verifier of an issuer that the resolver names; all who ask for one at a time share one question.
+    async fn admit(&self, iss: &str) -> Result<JwtVerifier, AuthError> {
+        self.known.get_or_insert_async(iss, self.ask(iss)).await
+    }
+
+    async fn ask(&self, iss: &str) -> Result<JwtVerifier, AuthError> {
+        // Whoever asked before us may have learned it.
+        if self.is_stranger(iss) {
+            return Err(Reason::UnknownIssuer.into());
+        }
+        let _permit = self
+            .questions
+            .acquire()
+            .await
+            .map_err(|_| AuthError::unavailable("the issuer resolver is closed"))?;
+        let resolved = self.resolver.resolve(iss).await.map_err(|error| {
+            AuthError::unavailable("the issuer cannot be resolved").with_source(Failed(error.to_string()))
+        })?;
+        match resolved {
+            Some(issuer) if issuer.iss() == iss => self.start(issuer).map_err(|error| {
+                AuthError::unavailable("the resolved issuer is set up wrongly")
+                    .with_source(Failed(error.to_string()))
+            }),
+            Some(_) => Err(AuthError::unavailable("the resolver named another issuer than it was asked for")),
+            None => {
+                self.strangers.insert(iss.to_owned(), Instant::now() + STRANGE_FOR);
+                Err(Reason::UnknownIssuer.into())
+            }
+        }
+    }
+
+    fn start(&self, issuer: Issuer) -> Result<JwtVerifier, ConnectError> {
+        JwtVerifier::new([connect::start(issuer, &self.client)?]).map_err(ConnectError::Config)
+    }
+}
+
+impl<R: ResolveIssuer> Verify for DynamicVerifier<R> {
+    type Future = DynamicFuture;
+
+    fn verify(&self, presented: &Presented<'_>) -> Verification<DynamicFuture> {
+        let (token, now) = (presented.credential.token(), presented.now);
+        let Some(iss) = JwtVerifier::claimed_issuer(token) else {
+            return Verification::Done(Err(Reason::UnknownIssuer.into()));
+        };
+        if let Some(verifier) = self.0.known.get(&iss) {
+            return match verifier.verify_token(token, now) {
+                Verification::Done(result) => Verification::Done(result),
+                Verification::Pending(waiting) => {
+                    Verification::Pending(DynamicFuture(State::Waiting(waiting)))
+                }
+            };
+        }
+        if self.0.is_stranger(&iss) {
+            return Verification::Done(Err(Reason::UnknownIssuer.into()));
+        }
+        let (tenants, token) = (Arc::clone(&self.0), token.to_owned());
+        let resolving = async move {
+            let verifier = tenants.admit(&iss).await?;
+            match verifier.verify_token(&token, now) {
+                Verification::Done(result) => result,
+                Verification::Pending(waiting) => waiting.await,
+            }
+        };
+        Verification::Pending(DynamicFuture(State::Resolving(Box::pin(resolving))))
+    }
+}
+
+/// The future of a [`DynamicVerifier`].
+pub struct DynamicFuture(State);
+
+enum State {
+    Waiting(WaitForKeys),
+    Resolving(Pin<Box<dyn Future<Output = Result<Verified, AuthError>> + Send>>),
+}
+
+impl Future for DynamicFuture {
+    type Output = Result<Verified, AuthError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            State::Waiting(waiting) => Pin::new(waiting).poll(cx),
+            State::Resolving(resolving) => resolving.as_mut().poll(cx),
+        }
+    }
+}
+
+impl<R> Clone for DynamicVerifier<R> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<R> fmt::Debug for DynamicVerifier<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynamicVerifier").field("issuers", &self.0.known.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for DynamicFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DynamicFuture(..)")
+    }
+}
+
+/// The text of an error of another type.
+#[derive(Debug)]
+struct Failed(String);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Failed {}

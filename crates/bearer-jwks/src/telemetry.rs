@@ -1,0 +1,95 @@
+//! What a refresher tells the world: events, and with the feature `metrics` counters. Never key material.
+
+use crate::fetch::FetchError;
+use std::time::Duration;
+
+/// Why a fetch is made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Trigger {
+    /// The application asked.
+    Manual,
+    Schedule,
+    UnknownKey,
+    BadSignature,
+}
+
+impl Trigger {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Schedule => "schedule",
+            Self::UnknownKey => "unknown_key",
+            Self::BadSignature => "bad_signature",
+        }
+    }
+}
+
+/// Tells about one issuer's keys.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Telemetry {
+    /// The name of the issuer, for a label.
+    pub(crate) issuer: String,
+}
+
+impl Telemetry {
+    /// A fetch brought keys, or confirmed those that are there.
+    pub(crate) fn fetched(&self, trigger: Trigger, keys: usize) {
+        tracing::debug!(issuer = self.issuer, trigger = trigger.name(), keys, "keys fetched");
+        #[cfg(feature = "metrics")]
+        {
+            self.count(trigger, "ok");
+            metrics::gauge!("bearer_jwks_keys", "issuer" => self.issuer.clone()).set(count(keys));
+            metrics::gauge!("bearer_jwks_age_seconds", "issuer" => self.issuer.clone()).set(0.0);
+        }
+    }
+
+    /// A fetch failed. The first failure after a success is worth a warning; `age` is that of the keys in use.
+    pub(crate) fn failed(&self, trigger: Trigger, error: &FetchError, failures: u32, age: Option<Duration>) {
+        let (issuer, trigger_name) = (&self.issuer, trigger.name());
+        let age_seconds = age.map(|age| age.as_secs());
+        if failures == 1 {
+            tracing::warn!(issuer, trigger = trigger_name, %error, age_seconds, "fetching keys failed; those that are there stay in use");
+        } else {
+            tracing::debug!(issuer, trigger = trigger_name, %error, failures, age_seconds, "fetching keys failed again");
+        }
+        #[cfg(feature = "metrics")]
+        {
+            self.count(trigger, error.label());
+            if let Some(age) = age {
+                metrics::gauge!("bearer_jwks_age_seconds", "issuer" => self.issuer.clone())
+                    .set(age.as_secs_f64());
+            }
+        }
+    }
+
+    /// A token would have been worth a fetch, but there were too many of its kind.
+    pub(crate) fn limited(&self, trigger: Trigger) {
+        tracing::debug!(issuer = self.issuer, trigger = trigger.name(), "no fetch: too many of them");
+        #[cfg(feature = "metrics")]
+        metrics::counter!("bearer_jwks_limited_total", "issuer" => self.issuer.clone(), "trigger" => trigger.name())
+            .increment(1);
+    }
+
+    /// The keys are too old to trust.
+    pub(crate) fn expired(&self) {
+        tracing::warn!(
+            issuer = self.issuer,
+            "the keys are too old to trust; requests are answered 503 until a fetch succeeds"
+        );
+    }
+
+    #[cfg(feature = "metrics")]
+    fn count(&self, trigger: Trigger, result: &'static str) {
+        metrics::counter!(
+            "bearer_jwks_fetches_total",
+            "issuer" => self.issuer.clone(), "trigger" => trigger.name(), "result" => result
+        )
+        .increment(1);
+    }
+}
+
+/// A set has a hundred keys at most.
+#[cfg(feature = "metrics")]
+fn count(keys: usize) -> f64 {
+    u32::try_from(keys).map_or(f64::INFINITY, f64::from)
+}
