@@ -38,7 +38,7 @@ pub use auth_user::AuthUser;
 pub use rejection::AuthRejection;
 
 #[doc(no_inline)]
-pub use bearer_jwks::{self, Connect};
+pub use bearer_jwks::{self, Connect, ConnectError, Connector};
 #[doc(no_inline)]
 pub use tower_bearer::{
     self, Algorithm, AuthError, AuthErrorKind, BearerLayer, ConfigError, Issuer, JwtVerifier, Reason,

@@ -1,14 +1,13 @@
 //! From an [`Issuer`] to a verifier with fresh keys, in one call.
 
-use crate::{fetch::FetchError, http::HttpFetch, location::InvalidLocation, refresher::Refresher};
-use reqwest::Client;
+use crate::{connector::Connector, fetch::FetchError, location::InvalidLocation};
 use std::{error::Error, fmt, future::Future};
-use tower_bearer::{ConfigError, Issuer, JwtVerifier};
+use tower_bearer::{ConfigError, JwtVerifier};
 
-/// Makes a [`JwtVerifier`] whose keys are fetched from the issuers' [`jwks_uri`](Issuer::jwks_uri), or from where their
+/// Makes a [`JwtVerifier`] whose keys are fetched from the issuers' [`jwks_uri`](tower_bearer::Issuer::jwks_uri), or from where their
 /// metadata says, and kept fresh, as long as a clone of the verifier lives, by tasks of the current Tokio runtime.
 ///
-/// For one [`Issuer`], or several at once (an array or `Vec`). An issuer that was given [keys](Issuer::keys) keeps
+/// For one [`Issuer`](tower_bearer::Issuer), or several at once (an array or `Vec`). An issuer that was given [keys](tower_bearer::Issuer::keys) keeps
 /// them; one with nothing but a shared secret fetches nothing.
 pub trait Connect: Sized + sealed::Issuers {
     /// Fetches the keys of all issuers first: with the verifier in hand, tokens can be verified.
@@ -21,18 +20,7 @@ pub trait Connect: Sized + sealed::Issuers {
     /// # Panics
     /// Outside a Tokio runtime.
     fn connect(self) -> impl Future<Output = Result<JwtVerifier, ConnectError>> + Send {
-        let issuers = self.into_vec();
-        async {
-            let client = HttpFetch::client().map_err(ConnectError::Location)?;
-            let connecting: Vec<_> =
-                issuers.into_iter().map(|issuer| tokio::spawn(connect_one(issuer, client.clone()))).collect();
-            let mut connected = Vec::with_capacity(connecting.len());
-            for issuer in connecting {
-                // A task of ours neither panics nor is it aborted; if so, there is no verifier.
-                connected.push(issuer.await.map_err(|error| ConnectError::Task(error.to_string()))??);
-            }
-            JwtVerifier::new(connected).map_err(ConnectError::Config)
-        }
+        async move { Connector::new().connect(self).await }
     }
 
     /// Starts without keys: requests are answered 503 until the first set arrives, however long that takes.
@@ -43,53 +31,11 @@ pub trait Connect: Sized + sealed::Issuers {
     /// # Panics
     /// Outside a Tokio runtime.
     fn connect_lazy(self) -> Result<JwtVerifier, ConnectError> {
-        let client = HttpFetch::client().map_err(ConnectError::Location)?;
-        let issuers = self.into_vec().into_iter().map(|issuer| start(issuer, &client));
-        JwtVerifier::new(issuers.collect::<Result<Vec<_>, _>>()?).map_err(ConnectError::Config)
+        Connector::new().connect_lazy(self)
     }
 }
 
 impl<T: sealed::Issuers> Connect for T {}
-
-async fn connect_one(issuer: Issuer, client: Client) -> Result<Issuer, ConnectError> {
-    let Some((mut refresher, keys)) = refresher_of(&issuer, &client)? else {
-        return Ok(issuer);
-    };
-    match refresher.refresh().await {
-        Ok(()) => {}
-        // A project that has not migrated from its shared secret publishes an empty set.
-        Err(FetchError::NoUsableKey(_)) if issuer.has_secret() => {}
-        Err(error) => return Err(ConnectError::Fetch { iss: issuer.iss().to_owned(), error }),
-    }
-    tokio::spawn(refresher.run());
-    Ok(issuer.keys(keys))
-}
-
-/// Starts fetching the keys of an issuer, if they are fetched.
-pub(crate) fn start(issuer: Issuer, client: &Client) -> Result<Issuer, ConnectError> {
-    Ok(match refresher_of(&issuer, client)? {
-        None => issuer,
-        Some((refresher, keys)) => {
-            tokio::spawn(refresher.run());
-            issuer.keys(keys)
-        }
-    })
-}
-
-type Keys = (Refresher<HttpFetch>, tower_bearer::keys::KeySource);
-
-/// `None` for an issuer whose keys are not fetched.
-fn refresher_of(issuer: &Issuer, client: &Client) -> Result<Option<Keys>, ConnectError> {
-    issuer.validate().map_err(ConnectError::Config)?;
-    let fetch = match issuer.key_location() {
-        _ if issuer.has_keys() => return Ok(None),
-        Some(location) => HttpFetch::with_client(location, client.clone()),
-        None if issuer.has_secret() => return Ok(None),
-        None => HttpFetch::discover_with_client(issuer.iss(), client.clone()),
-    };
-    let (refresher, keys) = Refresher::new(fetch.map_err(ConnectError::Location)?);
-    Ok(Some((refresher.name(issuer.iss()), keys)))
-}
 
 /// Why there is no verifier.
 #[non_exhaustive]
@@ -132,11 +78,11 @@ impl Error for ConnectError {
     }
 }
 
-mod sealed {
+pub(crate) mod sealed {
     use tower_bearer::Issuer;
 
     /// One or several issuers.
-    pub trait Issuers {
+    pub trait Issuers: Send + 'static {
         fn into_vec(self) -> Vec<Issuer>;
     }
 

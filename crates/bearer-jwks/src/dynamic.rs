@@ -1,12 +1,10 @@
 //! Issuers that are found when their first token comes: one service, many tenants.
 
 use crate::{
-    connect::{self, ConnectError},
-    http::HttpFetch,
-    location::InvalidLocation,
+    connect::ConnectError,
+    connector::{Connector, ReadyConnector},
 };
 use quick_cache::sync::Cache;
-use reqwest::Client;
 use std::{
     error::Error,
     fmt,
@@ -68,13 +66,13 @@ pub trait ResolveIssuer: Send + Sync + 'static {
 /// let verifier = DynamicVerifier::new(Tenants(HashMap::new()))?;
 /// assert!(!verifier.forget("https://nobody.example"), "nobody is known yet");
 /// let layer = BearerLayer::new(verifier);
-/// # Ok::<(), bearer_jwks::InvalidLocation>(())
+/// # Ok::<(), bearer_jwks::ConnectError>(())
 /// ```
 pub struct DynamicVerifier<R>(Arc<Tenants<R>>);
 
 struct Tenants<R> {
     resolver: R,
-    client: Client,
+    connector: ReadyConnector,
     known: Cache<String, JwtVerifier>,
     strangers: Cache<String, Instant>,
     questions: Semaphore,
@@ -85,18 +83,18 @@ impl<R: ResolveIssuer> DynamicVerifier<R> {
     ///
     /// # Errors
     /// When the HTTP client for their keys cannot be made.
-    pub fn new(resolver: R) -> Result<Self, InvalidLocation> {
-        Self::with_capacity(resolver, CAPACITY)
+    pub fn new(resolver: R) -> Result<Self, ConnectError> {
+        Self::with(&Connector::new(), resolver, CAPACITY)
     }
 
-    /// Asks `resolver`, and keeps up to `capacity` issuers.
+    /// Asks `resolver`, keeps up to `capacity` issuers, and fetches their keys with `connector`.
     ///
     /// # Errors
     /// When the HTTP client for their keys cannot be made.
-    pub fn with_capacity(resolver: R, capacity: usize) -> Result<Self, InvalidLocation> {
+    pub fn with(connector: &Connector, resolver: R, capacity: usize) -> Result<Self, ConnectError> {
         Ok(Self(Arc::new(Tenants {
             resolver,
-            client: HttpFetch::client()?,
+            connector: connector.ready()?,
             known: Cache::new(capacity),
             strangers: Cache::new(STRANGERS),
             questions: Semaphore::new(QUESTIONS),
@@ -152,7 +150,7 @@ impl<R: ResolveIssuer> Tenants<R> {
     }
 
     fn start(&self, issuer: Issuer) -> Result<JwtVerifier, ConnectError> {
-        JwtVerifier::new([connect::start(issuer, &self.client)?]).map_err(ConnectError::Config)
+        JwtVerifier::new([self.connector.start(issuer)?]).map_err(ConnectError::Config)
     }
 }
 

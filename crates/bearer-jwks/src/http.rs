@@ -48,7 +48,7 @@ impl HttpFetch {
     /// # Errors
     /// When keys must not be fetched from there.
     pub fn new(location: &str) -> Result<Self, InvalidLocation> {
-        Self::with_client(location, Self::client()?)
+        Self::with_client(location, Self::default_client()?)
     }
 
     /// Fetches the JWK Set that the metadata of the issuer names (OpenID Connect Discovery 1.0, RFC 8414). The
@@ -57,7 +57,7 @@ impl HttpFetch {
     /// # Errors
     /// When `iss` is not a URL that metadata may be fetched from.
     pub fn discover(iss: &str) -> Result<Self, InvalidLocation> {
-        Self::discover_with_client(iss, Self::client()?)
+        Self::discover_with_client(iss, Self::default_client()?)
     }
 
     /// As [`new`](Self::new), with the application's own client: its proxy, certificates, timeouts, redirects and
@@ -79,7 +79,7 @@ impl HttpFetch {
     }
 
     /// The default client, to be shared by several issuers.
-    pub(crate) fn client() -> Result<Client, InvalidLocation> {
+    pub(crate) fn default_client() -> Result<Client, InvalidLocation> {
         Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(1))

@@ -38,10 +38,11 @@
 //! (`trigger`, `result`), `bearer_jwks_limited_total` (`trigger`), `bearer_jwks_keys`, `bearer_jwks_age_seconds`, and
 //! `bearer_lagging_accepts_total`, the tokens accepted while the last refresh had failed.
 //!
-//! [`Connect`] is the short way. [`Refresher`] is the long one: its [`run`](Refresher::run) is a future that the
+//! [`Connect`] is the short way, [`Connector`] the same with settings and [`Status`] for each issuer. [`Refresher`] is the long one: its [`run`](Refresher::run) is a future that the
 //! caller owns, its [`status`](Refresher::status) is visible from outside, and its source is any [`Fetch`].
 
 mod connect;
+mod connector;
 mod discovery;
 mod dynamic;
 mod fetch;
@@ -57,6 +58,7 @@ mod status;
 mod telemetry;
 
 pub use connect::{Connect, ConnectError};
+pub use connector::Connector;
 pub use discovery::InvalidMetadata;
 pub use dynamic::{DynamicFuture, DynamicVerifier, ResolveIssuer};
 pub use fetch::{Fetch, FetchError, Fetched};

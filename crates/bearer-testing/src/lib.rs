@@ -1,6 +1,8 @@
 //! A test issuer for services that take bearer tokens.
 //!
 //! - [`TestIssuer`] serves a JWK Set on `127.0.0.1`, signs tokens, rotates, fails, hangs and counts requests.
+//! - [`ScriptedJwks`] does what it is told with each request for its keys: late, cut, endless or garbled answers,
+//!   redirects, resets, or none at all.
 //! - [`TokenBuilder`] starts from a good token; each method spoils or changes one thing.
 //! - [`SigningKey`] signs with every [`Algorithm`] of JWS, and shows its public half as JWK, DER and PEM.
 //! - [`TestSupabase`] is a small Supabase Auth: password login, refresh rotation with reuse detection,
@@ -56,6 +58,7 @@ mod key;
 mod keyring;
 mod material;
 mod random;
+mod scripted;
 mod server;
 mod supabase;
 mod token;
@@ -67,6 +70,7 @@ pub use algorithm::Algorithm;
 pub use compact::{sign_compact, verify_compact};
 pub use issuer::TestIssuer;
 pub use key::SigningKey;
+pub use scripted::{Recorded, ScriptedJwks, Step, Stop};
 pub use supabase::{SupabaseOptions, TestSupabase};
 pub use token::TokenBuilder;
 

@@ -11,7 +11,7 @@ use std::{collections::VecDeque, fmt, future::Future, pin::pin, sync::Arc, time:
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, error::Elapsed, sleep_until, timeout},
 };
 use tower_bearer::keys::{self, KeySet, KeySink, KeySource, Miss, MissKind};
 
@@ -139,7 +139,7 @@ impl<F: Fetch> Refresher<F> {
         let deadline = self.publisher.schedule.deadline;
         let etag = self.publisher.etag.clone();
         let result = timeout(deadline, self.fetch.fetch(etag.as_deref())).await;
-        self.publisher.apply(Trigger::Manual, result.unwrap_or(Err(FetchError::Timeout)))
+        self.publisher.apply(Trigger::Manual, outcome(etag.as_deref(), result))
     }
 
     /// Refreshes until the last [`KeySource`] is gone. Dropping the future stops it at once, and what it has
@@ -153,7 +153,7 @@ impl<F: Fetch> Refresher<F> {
             let asked = publisher.asked();
             let fetching = timeout(publisher.schedule.deadline, fetch.fetch(etag.as_deref()));
             let Ok(result) = publisher.attend(fetching).await else { return };
-            if publisher.apply(trigger, result.unwrap_or(Err(FetchError::Timeout))).is_ok() {
+            if publisher.apply(trigger, outcome(etag.as_deref(), result)).is_ok() {
                 publisher.note_unknown(&asked);
             }
             // Dropping them is the answer: they look at the keys once more.
@@ -364,6 +364,17 @@ impl Publisher {
     }
 }
 
+/// What a fetch got in time. That nothing has changed is an answer to a conditional fetch, and to no other.
+fn outcome(
+    etag: Option<&str>,
+    result: Result<Result<Fetched, FetchError>, Elapsed>,
+) -> Result<Fetched, FetchError> {
+    match result.unwrap_or(Err(FetchError::Timeout)) {
+        Ok(Fetched { jwks: None, .. }) if etag.is_none() => Err(FetchError::NotModified),
+        result => result,
+    }
+}
+
 /// Sleeps until then, or for ever.
 async fn until(instant: Option<Instant>) {
     match instant {
@@ -386,6 +397,9 @@ impl fmt::Debug for RefresherHandle {
         f.debug_struct("RefresherHandle").field("finished", &self.0.is_finished()).finish()
     }
 }
+
+#[cfg(test)]
+mod simulation;
 
 #[cfg(test)]
 mod tests;

@@ -290,6 +290,7 @@ mod tests {
             (r#"{"role":"a","role":"b"}"#, "a member stands twice"),
             (r#"{"role":"a","\u0072ole":"b"}"#, "a member stands twice"),
             (r#"{"mine":1,"mine":1}"#, "a member stands twice"),
+            (r#"{"mine":1,"mane":1,"mine":1}"#, "a member stands twice"),
             (r#"{"exp":1,"exp":1}"#, "a member stands twice"),
             (r#"{"a":1}x"#, "not well-formed JSON"),
             (r#"{"a":"\ud800"}"#, "not well-formed JSON"),

@@ -3,7 +3,7 @@
 use super::{Key, SkipReason};
 use crate::jwt::{
     Algorithm, from_object,
-    signature::{PublicKey, PublicParts, Rejected},
+    signature::{PublicKey, PublicParts},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, de::IgnoredAny};
@@ -61,11 +61,7 @@ pub(super) fn parse(json: &str) -> Result<Vec<Key>, SkipReason> {
         }
         "OKP" if jwk.crv.as_deref() == Some("Ed25519") => {
             let x = octets(jwk.x.as_deref())?;
-            let x: &[u8; 32] = x.as_slice().try_into().map_err(|_| SkipReason::Point)?;
-            if has_small_order(x) {
-                return Err(SkipReason::Point);
-            }
-            jwk.keys(&[Algorithm::EdDSA], PublicParts::Ed25519 { x })
+            jwk.keys(&[Algorithm::EdDSA], PublicParts::Ed25519 { x: check_ed25519(&x)? })
         }
         // X25519 and X448 do not sign; Ed448 is not supported.
         "OKP" => Err(SkipReason::UnknownCurve),
@@ -101,10 +97,7 @@ impl Jwk {
         algorithms
             .iter()
             .map(|algorithm| {
-                let public = PublicKey::new(*algorithm, parts).map_err(|rejected| match rejected {
-                    Rejected::Invalid => SkipReason::Point,
-                    Rejected::Unsupported => SkipReason::UnsupportedByBackend,
-                })?;
+                let public = PublicKey::new(*algorithm, parts)?;
                 Ok(Key { kid: self.kid.as_deref().map(Into::into), public })
             })
             .collect()
@@ -124,7 +117,7 @@ fn integer(member: Option<&str>) -> Result<Vec<u8>, SkipReason> {
     Ok(bytes)
 }
 
-fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), SkipReason> {
+pub(super) fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), SkipReason> {
     let bits =
         |bytes: &[u8]| bytes.first().map_or(0, |first| bytes.len() * 8 - first.leading_zeros() as usize);
     if !(2048..=8192).contains(&bits(n)) {
@@ -135,6 +128,12 @@ fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), SkipReason> {
         return Err(SkipReason::Exponent);
     }
     Ok(())
+}
+
+/// RFC 8032 §5.1.5: 32 bytes, and a point worth having.
+pub(super) fn check_ed25519(x: &[u8]) -> Result<&[u8; 32], SkipReason> {
+    let x = x.try_into().map_err(|_| SkipReason::Point)?;
+    if has_small_order(x) { Err(SkipReason::Point) } else { Ok(x) }
 }
 
 /// With a public key of small order anybody can make signatures. These are its encodings below the sign bit,

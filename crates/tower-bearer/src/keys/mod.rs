@@ -20,6 +20,8 @@
 
 mod channel;
 mod jwk;
+#[cfg(feature = "pem")]
+mod pem;
 mod set;
 
 pub use channel::{KeySink, KeySource, KeyState, Miss, MissKind, Snapshot, channel};

@@ -3,7 +3,10 @@
 use super::jwk;
 use crate::{
     error::Reason,
-    jwt::{Algorithm, from_object, signature::PublicKey},
+    jwt::{
+        Algorithm, from_object,
+        signature::{PublicKey, Rejected},
+    },
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -103,6 +106,20 @@ impl KeySet {
         Ok(parsed)
     }
 
+    /// Parses public keys in PEM (`-----BEGIN PUBLIC KEY-----`), one or several. They have no `kid`, and are tried on
+    /// tokens of any `kid`; an RSA key is good for all RSA algorithms.
+    ///
+    /// # Errors
+    /// When there is none, or one that cannot be used: a set that somebody wrote by hand has no odd keys.
+    #[cfg(feature = "pem")]
+    pub fn from_pem(text: &str) -> Result<Self, SkipReason> {
+        let mut parsed = Self::default();
+        for block in super::pem::blocks(text) {
+            parsed.keys.extend(super::pem::parse(block)?);
+        }
+        if parsed.is_empty() { Err(SkipReason::Malformed("no PEM block")) } else { Ok(parsed) }
+    }
+
     /// Whether no key of the set can be used.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
@@ -166,6 +183,17 @@ impl SkippedKey {
         self.reason
     }
 }
+
+impl From<Rejected> for SkipReason {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::Invalid => Self::Point,
+            Rejected::Unsupported => Self::UnsupportedByBackend,
+        }
+    }
+}
+
+impl Error for SkipReason {}
 
 impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -25,6 +25,10 @@ use std::fmt;
 
 /// The parts of a public key, as they stand in a JWK.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(any(feature = "aws-lc-rs", feature = "rust-crypto")),
+    expect(dead_code, reason = "without a backend nothing looks at them")
+)]
 pub(crate) enum PublicParts<'a> {
     /// Modulus and exponent, big-endian, no leading zeros.
     Rsa {

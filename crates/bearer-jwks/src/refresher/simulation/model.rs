@@ -1,0 +1,368 @@
+//! What a refresher is to do, said a second time and without its machinery: no tasks, no channels, no dice. The
+//! simulation tells it what happened; it says what had to happen, and notes where that differs.
+
+use crate::{Schedule, Status};
+use bearer_testing::SigningKey;
+use std::{collections::HashMap, time::Duration};
+use tokio::time::Instant;
+use tower_bearer::{Reason, keys::MissKind};
+
+/// Timers fire at whole milliseconds.
+const TICK: Duration = Duration::from_millis(1);
+
+/// A key of the issuer. Keys of one `material` verify each other's signatures.
+#[derive(Clone, Debug)]
+pub(super) struct IssuerKey {
+    pub(super) kid: String,
+    pub(super) material: usize,
+    pub(super) signing: SigningKey,
+}
+
+/// What matters about a token: the key id it names, what signed it (`None` for a stranger), and whether it is over.
+#[derive(Clone, Debug)]
+pub(super) struct Claimed {
+    pub(super) kid: Option<String>,
+    pub(super) signer: Option<usize>,
+    pub(super) expired: bool,
+}
+
+pub(super) type Verdict = Result<(), Reason>;
+
+/// How a fetch ended.
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    Published { keys: Vec<IssuerKey>, etag: Option<String>, max_age: Option<Duration> },
+    Unchanged { max_age: Option<Duration> },
+    Failed { retry_after: Option<Duration> },
+}
+
+/// Until when a request that was not answered at once may wait.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Wait {
+    /// Nothing is fetched for it.
+    Not,
+    /// Until the fetch of this number ends, or for as long as the schedule says.
+    For(usize),
+}
+
+#[derive(Debug)]
+struct Running {
+    started: Instant,
+    /// The latest moment for its end: the deadline, or when the clock had jumped past it.
+    until: Instant,
+    asked: Option<String>,
+    conditional: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    until: Instant,
+    fetch: Option<usize>,
+}
+
+/// A token bucket as it is usually described: it fills all the time, up to its brim.
+#[derive(Debug)]
+struct Level {
+    level: Duration,
+    brim: Duration,
+    price: Duration,
+    at: Instant,
+}
+
+impl Level {
+    fn full(burst: u32, price: Duration, at: Instant) -> Self {
+        Self { level: price * burst, brim: price * burst, price, at }
+    }
+
+    fn pay(&mut self, now: Instant) -> bool {
+        self.level = (self.level + (now - self.at)).min(self.brim);
+        self.at = now;
+        let enough = self.level >= self.price;
+        if enough {
+            self.level -= self.price;
+        }
+        enough
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Model {
+    schedule: Schedule,
+    /// The set of the last successful fetch, or of the seed.
+    pub(super) held: Vec<IssuerKey>,
+    pub(super) generation: u64,
+    etag: Option<String>,
+    failures: u32,
+    last_success: Option<Instant>,
+    expires: Option<Instant>,
+    /// A seed tells its age in whole seconds.
+    expires_vague: Duration,
+    fetches: usize,
+    running: Option<Running>,
+    /// A fetch that has to start before time passes.
+    expected: Option<(Instant, Option<String>)>,
+    /// When the next scheduled fetch may start, and when it must have.
+    due: (Instant, Instant),
+    silent_until: Option<Instant>,
+    unknown_keys: Level,
+    bad_signatures: Level,
+    unknown: HashMap<String, Instant>,
+    waiting: HashMap<usize, Waiting>,
+    asked: usize,
+    pub(super) violations: Vec<String>,
+}
+
+impl Model {
+    pub(super) fn new(schedule: Schedule, now: Instant) -> Self {
+        Self {
+            held: Vec::new(),
+            generation: 0,
+            etag: None,
+            failures: 0,
+            last_success: None,
+            expires: None,
+            expires_vague: TICK,
+            fetches: 0,
+            running: None,
+            expected: None,
+            due: (now, now),
+            silent_until: None,
+            unknown_keys: Level::full(schedule.burst, schedule.refill, now),
+            bad_signatures: Level::full(1, schedule.signature_refill, now),
+            unknown: HashMap::new(),
+            waiting: HashMap::new(),
+            asked: 0,
+            violations: Vec::new(),
+            schedule,
+        }
+    }
+
+    /// The refresher starts with a set of this age.
+    pub(super) fn seeded(&mut self, keys: Vec<IssuerKey>, age: Duration, now: Instant) {
+        self.held = keys;
+        self.generation = 1;
+        self.expires = Some(now + (self.schedule.max_stale - age));
+        self.expires_vague = Duration::from_secs(2);
+    }
+
+    fn must(&mut self, holds: bool, what: impl FnOnce(&Self) -> String) {
+        if !holds {
+            let what = what(self);
+            self.violations.push(what);
+        }
+    }
+
+    /// Whether the keys are too old to trust; `None` in the moment when that changes.
+    pub(super) fn is_stale(&self, now: Instant) -> Option<bool> {
+        match self.expires {
+            Some(at) if now + self.expires_vague < at => Some(false),
+            Some(at) if now <= at + TICK => None,
+            expires => Some(expires.is_some()),
+        }
+    }
+
+    /// What a verifier that knows the held set says.
+    pub(super) fn verdict(&self, token: &Claimed, now: Instant) -> Verdict {
+        if token.expired {
+            return Err(Reason::Expired);
+        } else if self.generation == 0 {
+            return Err(Reason::NoKeys);
+        } else if self.is_stale(now) == Some(true) {
+            return Err(Reason::StaleKeys);
+        }
+        let mut meant = self.held.iter().filter(|key| token.kid.as_ref().is_none_or(|kid| *kid == key.kid));
+        if meant.clone().next().is_none() {
+            return Err(Reason::UnknownKey);
+        }
+        match meant.any(|key| Some(key.material) == token.signer) {
+            true => Ok(()),
+            false => Err(Reason::Signature),
+        }
+    }
+
+    /// What the reader misses, if there is something that another set may have.
+    pub(super) fn missing(token: &Claimed, verdict: Verdict) -> Option<MissKind> {
+        match verdict {
+            Err(Reason::UnknownKey | Reason::NoKeys) => Some(MissKind::UnknownKey),
+            Err(Reason::Signature) if token.kid.is_some() => Some(MissKind::BadSignature),
+            _ => None,
+        }
+    }
+
+    /// A request misses a key.
+    pub(super) fn miss(&mut self, kind: MissKind, kid: Option<&str>, now: Instant) -> Wait {
+        let asks_for_a_key = kind == MissKind::UnknownKey;
+        if asks_for_a_key && kid.and_then(|kid| self.unknown.get(kid)).is_some_and(|until| *until > now) {
+            return Wait::Not;
+        }
+        if self.running.is_some() {
+            return Wait::For(self.fetches);
+        }
+        if self.expected.is_some() {
+            return Wait::For(self.fetches + 1);
+        }
+        let bucket = if asks_for_a_key { &mut self.unknown_keys } else { &mut self.bad_signatures };
+        if self.silent_until.is_some_and(|until| until > now) || !bucket.pay(now) {
+            return Wait::Not;
+        }
+        self.expected = Some((now, kid.filter(|_| asks_for_a_key).map(str::to_owned)));
+        Wait::For(self.fetches + 1)
+    }
+
+    /// A request waits; says under which number.
+    pub(super) fn waits(&mut self, wait: Wait, now: Instant) -> usize {
+        self.asked += 1;
+        let waiting = match wait {
+            Wait::Not => Waiting { until: now, fetch: None },
+            Wait::For(fetch) => Waiting { until: now + self.schedule.wait, fetch: Some(fetch) },
+        };
+        self.waiting.insert(self.asked, waiting);
+        self.asked
+    }
+
+    /// The client of a request that waits is gone.
+    pub(super) fn cancelled(&mut self, number: usize) {
+        self.waiting.remove(&number);
+    }
+
+    /// A request that waited is answered.
+    pub(super) fn answered(&mut self, number: usize, now: Instant) {
+        let Some(Waiting { until, fetch }) = self.waiting.remove(&number) else { return };
+        self.must(now <= until + TICK, |_| format!("a request was answered {:?} too late", now - until));
+        let is_over = |model: &Self, fetch| fetch < model.fetches || model.running.is_none();
+        self.must(fetch.is_none_or(|fetch| now >= until || is_over(self, fetch)), |_| {
+            "a request was sent away before the fetch it waited for had ended".to_owned()
+        });
+    }
+
+    pub(super) fn fetch_started(&mut self, etag: Option<&str>, now: Instant) {
+        self.must(self.running.is_none(), |_| "two fetches at a time".to_owned());
+        self.fetches += 1;
+        let asked = if let Some((at, asked)) = self.expected.take() {
+            self.must(at == now, |_| format!("a fetch came {:?} after its request", now - at));
+            self.must(etag.is_none(), |_| "a fetch for a token was conditional".to_owned());
+            asked
+        } else {
+            let (from, by) = self.due;
+            self.must(now + TICK >= from, |_| {
+                format!("a fetch that nobody asked for, {:?} early", from - now)
+            });
+            self.must(now <= by + TICK, |_| format!("a scheduled fetch was {:?} late", now - by));
+            self.must(etag == self.etag.as_deref(), |model| format!("{etag:?} is not {:?}", model.etag));
+            None
+        };
+        let until = now + self.schedule.deadline;
+        self.running = Some(Running { started: now, until, asked, conditional: etag.is_some() });
+    }
+
+    /// The refresher gave up on a fetch.
+    pub(super) fn fetch_cut(&mut self, now: Instant) {
+        let started = self.running.as_ref().map_or(now, |running| running.started);
+        let lasted = now - started;
+        self.must(lasted >= self.schedule.deadline, |_| format!("a fetch was cut after {lasted:?}"));
+        self.fetch_ended(Outcome::Failed { retry_after: None }, now);
+    }
+
+    pub(super) fn fetch_ended(&mut self, outcome: Outcome, now: Instant) {
+        let Some(Running { until, asked, conditional, .. }) = self.running.take() else { return };
+        self.must(now <= until + TICK, |_| format!("a fetch ended {:?} after its deadline", now - until));
+        let max_age = match outcome {
+            Outcome::Published { keys, etag, max_age } if !keys.is_empty() => {
+                self.held = keys;
+                self.etag = etag;
+                self.generation += 1;
+                max_age
+            }
+            Outcome::Unchanged { max_age } if conditional => max_age,
+            Outcome::Failed { retry_after } => return self.failed(retry_after, now),
+            Outcome::Published { .. } | Outcome::Unchanged { .. } => return self.failed(None, now),
+        };
+        self.failures = 0;
+        self.last_success = Some(now);
+        self.expires = Some(now + self.schedule.max_stale);
+        self.expires_vague = TICK;
+        self.silent_until = None;
+        self.unknown.clear();
+        if let Some(kid) = asked.filter(|asked| self.held.iter().all(|key| key.kid != *asked)) {
+            self.unknown.insert(kid, now + self.schedule.refill);
+        }
+        let Schedule { every, at_least, at_most, .. } = self.schedule;
+        let lifetime = max_age.unwrap_or(every).clamp(at_least, at_most);
+        let at = |part: f64| now + lifetime.mul_f64(0.8 * part).max(at_least.mul_f64(part));
+        self.due = (at(0.95), at(1.05));
+    }
+
+    fn failed(&mut self, retry_after: Option<Duration>, now: Instant) {
+        self.failures += 1;
+        let Schedule { backoff, longest_backoff, every, .. } = self.schedule;
+        self.silent_until = retry_after.map(|asked| now + asked.clamp(backoff, every));
+        self.due = self.silent_until.map_or_else(
+            || {
+                let most = (backoff * 2_u32.saturating_pow(self.failures - 1)).min(longest_backoff);
+                (now + most.mul_f64(0.1), now + most)
+            },
+            |until| (until, until),
+        );
+    }
+
+    /// The machine slept: nobody can be blamed for what was due meanwhile.
+    pub(super) fn slept(&mut self, now: Instant) {
+        self.due.1 = self.due.1.max(now);
+        for until in self.running.iter_mut().map(|running| &mut running.until) {
+            *until = (*until).max(now);
+        }
+        for until in self.waiting.values_mut().map(|waiting| &mut waiting.until) {
+            *until = (*until).max(now);
+        }
+    }
+
+    /// Whether the last fetch was a success.
+    pub(super) fn is_healthy(&self) -> bool {
+        self.last_success.is_some() && self.failures == 0
+    }
+
+    /// What must hold when everything that can happen now has happened.
+    pub(super) fn settled(&mut self, status: &Status, now: Instant) {
+        self.must(self.expected.is_none(), |_| {
+            "nothing was fetched for a request that was worth it".to_owned()
+        });
+        match &self.running {
+            Some(Running { until, .. }) => {
+                let until = *until;
+                self.must(now <= until + TICK, |_| "a fetch runs on after its deadline".to_owned());
+            }
+            None => self.must(now <= self.due.1 + TICK, |_| "a scheduled fetch did not happen".to_owned()),
+        }
+        let forgotten = self.waiting.values().any(|waiting| {
+            let is_over = |fetch| fetch < self.fetches || self.running.is_none();
+            now > waiting.until + TICK || waiting.fetch.is_none_or(is_over)
+        });
+        self.must(!forgotten, |model| format!("a request is still not answered: {:?}", model.waiting));
+
+        self.must(status.generation == self.generation, |model| {
+            format!("generation {} is not {}", status.generation, model.generation)
+        });
+        self.must(status.failures == self.failures, |model| {
+            format!("{} failures are not {}", status.failures, model.failures)
+        });
+        self.must(status.last_error.is_some() == (self.failures > 0), |_| {
+            "an error too many or too few".to_owned()
+        });
+        self.must(status.last_success == self.last_success, |_| "the last success was not then".to_owned());
+        let mut ids: Vec<&str> = Vec::new();
+        for key in &self.held {
+            if !ids.contains(&&*key.kid) {
+                ids.push(&key.kid);
+            }
+        }
+        let agrees = status.key_ids == ids;
+        self.must(agrees, |model| format!("{:?} are not the keys of {:?}", status.key_ids, model.held));
+        self.must(status.seed.is_some() == (self.generation > 0), |_| {
+            "a seed without keys, or none".to_owned()
+        });
+        let ready = self.is_stale(now).map(|stale| self.generation > 0 && !stale);
+        self.must(ready.is_none_or(|ready| ready == status.is_ready()), |_| {
+            "readiness is not told".to_owned()
+        });
+    }
+}
