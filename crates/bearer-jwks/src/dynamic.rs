@@ -233,3 +233,6 @@ impl fmt::Display for Failed {
 }
 
 impl Error for Failed {}
+
+#[cfg(test)]
+mod tests;

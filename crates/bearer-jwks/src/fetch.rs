@@ -74,6 +74,8 @@ pub enum FetchError {
     },
     /// The answer was longer than the limit.
     TooLong,
+    /// The answer was in a content coding that was not asked for.
+    Encoded,
     /// The answer was not a JWK Set.
     Malformed(KeySetError),
     /// The set has no key that can be used; what it has was skipped. An empty set often means that the issuer signs
@@ -104,6 +106,7 @@ impl FetchError {
             Self::Timeout => "timeout",
             Self::Status { .. } => "status",
             Self::TooLong => "too_long",
+            Self::Encoded => "encoded",
             Self::Malformed(_) => "malformed",
             Self::NoUsableKey(_) => "no_usable_key",
             Self::NotModified => "not_modified",
@@ -120,6 +123,7 @@ impl fmt::Display for FetchError {
             Self::Timeout => f.write_str("no answer in time"),
             Self::Status { status, .. } => write!(f, "the answer's status is {status}"),
             Self::TooLong => f.write_str("the answer is too long"),
+            Self::Encoded => f.write_str("the answer is in a content coding that was not asked for"),
             Self::Malformed(error) => error.fmt(f),
             Self::NoUsableKey(skipped) if skipped.is_empty() => {
                 f.write_str("the JWK Set is empty (does the issuer sign with a shared secret, HS256?)")

@@ -9,7 +9,9 @@ use crate::{
 };
 use reqwest::{
     Client, Response, StatusCode,
-    header::{ACCEPT, AGE, CACHE_CONTROL, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, RETRY_AFTER},
+    header::{
+        ACCEPT, AGE, CACHE_CONTROL, CONTENT_ENCODING, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, RETRY_AFTER,
+    },
     redirect::{Attempt, Policy},
 };
 use std::{sync::Arc, time::Duration};
@@ -173,6 +175,10 @@ async fn fetch(client: &Client, location: Url, etag: Option<&str>) -> Result<Fet
         ),
     };
     match response.status() {
+        // No coding was asked for, and none is undone: the limit is on what is read.
+        StatusCode::OK if text(headers, &CONTENT_ENCODING).is_some_and(|coding| coding != "identity") => {
+            Err(FetchError::Encoded)
+        }
         StatusCode::OK => Ok(Fetched { jwks: Some(body(response).await?), ..fetched }),
         StatusCode::NOT_MODIFIED if etag.is_some() => Ok(fetched),
         status => Err(FetchError::Status {

@@ -1,13 +1,16 @@
 //! The last good set, kept by the application, for a start while the issuer is down.
 
 use serde::{Deserialize, Serialize};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 /// A JWK Set and when it was fetched: [exported](field@crate::Status::seed) by one process, given to
 /// [the next](crate::Refresher::seed). Public keys only; but whoever can change it can make tokens.
 ///
 /// Serializes as `{"jwks": "…", "fetched_at": 1700000000}`, seconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Seed {
     pub(crate) jwks: String,
     fetched_at: u64,
@@ -24,6 +27,13 @@ impl Seed {
     pub(crate) fn age(&self, now: SystemTime) -> Duration {
         let fetched_at = UNIX_EPOCH.checked_add(Duration::from_secs(self.fetched_at));
         fetched_at.and_then(|at| now.duration_since(at).ok()).unwrap_or(Duration::MAX)
+    }
+}
+
+/// Keys stay out of logs, public as they are.
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seed").field("fetched_at", &self.fetched_at).finish_non_exhaustive()
     }
 }
 

@@ -265,7 +265,9 @@ impl Publisher {
         let now = Instant::now();
         match result.and_then(|fetched| self.take(fetched)) {
             Ok(max_age) => {
-                self.next = now + self.schedule.after_success(max_age, fastrand::f64());
+                // Whatever lifetime their source gives them: before they are too old to trust.
+                let lifetime = max_age.unwrap_or(self.schedule.every).min(self.schedule.max_stale);
+                self.next = now + self.schedule.after_success(Some(lifetime), fastrand::f64());
                 self.expires = Some(now + self.schedule.max_stale);
                 self.silent_until = None;
                 self.unknown.clear();
@@ -311,7 +313,7 @@ impl Publisher {
             }
             None => return Err(FetchError::NotModified),
             Some(jwks) => {
-                let set = KeySet::from_jwks(&jwks).map_err(FetchError::Malformed)?;
+                let (set, used) = KeySet::filtered(&jwks).map_err(FetchError::Malformed)?;
                 if set.is_empty() {
                     return Err(FetchError::NoUsableKey(set.skipped().into()));
                 }
@@ -320,7 +322,7 @@ impl Publisher {
                 }
                 self.sink.publish(set);
                 self.etag = fetched.etag;
-                let seed = Seed::new(jwks, SystemTime::now());
+                let seed = Seed::new(used, SystemTime::now());
                 self.status.send_modify(|status| status.seed = Some(Arc::new(seed)));
             }
         }

@@ -31,6 +31,9 @@ const AUD: &str = "https://api.example";
 /// The most keys of the issuer: as many as are tried on a token without `kid`.
 const MOST_KEYS: usize = 4;
 
+/// Names that forgers are fond of.
+const FORGED_KIDS: usize = 2;
+
 /// Key pairs, made once for all histories. The last is the strangers'.
 static MATERIAL: LazyLock<Vec<SigningKey>> =
     LazyLock::new(|| std::iter::repeat_with(|| SigningKey::generate(Algorithm::EdDSA)).take(24).collect());
@@ -62,6 +65,8 @@ enum Change {
     Renew(usize),
     /// A second key under a name that is taken.
     Twin(usize),
+    /// A new key under a name that tokens may have named before.
+    Late(usize),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -157,6 +162,10 @@ impl State {
                 self.keys.push(key);
             }
             Change::ReplaceAll => self.keys = vec![self.make(None)],
+            Change::Late(at) => {
+                let key = self.make(Some(forged_kid(at)));
+                self.keys.push(key);
+            }
             Change::Remove(at) if !self.keys.is_empty() => drop(self.keys.remove(at % self.keys.len())),
             Change::Renew(at) if !self.keys.is_empty() => {
                 let at = at % self.keys.len();
@@ -225,7 +234,7 @@ impl State {
                 let key = pick(&self.former, at)?;
                 (claimed(Some(&key.kid), Some(key.material)), of(&key).sign())
             }
-            Kind::ForgedKid(at) => forged(&format!("forged-{at}")),
+            Kind::ForgedKid(at) => forged(&forged_kid(at)),
             Kind::FreshKid => {
                 self.forged += 1;
                 forged(&format!("fresh-{}", self.forged))
@@ -275,6 +284,10 @@ impl Drop for Cut<'_> {
             state.model.fetch_cut(Instant::now());
         }
     }
+}
+
+fn forged_kid(number: usize) -> String {
+    format!("forged-{number}")
 }
 
 fn jwks(keys: &[IssuerKey]) -> String {
@@ -392,6 +405,7 @@ impl Simulation {
             let mut state = self.world.state();
             (state.mode, state.delay) =
                 (Mode::Set { tagged: true, max_age: None }, Duration::from_millis(700));
+            state.change(Change::Add);
         }
         // It is known to be healthy when it has answered.
         while !self.world.state().model.is_healthy() {
@@ -433,6 +447,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0..MOST_KEYS).prop_map(Change::Remove),
         2 => (0..MOST_KEYS).prop_map(Change::Renew),
         1 => (0..MOST_KEYS).prop_map(Change::Twin),
+        1 => (0..FORGED_KIDS).prop_map(Change::Late),
     ];
     let max_age = prop_oneof![3 => Just(None), 1 => prop_oneof![0_u64..7200, Just(u64::MAX)].prop_map(Some)];
     let set = || (any::<bool>(), max_age.clone()).prop_map(|(tagged, max_age)| Mode::Set { tagged, max_age });
@@ -454,7 +469,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         prop_oneof![
             6 => (0..MOST_KEYS).prop_map(Kind::Current),
             2 => (0_usize..16).prop_map(Kind::Former),
-            3 => (0_usize..4).prop_map(Kind::ForgedKid),
+            6 => (0..FORGED_KIDS).prop_map(Kind::ForgedKid),
             3 => Just(Kind::FreshKid),
             4 => (0..MOST_KEYS).prop_map(Kind::ForgedSignature),
             1 => (0..MOST_KEYS).prop_map(Kind::Nameless),
@@ -463,23 +478,22 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         ]
     };
     let passes = prop_oneof![
-        3 => 1_u64..100,
-        6 => 100_u64..3000,
-        6 => 3000_u64..15_000,
+        6 => 1_u64..1000,
+        8 => 1000_u64..15_000,
         3 => 15_000_u64..700_000,
         1 => 700_000_u64..26_000_000,
     ];
     let step = prop_oneof![
         4 => change.prop_map(Step::Keys),
         4 => (mode, delay).prop_map(|(mode, delay)| Step::Answers(mode, delay)),
-        10 => kind().prop_map(|kind| Step::Requests(kind, 1)),
+        16 => kind().prop_map(|kind| Step::Requests(kind, 1)),
         2 => (kind(), 2_usize..40).prop_map(|(kind, count)| Step::Requests(kind, count)),
         1 => (kind(), 0_u64..2500).prop_map(|(kind, after)| Step::Cancelled(kind, after)),
         10 => passes.prop_map(Step::Passes),
         1 => (1_u64..40_000).prop_map(Step::Sleeps),
         1 => Just(Step::RotationUnderFlood),
     ];
-    vec(step, 1..40)
+    vec(step, 20..40)
 }
 
 proptest! {

@@ -92,18 +92,31 @@ impl KeySet {
     /// # Errors
     /// When the text as a whole is not a JWK Set, or has more than 100 keys.
     pub fn from_jwks(json: &str) -> Result<Self, KeySetError> {
+        Self::filtered(json).map(|(set, _)| set)
+    }
+
+    /// As [`from_jwks`](Self::from_jwks), and the JWK Set once more with only those keys that are used: what may be
+    /// written down, since what an issuer published by mistake (private parts, shared secrets) is not among them.
+    ///
+    /// # Errors
+    /// As for [`from_jwks`](Self::from_jwks).
+    pub fn filtered(json: &str) -> Result<(Self, String), KeySetError> {
         let set: JwkSet<'_> = from_object(json).map_err(|_| KeySetError::NotAJwkSet)?;
         if set.keys.len() > MAX_KEYS {
             return Err(KeySetError::TooManyKeys);
         }
         let mut parsed = Self::default();
+        let mut used = Vec::new();
         for raw in set.keys {
             match jwk::parse(raw.get()) {
-                Ok(keys) => parsed.keys.extend(keys),
+                Ok(keys) => {
+                    parsed.keys.extend(keys);
+                    used.push(raw.get());
+                }
                 Err(reason) => parsed.skipped.push(SkippedKey { kid: jwk::kid_of(raw.get()), reason }),
             }
         }
-        Ok(parsed)
+        Ok((parsed, format!(r#"{{"keys":[{}]}}"#, used.join(","))))
     }
 
     /// Parses public keys in PEM (`-----BEGIN PUBLIC KEY-----`), one or several. They have no `kid`, and are tried on

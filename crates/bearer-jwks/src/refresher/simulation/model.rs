@@ -286,8 +286,9 @@ impl Model {
         if let Some(kid) = asked.filter(|asked| self.held.iter().all(|key| key.kid != *asked)) {
             self.unknown.insert(kid, now + self.schedule.refill);
         }
-        let Schedule { every, at_least, at_most, .. } = self.schedule;
-        let lifetime = max_age.unwrap_or(every).clamp(at_least, at_most);
+        let Schedule { every, at_least, max_stale, .. } = self.schedule;
+        // However long the issuer lets them live: they are not to get stale while it is healthy.
+        let lifetime = max_age.unwrap_or(every).clamp(at_least, max_stale);
         let at = |part: f64| now + lifetime.mul_f64(0.8 * part).max(at_least.mul_f64(part));
         self.due = (at(0.95), at(1.05));
     }
@@ -316,9 +317,9 @@ impl Model {
         }
     }
 
-    /// Whether the last fetch was a success.
+    /// Whether the last fetch was a success, and none is under way.
     pub(super) fn is_healthy(&self) -> bool {
-        self.last_success.is_some() && self.failures == 0
+        self.last_success.is_some() && self.failures == 0 && self.running.is_none()
     }
 
     /// What must hold when everything that can happen now has happened.

@@ -1,0 +1,14 @@
+//! Whole requests through the gate, from the socket to the handler and back.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod advisories;
+mod advisories_jwks;
+mod extractors;
+mod jwks_faults;
+mod multi_issuer;
+mod readiness;
+mod refresher;
+mod standards;
+mod story;
+mod supabase;
+mod support;
