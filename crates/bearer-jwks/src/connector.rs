@@ -9,9 +9,18 @@ use crate::{
     status::Status,
 };
 use reqwest::Client;
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::watch;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::{Semaphore, watch};
 use tower_bearer::{Issuer, JwtVerifier, keys::KeySource};
+
+/// The most first fetches at a time.
+const AT_ONCE: usize = 32;
+
+/// Between two first fetches on average, when many issuers start together and nobody waits.
+const BETWEEN: Duration = Duration::from_millis(5);
 
 /// Connects [`Issuer`]s with a client and a rhythm of the application's own, and shows how they are doing.
 /// [`Connect`](crate::Connect) is the same with the defaults. Clones share what they show.
@@ -79,10 +88,11 @@ impl Connector {
     /// Outside a Tokio runtime.
     pub async fn connect(&self, issuers: impl Issuers) -> Result<JwtVerifier, ConnectError> {
         let ready = self.ready()?;
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
         let connecting: Vec<_> = issuers
             .into_vec()
             .into_iter()
-            .map(|issuer| tokio::spawn(ready.clone().first_keys(issuer)))
+            .map(|issuer| tokio::spawn(ready.clone().first_keys(issuer, Arc::clone(&turns))))
             .collect();
         let mut connected = Vec::with_capacity(connecting.len());
         for issuer in connecting {
@@ -101,7 +111,10 @@ impl Connector {
     /// Outside a Tokio runtime.
     pub fn connect_lazy(&self, issuers: impl Issuers) -> Result<JwtVerifier, ConnectError> {
         let ready = self.ready()?;
-        let issuers = issuers.into_vec().into_iter().map(|issuer| ready.start(issuer));
+        let issuers = issuers.into_vec();
+        let others = u32::try_from(issuers.len()).unwrap_or(u32::MAX).saturating_sub(1);
+        let spread = BETWEEN * others;
+        let issuers = issuers.into_iter().map(|issuer| ready.start(issuer, spread.mul_f64(fastrand::f64())));
         JwtVerifier::new(issuers.collect::<Result<Vec<_>, _>>()?).map_err(ConnectError::Config)
     }
 
@@ -131,19 +144,21 @@ pub(crate) struct ReadyConnector {
 }
 
 impl ReadyConnector {
-    /// Starts fetching the keys of an issuer, if they are fetched.
-    pub(crate) fn start(&self, issuer: Issuer) -> Result<Issuer, ConnectError> {
+    /// Starts fetching the keys of an issuer, if they are fetched: after a while, or when a request wants them.
+    pub(crate) fn start(&self, issuer: Issuer, delay: Duration) -> Result<Issuer, ConnectError> {
         Ok(match self.refresher(&issuer)? {
             None => issuer,
-            Some((refresher, keys)) => self.run(issuer, refresher, keys),
+            Some((refresher, keys)) => self.run(issuer, refresher.first_fetch_in(delay), keys),
         })
     }
 
     /// Fetches the first keys of an issuer, if they are fetched.
-    async fn first_keys(self, issuer: Issuer) -> Result<Issuer, ConnectError> {
+    async fn first_keys(self, issuer: Issuer, turns: Arc<Semaphore>) -> Result<Issuer, ConnectError> {
         let Some((mut refresher, keys)) = self.refresher(&issuer)? else {
             return Ok(issuer);
         };
+        // Never closed; without a turn the fetch is as good, only sooner.
+        let _turn = turns.acquire().await;
         match refresher.refresh().await {
             Ok(()) => {}
             // A project that has not migrated from its shared secret publishes an empty set.

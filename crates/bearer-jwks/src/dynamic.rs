@@ -150,7 +150,7 @@ impl<R: ResolveIssuer> Tenants<R> {
     }
 
     fn start(&self, issuer: Issuer) -> Result<JwtVerifier, ConnectError> {
-        JwtVerifier::new([self.connector.start(issuer)?]).map_err(ConnectError::Config)
+        JwtVerifier::new([self.connector.start(issuer, Duration::ZERO)?]).map_err(ConnectError::Config)
     }
 }
 

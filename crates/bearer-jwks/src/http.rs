@@ -176,7 +176,7 @@ async fn fetch(client: &Client, location: Url, etag: Option<&str>) -> Result<Fet
     };
     match response.status() {
         // No coding was asked for, and none is undone: the limit is on what is read.
-        StatusCode::OK if text(headers, &CONTENT_ENCODING).is_some_and(|coding| coding != "identity") => {
+        StatusCode::OK if headers.get_all(CONTENT_ENCODING).iter().any(|coding| coding != "identity") => {
             Err(FetchError::Encoded)
         }
         StatusCode::OK => Ok(Fetched { jwks: Some(body(response).await?), ..fetched }),

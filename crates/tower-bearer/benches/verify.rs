@@ -157,7 +157,8 @@ fn bench(criterion: &mut Criterion) {
     serving(criterion.benchmark_group("layer"), &cases, &mut gated);
     serving(criterion.benchmark_group("bare"), &cases[..1], &mut bare);
 
-    if !std::env::args().any(|argument| argument == "--test" || argument == "--list") {
+    let asked = |option: &str| std::env::args().any(|argument| argument == option);
+    if asked("--bench") && !asked("--test") && !asked("--list") {
         table(&cases, &mut gated, &mut bare);
     }
 }

@@ -7,7 +7,14 @@ use crate::{
     status::Status,
     telemetry::{Telemetry, Trigger},
 };
-use std::{collections::VecDeque, fmt, future::Future, pin::pin, sync::Arc, time::SystemTime};
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -104,6 +111,12 @@ impl<F: Fetch> Refresher<F> {
         self.publisher.unknown_keys = Bucket::for_unknown_keys(&schedule);
         self.publisher.bad_signatures = Bucket::for_bad_signatures(&schedule);
         self.publisher.schedule = schedule;
+        self
+    }
+
+    /// Puts the first fetch off, unless a request wants a key before: for many issuers that start together.
+    pub(crate) fn first_fetch_in(mut self, delay: Duration) -> Self {
+        self.publisher.next = Instant::now() + delay;
         self
     }
 
@@ -301,7 +314,7 @@ impl Publisher {
     }
 
     /// Publishes what was fetched; says how long it may be kept.
-    fn take(&mut self, fetched: Fetched) -> Result<Option<std::time::Duration>, FetchError> {
+    fn take(&mut self, fetched: Fetched) -> Result<Option<Duration>, FetchError> {
         let has_keys = self.sink.with(keys::Snapshot::generation) > 0;
         match fetched.jwks {
             None if has_keys => {

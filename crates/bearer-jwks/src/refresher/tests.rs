@@ -572,6 +572,23 @@ async fn a_seed_serves_a_start_while_the_issuer_is_down_until_it_is_too_old() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_first_fetch_that_is_put_off_comes_at_once_when_a_request_wants_it() {
+    let key = key("a");
+    let source = Source::of(&[&key]);
+    let (refresher, keys) = Refresher::new(source.clone());
+    tokio::spawn(refresher.first_fetch_in(secs(30)).run());
+    let asked = verifier(keys);
+    let (refresher, _idle) = Refresher::new(source.clone());
+    tokio::spawn(refresher.first_fetch_in(secs(30)).run());
+    advance(secs(29)).await;
+    assert_eq!(source.fetches(), 0);
+    assert!(verify(&asked, &token(&key).sign()).await.is_ok());
+    assert_eq!(source.fetches(), 1);
+    advance(secs(2)).await;
+    assert_eq!(source.fetches(), 2, "the other one, in its time");
+}
+
+#[tokio::test(start_paused = true)]
 async fn readers_see_whole_sets_only() {
     let (a, b) = (key("a"), key("b"));
     let source = Source::of(&[&a]);

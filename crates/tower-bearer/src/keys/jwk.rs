@@ -21,8 +21,14 @@ struct Jwk {
     e: Option<String>,
     x: Option<String>,
     y: Option<String>,
-    /// The private part of every asymmetric kind.
+    // The private parts of every asymmetric kind (RFC 7518 §6.2.2, §6.3.2), whatever they say.
     d: Option<IgnoredAny>,
+    p: Option<IgnoredAny>,
+    q: Option<IgnoredAny>,
+    dp: Option<IgnoredAny>,
+    dq: Option<IgnoredAny>,
+    qi: Option<IgnoredAny>,
+    oth: Option<IgnoredAny>,
 }
 
 /// Parses one key into an entry for each algorithm that it may be used with: the one it names, or, where it
@@ -33,7 +39,7 @@ pub(super) fn parse(json: &str) -> Result<Vec<Key>, SkipReason> {
     if jwk.kty == "oct" {
         return Err(SkipReason::Symmetric);
     }
-    if jwk.d.is_some() {
+    if jwk.is_private() {
         return Err(SkipReason::Private);
     }
     if !jwk.verifies() {
@@ -79,6 +85,10 @@ pub(super) fn kid_of(json: &str) -> Option<String> {
 }
 
 impl Jwk {
+    fn is_private(&self) -> bool {
+        [&self.d, &self.p, &self.q, &self.dp, &self.dq, &self.qi, &self.oth].into_iter().any(Option::is_some)
+    }
+
     /// `use` and `key_ops`, where they stand, are restrictions (RFC 7517 §4.2, §4.3).
     fn verifies(&self) -> bool {
         self.usage.as_deref().is_none_or(|usage| usage == "sig")
@@ -260,6 +270,7 @@ mod tests {
                 Skip::Symmetric,
             ),
             ("private RSA", with(&rsa, json!({ "d": "AA" })), Skip::Private),
+            ("a prime of an RSA key", with(&rsa, json!({ "p": "AA" })), Skip::Private),
             ("private EC", with(&ec, json!({ "d": "AA" })), Skip::Private),
             ("private OKP", with(&ed, json!({ "d": "AA" })), Skip::Private),
             ("private and of another type", with(&ed, json!({ "d": 7 })), Skip::Private),
