@@ -360,6 +360,7 @@ mod sync {
         #[derive(Debug, Default)]
         struct Promise {
             broken: bool,
+            abandoned: bool,
             receiver: Option<Waker>,
         }
 
@@ -372,6 +373,18 @@ mod sync {
         pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
             let shared = Arc::new(Mutex::new(Promise::default()));
             (Sender(Arc::clone(&shared), PhantomData), Receiver(shared, PhantomData))
+        }
+
+        impl<T> Sender<T> {
+            pub fn is_closed(&self) -> bool {
+                self.0.lock().expect("no panic").abandoned
+            }
+        }
+
+        impl<T> Drop for Receiver<T> {
+            fn drop(&mut self) {
+                self.0.lock().expect("no panic").abandoned = true;
+            }
         }
 
         impl<T> Drop for Sender<T> {

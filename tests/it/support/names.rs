@@ -65,3 +65,23 @@ fn names_are_read_as_they_are_meant() {
     assert_eq!(rules("rs_013_014_016_1_thing"), [13, 14, 16]);
     assert_eq!(rules("other_013"), [0; 0]);
 }
+
+#[test]
+fn every_file_here_is_part_of_the_binary() {
+    let files = sources("tests/it");
+    for (path, _) in &files {
+        let path = Path::new(path);
+        let (name, folder) = (path.file_stem().unwrap().to_str().unwrap(), path.parent().unwrap());
+        let (name, parent) = match name {
+            "main" => continue,
+            "mod" => (folder.file_name().unwrap().to_str().unwrap(), folder.parent().unwrap()),
+            name => (name, folder),
+        };
+        let root = files.iter().find(|(file, _)| {
+            [parent.join("main.rs"), parent.join("mod.rs")].iter().any(|root| root.to_str() == Some(file))
+        });
+        let (_, text) = root.unwrap();
+        let declared = text.lines().any(|line| line.trim().ends_with(&format!("mod {name};")));
+        assert!(declared, "nobody mods {}: it is not a test", path.display());
+    }
+}

@@ -159,18 +159,32 @@ impl<F: Fetch> Refresher<F> {
     /// published is no longer trusted, since nobody keeps it fresh.
     pub async fn run(mut self) {
         let Self { fetch, publisher } = &mut self;
+        let mut due = None;
         loop {
-            let Ok(trigger) = publisher.until_due().await else { return };
+            let trigger = match due.take() {
+                Some(trigger) => trigger,
+                None => match publisher.until_due().await {
+                    Ok(trigger) => trigger,
+                    Err(NoReader) => return,
+                },
+            };
             // A fetch for a token is unconditional: a stuck 304 must not hide a rotation.
             let etag = publisher.etag.clone().filter(|_| trigger == Trigger::Schedule);
             let asked = publisher.asked();
             let fetching = timeout(publisher.schedule.deadline, fetch.fetch(etag.as_deref()));
             let Ok(result) = publisher.attend(fetching).await else { return };
-            if publisher.apply(trigger, outcome(etag.as_deref(), result)).is_ok() {
+            let outcome = outcome(etag.as_deref(), result);
+            let is_unchanged = matches!(outcome, Ok(Fetched { jwks: None, .. }));
+            if publisher.apply(trigger, outcome).is_ok() {
                 publisher.note_unknown(&asked);
             }
-            // Dropping them is the answer: they look at the keys once more.
-            publisher.waiters.clear();
+            // A 304 is no answer to those who came meanwhile for a new key: they get a fetch of their own.
+            if is_unchanged && publisher.asks_for_unknown_keys() {
+                due = Some(Trigger::UnknownKey);
+            } else {
+                // Dropping them is the answer: they look at the keys once more.
+                publisher.waiters.clear();
+            }
         }
     }
 
@@ -246,6 +260,14 @@ impl Publisher {
             return None;
         }
         Some(trigger)
+    }
+
+    /// Whether somebody who waits is worth one more fetch.
+    fn asks_for_unknown_keys(&mut self) -> bool {
+        let now = Instant::now();
+        self.waiters.retain(|waiter| waiter.until > now && !waiter.miss.is_abandoned());
+        self.waiters.iter().any(|waiter| waiter.miss.kind() == MissKind::UnknownKey)
+            && self.unknown_keys.take(now)
     }
 
     /// The key ids that the next fetch is asked for.
@@ -412,6 +434,9 @@ impl fmt::Debug for RefresherHandle {
         f.debug_struct("RefresherHandle").field("finished", &self.0.is_finished()).finish()
     }
 }
+
+#[cfg(all(test, feature = "metrics"))]
+mod metrics_tests;
 
 #[cfg(test)]
 mod simulation;

@@ -313,6 +313,8 @@ impl Simulation {
             let keys = state.keys.clone();
             refresher = refresher.seed(&Seed::new(jwks(&keys), SystemTime::now() - age));
             state.model.seeded(keys, age, Instant::now());
+            // What a seed is for.
+            state.mode = Mode::Status(500, None);
         }
         let status = refresher.status();
         let verifier = JwtVerifier::new([Issuer::new(ISS, AUD).keys(keys)]).unwrap();
@@ -381,7 +383,8 @@ impl Simulation {
                 if missing.is_none() {
                     state.model.violations.push(format!("{token:?} is {before:?} and had to wait"));
                 }
-                let number = state.model.waits(wait, now);
+                let kind = missing.unwrap_or(MissKind::UnknownKey);
+                let number = state.model.waits(wait, kind, token.kid.as_deref(), now);
                 let world = self.world.clone();
                 let answer = async move {
                     let result = verifying.await.map(drop).map_err(|error| error.reason());

@@ -30,6 +30,8 @@ struct State {
 #[derive(Clone, Default)]
 enum Answer {
     Set(Fetched),
+    /// "Unchanged" to whoever asks with a tag, this set to all others.
+    Stuck(Fetched),
     Error(FetchError),
     #[default]
     Never,
@@ -68,7 +70,8 @@ impl Fetch for Source {
         sleep(delay).await;
         let answer = self.state().answer.clone();
         match answer {
-            Answer::Set(fetched) => Ok(fetched),
+            Answer::Stuck(_) if etag.is_some() => Ok(Fetched::default()),
+            Answer::Set(fetched) | Answer::Stuck(fetched) => Ok(fetched),
             Answer::Error(error) => Err(error),
             Answer::Never => pending().await,
         }
@@ -435,6 +438,22 @@ async fn scheduled_fetches_are_conditional_and_those_for_a_miss_are_not() {
     source.answer(Answer::Set(with_tag(&[&new])));
     assert!(verify(&verifier, &token(&new).sign()).await.is_ok());
     assert_eq!(source.state().fetches.last().unwrap().1, None, "a stuck 304 must hide no rotation");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_for_a_new_key_during_a_scheduled_fetch_is_not_put_off_with_a_304() {
+    let (old, new) = (key("old"), key("new"));
+    let source = Source::default();
+    let with_tag = |keys: &[&SigningKey]| Fetched { etag: Some("\"1\"".into()), ..Fetched::new(jwks(keys)) };
+    source.answer(Answer::Set(with_tag(&[&old])));
+    let (verifier, status) = started(&source).await;
+    source.answer(Answer::Stuck(with_tag(&[&old, &new])));
+    source.state().delay = Duration::from_millis(500);
+    let due = status.borrow().next_fetch.unwrap();
+    sleep_until(due + Duration::from_millis(100)).await;
+    assert_eq!(source.state().fetches.last().unwrap().1.as_deref(), Some("\"1\""), "it is on its way");
+    assert!(verify(&verifier, &token(&new).sign()).await.is_ok());
+    assert_eq!(source.fetches(), 3);
 }
 
 #[tokio::test(start_paused = true)]

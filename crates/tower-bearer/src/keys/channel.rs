@@ -58,7 +58,7 @@ pub struct Miss {
     kind: MissKind,
     kid: Option<Box<str>>,
     generation: u64,
-    _waiter: oneshot::Sender<()>,
+    waiter: oneshot::Sender<()>,
 }
 
 /// What the reader's keys lack.
@@ -106,7 +106,7 @@ impl KeySource {
     pub(crate) fn miss(&self, kind: MissKind, kid: Option<&str>, generation: u64) -> Option<Answer> {
         let misses = self.misses.as_ref()?;
         let (waiter, answer) = oneshot::channel();
-        let miss = Miss { kind, kid: kid.map(Into::into), generation, _waiter: waiter };
+        let miss = Miss { kind, kid: kid.map(Into::into), generation, waiter };
         misses.try_send(miss).ok().map(|()| Answer(answer))
     }
 }
@@ -209,6 +209,11 @@ impl Miss {
     /// The `kid` that was asked for; `None` for a token without one, before the first keys.
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
+    }
+
+    /// Whether nobody waits any more: the request is gone.
+    pub fn is_abandoned(&self) -> bool {
+        self.waiter.is_closed()
     }
 
     /// The [generation](Snapshot::generation) that did not have it.

@@ -50,7 +50,7 @@ struct Running {
     started: Instant,
     /// The latest moment for its end: the deadline, or when the clock had jumped past it.
     until: Instant,
-    asked: Option<String>,
+    asked: Vec<String>,
     conditional: bool,
 }
 
@@ -58,12 +58,14 @@ struct Running {
 struct Waiting {
     until: Instant,
     fetch: Option<usize>,
+    kind: MissKind,
+    kid: Option<String>,
 }
 
 /// A token bucket as it is usually described: it fills all the time, up to its brim.
 #[derive(Debug)]
 struct Level {
-    level: Duration,
+    now_holds: Duration,
     brim: Duration,
     price: Duration,
     at: Instant,
@@ -71,17 +73,15 @@ struct Level {
 
 impl Level {
     fn full(burst: u32, price: Duration, at: Instant) -> Self {
-        Self { level: price * burst, brim: price * burst, price, at }
+        Self { now_holds: price * burst, brim: price * burst, price, at }
     }
 
     fn pay(&mut self, now: Instant) -> bool {
-        self.level = (self.level + (now - self.at)).min(self.brim);
+        self.now_holds = (self.now_holds + (now - self.at)).min(self.brim);
         self.at = now;
-        let enough = self.level >= self.price;
-        if enough {
-            self.level -= self.price;
-        }
-        enough
+        let left = self.now_holds.checked_sub(self.price);
+        self.now_holds = left.unwrap_or(self.now_holds);
+        left.is_some()
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) struct Model {
     fetches: usize,
     running: Option<Running>,
     /// A fetch that has to start before time passes.
-    expected: Option<(Instant, Option<String>)>,
+    expected: Option<(Instant, Vec<String>)>,
     /// When the next scheduled fetch may start, and when it must have.
     due: (Instant, Instant),
     silent_until: Option<Instant>,
@@ -141,7 +141,7 @@ impl Model {
     pub(super) fn seeded(&mut self, keys: Vec<IssuerKey>, age: Duration, now: Instant) {
         self.held = keys;
         self.generation = 1;
-        self.expires = Some(now + (self.schedule.max_stale - age));
+        self.expires = Some(now + self.schedule.max_stale.saturating_sub(age));
         self.expires_vague = Duration::from_secs(2);
     }
 
@@ -174,10 +174,7 @@ impl Model {
         if meant.clone().next().is_none() {
             return Err(Reason::UnknownKey);
         }
-        match meant.any(|key| Some(key.material) == token.signer) {
-            true => Ok(()),
-            false => Err(Reason::Signature),
-        }
+        if meant.any(|key| Some(key.material) == token.signer) { Ok(()) } else { Err(Reason::Signature) }
     }
 
     /// What the reader misses, if there is something that another set may have.
@@ -205,17 +202,18 @@ impl Model {
         if self.silent_until.is_some_and(|until| until > now) || !bucket.pay(now) {
             return Wait::Not;
         }
-        self.expected = Some((now, kid.filter(|_| asks_for_a_key).map(str::to_owned)));
+        self.expected = Some((now, kid.filter(|_| asks_for_a_key).map(str::to_owned).into_iter().collect()));
         Wait::For(self.fetches + 1)
     }
 
     /// A request waits; says under which number.
-    pub(super) fn waits(&mut self, wait: Wait, now: Instant) -> usize {
+    pub(super) fn waits(&mut self, wait: Wait, kind: MissKind, kid: Option<&str>, now: Instant) -> usize {
         self.asked += 1;
-        let waiting = match wait {
-            Wait::Not => Waiting { until: now, fetch: None },
-            Wait::For(fetch) => Waiting { until: now + self.schedule.wait, fetch: Some(fetch) },
+        let (until, fetch) = match wait {
+            Wait::Not => (now, None),
+            Wait::For(fetch) => (now + self.schedule.wait, Some(fetch)),
         };
+        let waiting = Waiting { until, fetch, kind, kid: kid.map(str::to_owned) };
         self.waiting.insert(self.asked, waiting);
         self.asked
     }
@@ -227,7 +225,7 @@ impl Model {
 
     /// A request that waited is answered.
     pub(super) fn answered(&mut self, number: usize, now: Instant) {
-        let Some(Waiting { until, fetch }) = self.waiting.remove(&number) else { return };
+        let Some(Waiting { until, fetch, .. }) = self.waiting.remove(&number) else { return };
         self.must(now <= until + TICK, |_| format!("a request was answered {:?} too late", now - until));
         let is_over = |model: &Self, fetch| fetch < model.fetches || model.running.is_none();
         self.must(fetch.is_none_or(|fetch| now >= until || is_over(self, fetch)), |_| {
@@ -249,7 +247,7 @@ impl Model {
             });
             self.must(now <= by + TICK, |_| format!("a scheduled fetch was {:?} late", now - by));
             self.must(etag == self.etag.as_deref(), |model| format!("{etag:?} is not {:?}", model.etag));
-            None
+            Vec::new()
         };
         let until = now + self.schedule.deadline;
         self.running = Some(Running { started: now, until, asked, conditional: etag.is_some() });
@@ -266,6 +264,7 @@ impl Model {
     pub(super) fn fetch_ended(&mut self, outcome: Outcome, now: Instant) {
         let Some(Running { until, asked, conditional, .. }) = self.running.take() else { return };
         self.must(now <= until + TICK, |_| format!("a fetch ended {:?} after its deadline", now - until));
+        let is_unchanged = matches!(outcome, Outcome::Unchanged { .. });
         let max_age = match outcome {
             Outcome::Published { keys, etag, max_age } if !keys.is_empty() => {
                 self.held = keys;
@@ -283,14 +282,34 @@ impl Model {
         self.expires_vague = TICK;
         self.silent_until = None;
         self.unknown.clear();
-        if let Some(kid) = asked.filter(|asked| self.held.iter().all(|key| key.kid != *asked)) {
-            self.unknown.insert(kid, now + self.schedule.refill);
+        for kid in asked {
+            if self.held.iter().all(|key| key.kid != kid) {
+                self.unknown.insert(kid, now + self.schedule.refill);
+            }
+        }
+        if is_unchanged {
+            self.ask_again(now);
         }
         let Schedule { every, at_least, max_stale, .. } = self.schedule;
         // However long the issuer lets them live: they are not to get stale while it is healthy.
         let lifetime = max_age.unwrap_or(every).clamp(at_least, max_stale);
         let at = |part: f64| now + lifetime.mul_f64(0.8 * part).max(at_least.mul_f64(part));
         self.due = (at(0.95), at(1.05));
+    }
+
+    /// Nothing new: who waits for a new key gets a fetch of their own, and the others wait along.
+    fn ask_again(&mut self, now: Instant) {
+        let waits = |waiting: &&mut Waiting| waiting.fetch == Some(self.fetches) && waiting.until > now;
+        let mut waiting: Vec<_> = self.waiting.values_mut().filter(waits).collect();
+        let unknown = waiting.iter().filter(|waiting| waiting.kind == MissKind::UnknownKey);
+        let asked: Vec<_> = unknown.clone().filter_map(|waiting| waiting.kid.clone()).collect();
+        if unknown.count() == 0 || !self.unknown_keys.pay(now) {
+            return;
+        }
+        self.expected = Some((now, asked));
+        for waiting in &mut waiting {
+            waiting.fetch = Some(self.fetches + 1);
+        }
     }
 
     fn failed(&mut self, retry_after: Option<Duration>, now: Instant) {
