@@ -793,6 +793,15 @@ async fn cve_2025_64484_claims_reach_the_service_by_extensions_and_no_header_imi
     assert!(ask(&app, underscore).await.body.ends_with("None"));
 }
 
+#[test]
+fn a_public_key_cannot_be_configured_as_a_secret() {
+    let key = SigningKey::generate(Algorithm::ES256);
+    for text in [key.public_pem(), format!("\n{}", key.public_pem()), key.public_jwk().to_string()] {
+        let issuer = Issuer::new(ISS, AUD).hmac_secret(Ours::HS256, &text);
+        assert_eq!(JwtVerifier::new([issuer]).err(), Some(ConfigError::KeyAsSecret), "{text:.20}");
+    }
+}
+
 #[tokio::test]
 async fn ghsa_869p_cjfg_cm3x_an_hmac_by_another_secret_is_refused() {
     let secret = [7; 32];

@@ -83,6 +83,8 @@ async fn an_id_token_is_refused_whatever_it_leaves_out() {
     bearer(&app, &id_token().without("nonce").sign()).await.assert_invalid("without nonce", Audience);
     let ours = id_token().without("nonce").audience("authenticated");
     bearer(&app, &ours.sign()).await.assert_invalid("for our audience", NotAnAccessToken);
+    let unnamed = ours.clone().claim("role", "").sign();
+    bearer(&app, &unnamed).await.assert_invalid("an empty role is none", NotAnAccessToken);
     bearer(&app, &ours.claim("role", json!(["authenticated"])).sign())
         .await
         .assert_invalid_token("a list of roles");

@@ -135,6 +135,10 @@ pub(crate) fn refusal<B: Default, R: Rejection<B>>(
 
 /// Whoever prints the request further in does not print its credential.
 fn mark_sensitive(headers: &mut HeaderMap) {
+    // `entry` alone would make room for a header that most refused requests do not have.
+    if !headers.contains_key(AUTHORIZATION) {
+        return;
+    }
     if let http::header::Entry::Occupied(mut values) = headers.entry(AUTHORIZATION) {
         values.iter_mut().for_each(|value| value.set_sensitive(true));
     }

@@ -321,29 +321,30 @@ async fn rs_097_an_id_token_is_no_access_token() {
     bearer(&app, &copied).await.assert_passed("an access token with the nonce that its issuer copied");
 }
 
-/// What RFC 9068 §2.2 requires beside what every token needs.
-#[derive(Deserialize)]
-struct Rfc9068 {
-    #[serde(rename = "sub")]
-    _sub: String,
-    #[serde(rename = "client_id")]
-    _client_id: String,
-    #[serde(rename = "iat")]
-    _iat: u64,
-    #[serde(rename = "jti")]
-    _jti: String,
-}
-
 #[tokio::test]
-async fn rs_098_a_claims_type_demands_what_the_profile_demands() {
-    let app = app(gate(issuer().claims::<Rfc9068>()));
-    let token = token().claims(json!({ "client_id": "c", "jti": "j" }));
+async fn rs_094_098_under_the_profile_of_rfc_9068_the_type_and_its_claims_are_required() {
+    let app = app(gate(issuer().rfc9068()));
+    let token = token().header("typ", "at+jwt").claims(json!({ "client_id": "c", "jti": "j" }));
     bearer(&app, &token.sign()).await.assert_passed("complete");
-    for name in ["sub", "client_id", "iat", "jti"] {
-        bearer(&app, &token.clone().without(name).sign()).await.assert_invalid(name, ClaimsType);
+    for typ in ["application/at+jwt", "AT+JWT"] {
+        bearer(&app, &token.clone().header("typ", typ).sign()).await.assert_passed(typ);
+    }
+    for typ in ["JWT", "dpop+jwt", "logout+jwt", "x/at+jwt"] {
+        bearer(&app, &token.clone().header("typ", typ).sign()).await.assert_invalid(typ, TokenType);
+    }
+    bearer(&app, &token.clone().without_header("typ").sign()).await.assert_invalid("absent", TokenType);
+    for (name, reason) in [
+        ("sub", MalformedClaims("sub is missing")),
+        ("client_id", MalformedClaims("client_id is missing")),
+        ("iat", MalformedClaims("iat is missing")),
+        ("jti", MalformedClaims("jti is missing")),
+    ] {
+        bearer(&app, &token.clone().without(name).sign()).await.assert_invalid(name, reason);
         let other = token.clone().claim(name, json!({})).sign();
         bearer(&app, &other).await.assert_invalid_token(name);
     }
+    let azp = token.without("client_id").claim("azp", "c").sign();
+    bearer(&app, &azp).await.assert_invalid("azp is not client_id", MalformedClaims("client_id is missing"));
 }
 
 #[tokio::test]

@@ -26,7 +26,6 @@ const SHOULD_OR_MAY: &[u16] = &[
 const NOT_TESTED: &[(u16, &str)] = &[
     (31, "a gate speaks one scheme, and so sends one challenge"),
     (58, "tokens are never decrypted: RS-055 and RS-042 refuse a JWE as such"),
-    (94, "the strict profile of RFC 9068 is not offered; RS-095 and RS-096 test what is done without it"),
     (174, "a matter of deployment: the gate sees requests, not connections"),
 ];
 

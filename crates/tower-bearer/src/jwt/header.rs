@@ -12,6 +12,8 @@ use std::{borrow::Cow, fmt};
 pub(crate) struct Header<'a> {
     pub(crate) algorithm: Algorithm,
     pub(crate) kid: Option<Cow<'a, str>>,
+    /// `typ` is `at+jwt`: the token says that it follows RFC 9068.
+    pub(crate) is_at_jwt: bool,
 }
 
 impl<'a> Header<'a> {
@@ -49,14 +51,18 @@ impl<'a> HeaderMembers<'a> {
         }
         let alg = self.alg.ok_or(Reason::MalformedHeader("alg is missing"))?;
         let algorithm = Algorithm::from_name(&alg).ok_or(Reason::Algorithm)?;
-        Ok(Header { algorithm, kid: self.kid })
+        let is_at_jwt = self.typ.as_deref().is_some_and(|typ| is_type(typ, AT_JWT));
+        Ok(Header { algorithm, kid: self.kid, is_at_jwt })
     }
 }
+
+/// The type of access tokens that follow RFC 9068 §2.1.
+const AT_JWT: &str = "at+jwt";
 
 /// A media type, in any case, `application/` implied (RFC 7515 §4.1.9): `JWT` or `at+jwt`. Any other kind of
 /// token (`dpop+jwt`, `logout+jwt`, `secevent+jwt` …) is not an access token (RFC 8725 §3.11).
 fn is_access_token_type(typ: &str) -> bool {
-    is_type(typ, "JWT") || is_type(typ, "at+jwt")
+    is_type(typ, "JWT") || is_type(typ, AT_JWT)
 }
 
 fn is_type(found: &str, wanted: &str) -> bool {
@@ -142,8 +148,12 @@ mod tests {
     fn good_headers_are_read() {
         let header = parse(r#"{"alg":"ES256","kid":"a+b/c=","typ":"JWT","x5t":"y","jwk":{"kty":"EC"}}"#)
             .expect("good");
-        assert_eq!(header, Header { algorithm: Algorithm::ES256, kid: Some("a+b/c=".into()) });
-        assert_eq!(parse(r#"{"alg":"Ed25519"}"#), Ok(Header { algorithm: Algorithm::EdDSA, kid: None }));
+        let kid = Some("a+b/c=".into());
+        assert_eq!(header, Header { algorithm: Algorithm::ES256, kid, is_at_jwt: false });
+        assert_eq!(
+            parse(r#"{"alg":"Ed25519"}"#),
+            Ok(Header { algorithm: Algorithm::EdDSA, kid: None, is_at_jwt: false })
+        );
         assert_eq!(parse(r#"{"\u0061lg":"RS256"}"#).expect("escaped name").algorithm, Algorithm::RS256);
     }
 
@@ -239,7 +249,7 @@ mod tests {
         #[test]
         fn a_header_says_what_was_written(kid in any::<String>(), extra in "[a-z]{5}", value in any::<i64>()) {
             let json = serde_json::json!({ "alg": "PS512", "kid": kid, extra: value }).to_string();
-            prop_assert_eq!(parse(&json), Ok(Header { algorithm: Algorithm::PS512, kid: Some(kid.into()) }));
+            prop_assert_eq!(parse(&json), Ok(Header { algorithm: Algorithm::PS512, kid: Some(kid.into()), is_at_jwt: false }));
         }
     }
 }

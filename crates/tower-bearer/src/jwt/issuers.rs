@@ -52,3 +52,142 @@ impl Issuers {
         self.by_name.values().map(Arc::as_ref)
     }
 }
+
+#[cfg(all(test, any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+mod tests {
+    use crate::{
+        ConfigError, Issuer, JwtVerifier, Reason, Verification,
+        keys::{self, KeySet, KeySource},
+    };
+    use bearer_testing::{Algorithm, SigningKey, TokenBuilder};
+    use std::time::SystemTime;
+
+    const ONE: &str = "https://one.example";
+    const TWO: &str = "https://two.example";
+
+    fn key() -> SigningKey {
+        SigningKey::generate(Algorithm::EdDSA).kid("a")
+    }
+
+    fn set(key: &SigningKey) -> KeySet {
+        KeySet::from_jwks(&serde_json::json!({ "keys": [key.public_jwk()] }).to_string()).expect("a set")
+    }
+
+    fn issuer(iss: &str, key: &SigningKey) -> Issuer {
+        Issuer::new(iss, "api").keys(KeySource::fixed(set(key)))
+    }
+
+    fn verify(verifier: &JwtVerifier, iss: &str, key: &SigningKey) -> Result<(), Reason> {
+        verify_token(verifier, &TokenBuilder::new(key, iss, "api"))
+    }
+
+    fn verify_token(verifier: &JwtVerifier, token: &TokenBuilder) -> Result<(), Reason> {
+        match verifier.verify_token(&token.sign(), SystemTime::now()) {
+            Verification::Done(result) => result.map(drop).map_err(|error| error.reason()),
+            Verification::Pending(_) => panic!("it waits"),
+        }
+    }
+
+    #[test]
+    fn an_issuer_is_trusted_from_its_insertion_to_its_removal_in_all_clones() {
+        let (one, two) = (key(), key());
+        let verifier = JwtVerifier::new([issuer(ONE, &one)]).expect("a verifier");
+        let clone = verifier.clone();
+        assert_eq!(verify(&clone, TWO, &two), Err(Reason::UnknownIssuer));
+
+        verifier.insert(issuer(TWO, &two)).expect("one more");
+        assert_eq!(verify(&clone, TWO, &two), Ok(()));
+        assert_eq!(verify(&clone, TWO, &one), Err(Reason::Signature), "by its own keys only");
+        assert_eq!(verify(&clone, ONE, &one), Ok(()), "beside the first");
+
+        assert!(clone.remove(TWO));
+        assert_eq!(verify(&verifier, TWO, &two), Err(Reason::UnknownIssuer));
+        assert!(!verifier.remove(TWO), "it is gone");
+        assert!(verifier.remove(ONE));
+        assert_eq!(verify(&verifier, ONE, &one), Err(Reason::UnknownIssuer), "nobody is trusted by nobody");
+    }
+
+    #[test]
+    fn a_refused_insertion_changes_nothing() {
+        let (one, other) = (key(), key());
+        let verifier = JwtVerifier::new([issuer(ONE, &one).allow_missing_iss()]).expect("a verifier");
+        let nothing = || KeySource::fixed(KeySet::default());
+        for (issuer, refusal) in [
+            (issuer(ONE, &other), ConfigError::DuplicateIssuer(ONE.to_owned())),
+            (issuer("", &other), ConfigError::EmptyIssuer),
+            (Issuer::new(TWO, "api"), ConfigError::NoKeys(TWO.to_owned())),
+            (Issuer::new(TWO, "api").keys(nothing()), ConfigError::NoKeys(TWO.to_owned())),
+            (issuer(TWO, &other).allow_missing_iss(), ConfigError::SeveralWithoutIss),
+        ] {
+            assert_eq!(verifier.insert(issuer), Err(refusal));
+            assert_eq!(verify(&verifier, ONE, &one), Ok(()));
+            assert_eq!(verify(&verifier, ONE, &other), Err(Reason::Signature));
+            assert_eq!(verify(&verifier, TWO, &other), Err(Reason::UnknownIssuer));
+        }
+    }
+
+    #[test]
+    fn tokens_without_iss_go_with_the_issuer_that_allows_them() {
+        let (one, two) = (key(), key());
+        let nameless = |key| TokenBuilder::new(key, ONE, "api").without("iss");
+        let verifier = JwtVerifier::new([issuer(ONE, &one).allow_missing_iss()]).expect("a verifier");
+        assert_eq!(verify_token(&verifier, &nameless(&one)), Ok(()));
+        assert!(verifier.remove(ONE));
+        assert_eq!(verify_token(&verifier, &nameless(&one)), Err(Reason::UnknownIssuer));
+        verifier.insert(issuer(TWO, &two).allow_missing_iss()).expect("the place is free");
+        assert_eq!(verify_token(&verifier, &nameless(&two)), Ok(()));
+        assert_eq!(verify_token(&verifier, &nameless(&one)), Err(Reason::Signature));
+        assert!(!verifier.remove(ONE));
+        assert_eq!(verify_token(&verifier, &nameless(&two)), Ok(()), "another's removal is not its own");
+    }
+
+    #[test]
+    fn a_verifier_is_ready_when_all_its_issuers_are() {
+        let (one, two) = (key(), key());
+        let (mut sink, source) = keys::channel();
+        let verifier = JwtVerifier::new([issuer(ONE, &one)]).expect("a verifier");
+        assert!(verifier.is_ready());
+        verifier.insert(Issuer::new(TWO, "api").keys(source)).expect("one more");
+        assert!(!verifier.is_ready(), "one has no keys yet");
+        sink.publish(set(&two));
+        assert!(verifier.is_ready());
+        sink.lag();
+        assert!(verifier.is_ready(), "keys that are not fresh still decide");
+        sink.expire();
+        assert!(!verifier.is_ready());
+        sink.confirm();
+        assert!(verifier.is_ready());
+        drop(sink);
+        assert!(!verifier.is_ready(), "nobody keeps them fresh");
+        assert!(verifier.remove(TWO));
+        assert!(verifier.is_ready(), "who is not trusted is not waited for");
+    }
+
+    #[test]
+    fn a_shared_secret_is_ready_at_once() {
+        let secret = Issuer::new(ONE, "api").hmac_secret(crate::Algorithm::HS256, [7; 32]);
+        assert!(JwtVerifier::new([secret]).expect("a verifier").is_ready());
+    }
+
+    #[test]
+    fn insertions_and_removals_at_the_same_time_lose_none() {
+        let key = key();
+        let verifier = JwtVerifier::new([issuer(ONE, &key)]).expect("a verifier");
+        let name = |thread: usize, number: usize| format!("https://{thread}-{number}.example");
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (verifier, key) = (&verifier, &key);
+                scope.spawn(move || {
+                    for number in 0..25 {
+                        verifier.insert(issuer(&name(thread, number), key)).expect("one more");
+                        assert!(number % 2 == 0 || verifier.remove(&name(thread, number)));
+                    }
+                });
+            }
+        });
+        for (thread, number) in (0..4).flat_map(|thread| (0..25).map(move |number| (thread, number))) {
+            let expected = if number % 2 == 0 { Ok(()) } else { Err(Reason::UnknownIssuer) };
+            assert_eq!(verify(&verifier, &name(thread, number), &key), expected);
+        }
+    }
+}

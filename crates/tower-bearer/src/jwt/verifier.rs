@@ -128,7 +128,8 @@ impl JwtVerifier {
         Payload::parse(json).ok()?.iss.map(Into::into)
     }
 
-    /// Verifies a token that came by another way than a request, such as the first message of a WebSocket.
+    /// Verifies a token that came by another way than a request, such as the first message of a WebSocket. The caller
+    /// bounds its length.
     pub fn verify_token(&self, token: &str, now: SystemTime) -> Verification<WaitForKeys> {
         match self.decide(token, now, true) {
             Outcome::Decided(result) => Verification::Done(result),
@@ -163,7 +164,7 @@ fn decide(issuers: &Issuers, token: &str, now: SystemTime, may_wait: bool) -> Re
     let payload = Payload::parse(json)?;
 
     let issuer = issuers.find(payload.iss.as_deref()).ok_or(Reason::UnknownIssuer)?;
-    issuer.check(header.algorithm, &payload, now)?;
+    issuer.check(&header, &payload, now)?;
 
     let message = compact.signing_input.as_bytes();
     if header.algorithm.is_symmetric() {
