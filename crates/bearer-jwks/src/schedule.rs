@@ -13,7 +13,8 @@ pub struct Schedule {
     pub every: Duration,
     /// The least time between two refreshes, whatever the source says. Default 60 s.
     pub at_least: Duration,
-    /// The longest time between two refreshes, whatever the source says. Default 24 h.
+    /// The longest time between two refreshes, whatever the source says; never so long that the keys would get
+    /// [stale](Self::max_stale) meanwhile. Default 24 h.
     pub at_most: Duration,
     /// For one fetch, from its start to its last byte. Default 5 s.
     pub deadline: Duration,
@@ -55,7 +56,9 @@ impl Schedule {
     /// The pause after a success: at 80 % of the lifetime, give or take 5 %, so that many instances do not ask
     /// together. `random` is within `0.0..1.0`.
     pub(crate) fn after_success(&self, max_age: Option<Duration>, random: f64) -> Duration {
-        let lifetime = max_age.unwrap_or(self.every).clamp(self.at_least, self.at_most.max(self.at_least));
+        // However long the source lets them live, they must not get stale while it is healthy.
+        let longest = self.at_most.min(self.max_stale).max(self.at_least);
+        let lifetime = max_age.unwrap_or(self.every).clamp(self.at_least, longest);
         // The floor holds for the pause itself: `max-age=0` must not mean "sooner than the floor".
         lifetime.mul_f64(0.8 * (0.95 + 0.1 * random)).max(self.at_least.mul_f64(0.95 + 0.1 * random))
     }
@@ -169,7 +172,10 @@ mod tests {
         for floor in [0, 1, 59] {
             assert_eq!(at(Some(floor)), 60, "max-age={floor}");
         }
-        assert_eq!(at(Some(10 * 24 * 3600)), 24 * 3600 / 5 * 4);
+        assert_eq!(at(Some(10 * 24 * 3600)), 6 * 3600 / 5 * 4, "before the keys get stale");
+        let trusting = Schedule { max_stale: secs(7 * 24 * 3600), ..schedule };
+        let pause = trusting.after_success(Some(secs(10 * 24 * 3600)), 0.5) + ROUNDING;
+        assert_eq!(pause.as_secs(), 24 * 3600 / 5 * 4);
     }
 
     #[test]

@@ -8,14 +8,13 @@ use crate::support::{
 };
 use axum::Router;
 use bearer_testing::TokenBuilder;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tower_bearer::{
     AuthError,
     Reason::{
-        Audience, ClaimsType, Expired, IssuedInTheFuture, KeyBound, MalformedClaims, NotAnAccessToken,
-        NotYetValid, Other, TokenType, UnknownIssuer,
+        Audience, Expired, IssuedInTheFuture, KeyBound, MalformedClaims, NotAnAccessToken, NotYetValid,
+        Other, TokenType, UnknownIssuer,
     },
     Verified,
 };

@@ -300,9 +300,7 @@ impl Publisher {
         let now = Instant::now();
         match result.and_then(|fetched| self.take(fetched)) {
             Ok(max_age) => {
-                // Whatever lifetime their source gives them: before they are too old to trust.
-                let lifetime = max_age.unwrap_or(self.schedule.every).min(self.schedule.max_stale);
-                self.next = now + self.schedule.after_success(Some(lifetime), fastrand::f64());
+                self.next = now + self.schedule.after_success(max_age, fastrand::f64());
                 self.expires = Some(now + self.schedule.max_stale);
                 self.silent_until = None;
                 self.unknown.clear();

@@ -250,6 +250,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::too_many_lines, reason = "a table")]
     fn rs_066_068_070_071_073_every_key_that_must_not_verify_is_skipped_and_says_why() {
         use SkipReason as Skip;
         let malformed = Skip::Malformed("not a JWK, or a member of a wrong type");
