@@ -4,7 +4,7 @@ use crate::{
     discovery,
     fetch::{Fetch, FetchError, Fetched},
     freshness,
-    location::{InvalidLocation, check},
+    location::{InvalidLocation, check, check_scheme},
     resolve::GuardedResolver,
 };
 use reqwest::{
@@ -53,6 +53,16 @@ impl HttpFetch {
         Self::with_client(location, Self::default_client()?)
     }
 
+    /// As [`new`](Self::new), for an issuer on a link-local or metadata address: the opt-out, for this host alone.
+    ///
+    /// # Errors
+    /// When keys must not be fetched from there for another reason.
+    pub fn allow_link_local(location: &str) -> Result<Self, InvalidLocation> {
+        let location = check_scheme(location)?;
+        let client = client(GuardedResolver { exempt: location.host_str().map(str::to_owned) })?;
+        Ok(Self { client, location: Location::Keys(location) })
+    }
+
     /// Fetches the JWK Set that the metadata of the issuer names (OpenID Connect Discovery 1.0, RFC 8414). The
     /// metadata is read again with the keys, so that a set that moves is followed.
     ///
@@ -82,15 +92,7 @@ impl HttpFetch {
 
     /// The default client, to be shared by several issuers.
     pub(crate) fn default_client() -> Result<Client, InvalidLocation> {
-        Client::builder()
-            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(1))
-            .timeout(Duration::from_secs(5))
-            .redirect(Policy::custom(same_origin))
-            .dns_resolver(Arc::new(GuardedResolver))
-            .no_proxy()
-            .build()
-            .map_err(|error| InvalidLocation::Client(error.to_string()))
+        client(GuardedResolver::default())
     }
 
     /// Where the keys are now.
@@ -133,6 +135,18 @@ impl Fetch for HttpFetch {
         }
         fetched
     }
+}
+
+fn client(resolver: GuardedResolver) -> Result<Client, InvalidLocation> {
+    Client::builder()
+        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(1))
+        .timeout(Duration::from_secs(5))
+        .redirect(Policy::custom(same_origin))
+        .dns_resolver(Arc::new(resolver))
+        .no_proxy()
+        .build()
+        .map_err(|error| InvalidLocation::Client(error.to_string()))
 }
 
 /// A redirect elsewhere is not followed, so that its status is what is reported.

@@ -19,19 +19,29 @@ pub enum InvalidLocation {
 
 /// Parses a location, and refuses it unless it is `https`, or `http` on this machine.
 pub(crate) fn check(location: &str) -> Result<Url, InvalidLocation> {
-    let url = Url::parse(location).map_err(|_| InvalidLocation::NotAUrl(location.to_owned()))?;
+    let url = check_scheme(location)?;
     let address = match url.host() {
-        None => return Err(InvalidLocation::NotAUrl(location.to_owned())),
         Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
         Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
-        Some(Host::Domain(_)) => None,
+        _ => None,
     };
-    let is_loopback = address.map_or(url.host_str() == Some("localhost"), |address| address.is_loopback());
-    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
-        return Err(InvalidLocation::Insecure(location.to_owned()));
-    }
     if address.is_some_and(is_off_limits) {
         return Err(InvalidLocation::LinkLocal(location.to_owned()));
+    }
+    Ok(url)
+}
+
+/// As [`check`], for a location that may be off limits, since somebody said so.
+pub(crate) fn check_scheme(location: &str) -> Result<Url, InvalidLocation> {
+    let url = Url::parse(location).map_err(|_| InvalidLocation::NotAUrl(location.to_owned()))?;
+    let is_loopback = match url.host() {
+        None => return Err(InvalidLocation::NotAUrl(location.to_owned())),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+    };
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
+        return Err(InvalidLocation::Insecure(location.to_owned()));
     }
     Ok(url)
 }
@@ -102,6 +112,7 @@ mod tests {
             "https://192.0.0.192/",
         ] {
             assert_eq!(check(link_local), Err(InvalidLocation::LinkLocal(link_local.into())));
+            assert!(check_scheme(link_local).is_ok(), "{link_local}, if somebody says so");
         }
         for nothing in ["", "jwks", "/jwks", "file:///jwks", "data:application/json,{}", "https://"] {
             assert!(matches!(check(nothing), Err(InvalidLocation::NotAUrl(_))), "{nothing}");

@@ -69,7 +69,7 @@ struct Publisher {
     next: Instant,
     /// Until when the source asked not to be asked, unknown keys included.
     silent_until: Option<Instant>,
-    /// When the keys are too old to trust.
+    /// When the keys are too old to trust; `None` where they already are, or never will be.
     expires: Option<Instant>,
 }
 
@@ -301,7 +301,7 @@ impl Publisher {
         match result.and_then(|fetched| self.take(fetched)) {
             Ok(max_age) => {
                 self.next = now + self.schedule.after_success(max_age, fastrand::f64());
-                self.expires = Some(now + self.schedule.max_stale);
+                self.expires = now.checked_add(self.schedule.max_stale);
                 self.silent_until = None;
                 self.unknown.clear();
                 self.telemetry.fetched(trigger, self.sink.with(|now| now.keys().ids().count()));
@@ -370,7 +370,7 @@ impl Publisher {
             return Err("it has no usable key".to_owned());
         }
         self.sink.publish(set);
-        self.expires = Some(Instant::now() + left);
+        self.expires = Instant::now().checked_add(left);
         self.report(|status| status.seed = Some(Arc::new(seed.clone())));
         Ok(())
     }

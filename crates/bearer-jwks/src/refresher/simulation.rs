@@ -122,8 +122,8 @@ struct State {
 }
 
 impl World {
-    fn new() -> Self {
-        let model = Model::new(Schedule::default(), Instant::now());
+    fn new(schedule: Schedule) -> Self {
+        let model = Model::new(schedule, Instant::now());
         let world = Self(Arc::new(Mutex::new(State {
             model,
             mode: Mode::Set { tagged: false, max_age: None },
@@ -304,9 +304,10 @@ struct Simulation {
 
 impl Simulation {
     /// Starts, from a seed of so many minutes if there is one.
-    fn start(seed: Option<u64>) -> Self {
-        let world = World::new();
-        let (mut refresher, keys) = Refresher::new(world.clone());
+    fn start(schedule: Schedule, seed: Option<u64>) -> Self {
+        let world = World::new(schedule);
+        let (refresher, keys) = Refresher::new(world.clone());
+        let mut refresher = refresher.schedule(schedule);
         if let Some(minutes) = seed {
             let age = Duration::from_secs(minutes * 60);
             let mut state = world.state();
@@ -506,12 +507,13 @@ proptest! {
     fn every_history_goes_as_the_model_says(
         steps in steps(),
         seed in prop_oneof![4 => Just(None), 1 => (0_u64..350).prop_map(Some)],
+        max_stale in prop_oneof![4 => Just(Schedule::default().max_stale), 1 => Just(Duration::MAX)],
         dice in any::<u64>(),
     ) {
         fastrand::seed(dice);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.expect("a runtime").block_on(async {
-            let simulation = Simulation::start(seed);
+            let simulation = Simulation::start(Schedule { max_stale, ..Schedule::default() }, seed);
             simulation.settle().await;
             for (number, step) in steps.iter().enumerate() {
                 simulation.step(*step).await;

@@ -141,7 +141,7 @@ impl Model {
     pub(super) fn seeded(&mut self, keys: Vec<IssuerKey>, age: Duration, now: Instant) {
         self.held = keys;
         self.generation = 1;
-        self.expires = Some(now + self.schedule.max_stale.saturating_sub(age));
+        self.expires = now.checked_add(self.schedule.max_stale.saturating_sub(age));
         self.expires_vague = Duration::from_secs(2);
     }
 
@@ -278,7 +278,7 @@ impl Model {
         };
         self.failures = 0;
         self.last_success = Some(now);
-        self.expires = Some(now + self.schedule.max_stale);
+        self.expires = now.checked_add(self.schedule.max_stale);
         self.expires_vague = TICK;
         self.silent_until = None;
         self.unknown.clear();
@@ -290,9 +290,9 @@ impl Model {
         if is_unchanged {
             self.ask_again(now);
         }
-        let Schedule { every, at_least, max_stale, .. } = self.schedule;
+        let Schedule { every, at_least, at_most, max_stale, .. } = self.schedule;
         // However long the issuer lets them live: they are not to get stale while it is healthy.
-        let lifetime = max_age.unwrap_or(every).clamp(at_least, max_stale);
+        let lifetime = max_age.unwrap_or(every).clamp(at_least, at_most.min(max_stale));
         let at = |part: f64| now + lifetime.mul_f64(0.8 * part).max(at_least.mul_f64(part));
         self.due = (at(0.95), at(1.05));
     }
