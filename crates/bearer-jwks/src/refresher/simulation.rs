@@ -54,6 +54,8 @@ enum Step {
     Sleeps(u64),
     /// Forgeries come in, and a healthy issuer replaces its keys.
     RotationUnderFlood,
+    /// Forgeries use up the bucket while the issuer is down, and go on while it says that nothing has changed.
+    FloodAndNothingNew,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -349,6 +351,7 @@ impl Simulation {
                 tokio::time::advance(duration).await;
             }
             Step::RotationUnderFlood => self.rotation_under_flood().await,
+            Step::FloodAndNothingNew => self.flood_and_nothing_new().await,
         }
         self.settle().await;
     }
@@ -434,6 +437,22 @@ impl Simulation {
         self.request(Kind::Current(0));
     }
 
+    async fn flood_and_nothing_new(&self) {
+        for (mode, delay, forgeries) in
+            [(Mode::Stuck, 1, 1), (Mode::Status(500, None), 1, 3), (Mode::Stuck, 1500, 40)]
+        {
+            {
+                let mut state = self.world.state();
+                (state.mode, state.delay) = (mode, Duration::from_millis(delay));
+            }
+            for _ in 0..forgeries {
+                self.request(Kind::FreshKid);
+                sleep(Duration::from_millis(250)).await;
+                self.settle().await;
+            }
+        }
+    }
+
     /// Lets everything happen that can happen now, and looks whether it was what had to.
     async fn settle(&self) {
         for _ in 0..64 {
@@ -496,6 +515,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         10 => passes.prop_map(Step::Passes),
         1 => (1_u64..40_000).prop_map(Step::Sleeps),
         1 => Just(Step::RotationUnderFlood),
+        1 => Just(Step::FloodAndNothingNew),
     ];
     vec(step, 20..40)
 }

@@ -107,7 +107,9 @@ impl KeySource {
         let misses = self.misses.as_ref()?;
         let (waiter, answer) = oneshot::channel();
         let miss = Miss { kind, kid: kid.map(Into::into), generation, waiter };
-        misses.try_send(miss).ok().map(|()| Answer(answer))
+        misses.try_send(miss).ok()?;
+        // A publisher that went away meanwhile may have looked for the last time: nobody would end the wait.
+        (!misses.is_closed()).then_some(Answer(answer))
     }
 }
 
