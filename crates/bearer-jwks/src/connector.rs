@@ -10,7 +10,7 @@ use crate::{
 };
 use reqwest::Client;
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::sync::{Semaphore, watch};
@@ -120,10 +120,14 @@ impl Connector {
 
     /// The issuers whose keys are being kept fresh, by name, and how each is doing: to look at, or to wait for.
     pub fn statuses(&self) -> Vec<(String, watch::Receiver<Status>)> {
+        self.running().clone()
+    }
+
+    /// Those whose refresher has not ended: when it has, the sender is gone.
+    fn running(&self) -> MutexGuard<'_, Vec<NamedStatus>> {
         let mut statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
-        // The sender is gone when the refresher has ended.
         statuses.retain(|(_, status)| status.has_changed().is_ok());
-        statuses.clone()
+        statuses
     }
 
     /// The same connector, with a client for sure.
@@ -170,7 +174,7 @@ impl ReadyConnector {
 
     fn run(&self, issuer: Issuer, refresher: Refresher<HttpFetch>, keys: KeySource) -> Issuer {
         let status = (issuer.iss().to_owned(), refresher.status());
-        self.connector.statuses.lock().unwrap_or_else(PoisonError::into_inner).push(status);
+        self.connector.running().push(status);
         tokio::spawn(refresher.run());
         issuer.keys(keys)
     }

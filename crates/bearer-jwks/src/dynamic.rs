@@ -14,7 +14,10 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 use tower_bearer::{
     AuthError, Issuer, JwtVerifier, Presented, Reason, Verification, Verified, Verify, WaitForKeys,
 };
@@ -27,6 +30,12 @@ const STRANGERS: usize = 1024;
 
 /// For how long: a tenant that was just created must not be kept out.
 const STRANGE_FOR: Duration = Duration::from_secs(30);
+
+/// How long a question that could not be answered is not asked again.
+const TROUBLED_FOR: Duration = Duration::from_secs(1);
+
+/// For one question, the wait for a turn included.
+const DEADLINE: Duration = Duration::from_secs(2);
 
 /// The most questions to the resolver at a time.
 const QUESTIONS: usize = 64;
@@ -74,8 +83,16 @@ struct Tenants<R> {
     resolver: R,
     connector: ReadyConnector,
     known: Cache<String, JwtVerifier>,
-    strangers: Cache<String, Instant>,
+    /// Names that were asked for in vain.
+    refused: Cache<String, Refused>,
     questions: Semaphore,
+}
+
+/// An answer that holds for a while.
+#[derive(Clone)]
+struct Refused {
+    error: AuthError,
+    until: Instant,
 }
 
 impl<R: ResolveIssuer> DynamicVerifier<R> {
@@ -96,14 +113,14 @@ impl<R: ResolveIssuer> DynamicVerifier<R> {
             resolver,
             connector: connector.ready()?,
             known: Cache::new(capacity),
-            strangers: Cache::new(STRANGERS),
+            refused: Cache::new(STRANGERS),
             questions: Semaphore::new(QUESTIONS),
         })))
     }
 
     /// Trusts this issuer no more until the resolver names it again; says whether it was known.
     pub fn forget(&self, iss: &str) -> bool {
-        self.0.strangers.remove(iss);
+        self.0.refused.remove(iss);
         self.0.known.remove(iss).is_some()
     }
 
@@ -114,8 +131,16 @@ impl<R: ResolveIssuer> DynamicVerifier<R> {
 }
 
 impl<R: ResolveIssuer> Tenants<R> {
-    fn is_stranger(&self, iss: &str) -> bool {
-        self.strangers.get(iss).is_some_and(|until| until > Instant::now())
+    /// The answer that a name had a moment ago.
+    fn refusal(&self, iss: &str) -> Option<AuthError> {
+        self.refused.get(iss).filter(|refused| refused.until > Instant::now()).map(|refused| refused.error)
+    }
+
+    /// Remembers an answer, for all who wait for the same and for those who come soon.
+    fn refuse(&self, iss: &str, error: AuthError, lasts: Duration) -> AuthError {
+        let refused = Refused { error: error.clone(), until: Instant::now() + lasts };
+        self.refused.insert(iss.to_owned(), refused);
+        error
     }
 
     /// The verifier of an issuer that the resolver names; all who ask for one at a time share one question.
@@ -125,27 +150,33 @@ impl<R: ResolveIssuer> Tenants<R> {
 
     async fn ask(&self, iss: &str) -> Result<JwtVerifier, AuthError> {
         // Whoever asked before us may have learned it.
-        if self.is_stranger(iss) {
-            return Err(Reason::UnknownIssuer.into());
+        if let Some(error) = self.refusal(iss) {
+            return Err(error);
         }
-        let _permit = self
-            .questions
-            .acquire()
-            .await
-            .map_err(|_| AuthError::unavailable("the issuer resolver is closed"))?;
-        let resolved = self.resolver.resolve(iss).await.map_err(|error| {
-            AuthError::unavailable("the issuer cannot be resolved").with_source(Failed(error.to_string()))
-        })?;
+        let resolving = async {
+            let _permit = self.questions.acquire().await;
+            self.resolver.resolve(iss).await
+        };
+        let trouble = |error: AuthError| self.refuse(iss, error, TROUBLED_FOR);
+        let resolved = match timeout(DEADLINE, resolving).await {
+            Ok(Ok(resolved)) => resolved,
+            Ok(Err(error)) => {
+                let failed = Failed(error.to_string());
+                return Err(trouble(
+                    AuthError::unavailable("the issuer cannot be resolved").with_source(failed),
+                ));
+            }
+            Err(_) => return Err(trouble(AuthError::unavailable("the issuer is not resolved in time"))),
+        };
         match resolved {
             Some(issuer) if issuer.iss() == iss => self.start(issuer).map_err(|error| {
-                AuthError::unavailable("the resolved issuer is set up wrongly")
-                    .with_source(Failed(error.to_string()))
+                let failed = Failed(error.to_string());
+                trouble(AuthError::unavailable("the resolved issuer is set up wrongly").with_source(failed))
             }),
-            Some(_) => Err(AuthError::unavailable("the resolver named another issuer than it was asked for")),
-            None => {
-                self.strangers.insert(iss.to_owned(), Instant::now() + STRANGE_FOR);
-                Err(Reason::UnknownIssuer.into())
-            }
+            Some(_) => Err(trouble(AuthError::unavailable(
+                "the resolver named another issuer than it was asked for",
+            ))),
+            None => Err(self.refuse(iss, Reason::UnknownIssuer.into(), STRANGE_FOR)),
         }
     }
 
@@ -170,8 +201,8 @@ impl<R: ResolveIssuer> Verify for DynamicVerifier<R> {
                 }
             };
         }
-        if self.0.is_stranger(&iss) {
-            return Verification::Done(Err(Reason::UnknownIssuer.into()));
+        if let Some(error) = self.0.refusal(&iss) {
+            return Verification::Done(Err(error));
         }
         let (tenants, token) = (Arc::clone(&self.0), token.to_owned());
         let resolving = async move {

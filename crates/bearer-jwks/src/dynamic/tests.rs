@@ -292,7 +292,7 @@ async fn a_flood_of_names_asks_for_each_once_a_few_at_a_time_and_drives_no_tenan
 
     assert_eq!(directory.questions(), tenants.len() + NAMES);
     assert_eq!(directory.0.most_at_once.load(Ordering::Relaxed), QUESTIONS);
-    assert!(verifier.0.strangers.len() <= STRANGERS);
+    assert!(verifier.0.refused.len() <= STRANGERS);
     assert_eq!(verifier.issuers(), tenants.len());
     for tenant in &tenants {
         assert!(verify_now(&verifier, &tenant.token().sign()).is_ok(), "after it");
@@ -329,7 +329,7 @@ async fn a_resolver_that_does_not_answer_holds_up_no_known_tenant() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resolver_that_fails_is_a_503_that_is_not_remembered_and_tells_nothing() {
+async fn a_resolver_that_fails_is_a_503_that_is_not_remembered_for_long_and_tells_nothing() {
     let directory = Directory::default();
     let tenant = Local::of(&directory, "https://tenant.example");
     let entry = directory.tenants().insert(tenant.iss.clone(), Entry::Unreachable).unwrap();
@@ -339,7 +339,31 @@ async fn a_resolver_that_fails_is_a_503_that_is_not_remembered_and_tells_nothing
     assert!(!error.to_string().contains("10.0.0.7"), "{error}");
     assert!(error.source().is_some_and(|source| source.to_string().contains("10.0.0.7")), "for the log");
     directory.list(&tenant.iss, entry);
+    let again = verify_now(&verifier, &tenant.token().sign());
+    assert_eq!((kind(again), directory.questions()), (Some(AuthErrorKind::Unavailable), 1), "for a moment");
+    sleep(TROUBLED_FOR).await;
     assert!(verify(&verifier, &tenant.token().sign()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_question_that_fails_or_takes_too_long_does_not_ask_it_again() {
+    for entry in [Entry::Unreachable, Entry::NoAnswer] {
+        let directory = Directory::default();
+        let tenant = Local::of(&directory, "https://tenant.example");
+        directory.list(&tenant.iss, entry);
+        directory.delay(Duration::from_millis(300));
+        let (verifier, began) = (new(&directory), Instant::now());
+        let requests: JoinSet<_> = (0..50)
+            .map(|_| {
+                let (verifier, token) = (verifier.clone(), tenant.token().sign());
+                async move { kind(verify(&verifier, &token).await) }
+            })
+            .collect();
+        let answers = requests.join_all().await;
+        assert!(answers.iter().all(|kind| *kind == Some(AuthErrorKind::Unavailable)));
+        assert!(began.elapsed() <= DEADLINE + Duration::from_millis(1), "{:?}", began.elapsed());
+        assert_eq!(directory.questions(), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -130,7 +130,8 @@ impl<F: Fetch> Refresher<F> {
     /// Starts with the keys of a former run, trusted until [`max_stale`](Schedule::max_stale) after they were
     /// fetched, so that a start while the issuer is down serves at once. The first fetch is due all the same.
     ///
-    /// A seed that is too old, or not a usable set, is left aside, and the log says so.
+    /// A seed that is too old, or not a usable set, is left aside, and the log says so. A [`schedule`](Self::schedule)
+    /// of its own is set before.
     #[must_use]
     pub fn seed(mut self, seed: &Seed) -> Self {
         if let Err(reason) = self.publisher.plant(seed, SystemTime::now()) {
@@ -304,7 +305,7 @@ impl Publisher {
                 self.expires = now.checked_add(self.schedule.max_stale);
                 self.silent_until = None;
                 self.unknown.clear();
-                self.telemetry.fetched(trigger, self.sink.with(|now| now.keys().ids().count()));
+                self.telemetry.fetched(trigger, self.sink.with(|now| now.keys().len()));
                 self.report(|status| {
                     status.last_success = Some(now);
                     status.last_error = None;

@@ -23,6 +23,8 @@ const MAX_TRIES: usize = 4;
 pub struct KeySet {
     /// One entry for each key and algorithm; an RSA key without `alg` has six.
     keys: Vec<Key>,
+    /// How many keys of the set that are.
+    count: usize,
     skipped: Vec<SkippedKey>,
 }
 
@@ -111,6 +113,7 @@ impl KeySet {
             match jwk::parse(raw.get()) {
                 Ok(keys) => {
                     parsed.keys.extend(keys);
+                    parsed.count += 1;
                     used.push(raw.get());
                 }
                 Err(reason) => parsed.skipped.push(SkippedKey { kid: jwk::kid_of(raw.get()), reason }),
@@ -129,6 +132,7 @@ impl KeySet {
         let mut parsed = Self::default();
         for block in super::pem::blocks(text) {
             parsed.keys.extend(super::pem::parse(block)?);
+            parsed.count += 1;
         }
         if parsed.is_empty() { Err(SkipReason::Malformed("no PEM block")) } else { Ok(parsed) }
     }
@@ -136,6 +140,11 @@ impl KeySet {
     /// Whether no key of the set can be used.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
+    }
+
+    /// How many keys are in use, those without a `kid` among them.
+    pub fn len(&self) -> usize {
+        self.count
     }
 
     /// The `kid`s of the keys in use, in the order of the set, each once.
