@@ -5,7 +5,7 @@ use bearer_testing::{Algorithm, SigningKey, TokenBuilder};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 use tokio::time::sleep;
 use tower_bearer::{Issuer, JwtVerifier, Reason, Verification};

@@ -16,14 +16,14 @@ use bearer_testing::{Algorithm, SigningKey, TokenBuilder};
 use proptest::{collection::vec, prelude::*};
 use std::{
     future::pending,
-    sync::{LazyLock, Mutex, MutexGuard},
+    sync::{Arc, LazyLock, Mutex, MutexGuard},
     time::Duration,
 };
 use tokio::{
     task::{AbortHandle, yield_now},
     time::sleep,
 };
-use tower_bearer::{Credential, Issuer, JwtVerifier, Presented, Verification, Verify};
+use tower_bearer::{Credential, Issuer, JwtVerifier, Presented, Verification, Verify, keys::MissKind};
 
 const ISS: &str = "https://issuer.example";
 const AUD: &str = "https://api.example";

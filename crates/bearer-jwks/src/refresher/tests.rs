@@ -7,7 +7,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
 };
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, sleep_until},
+};
 use tower_bearer::{
     Credential, Issuer, JwtVerifier, Presented, Reason, Verification, Verified, Verify,
     keys::{KeyState, SkipReason, Snapshot},

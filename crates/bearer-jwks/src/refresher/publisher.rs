@@ -1,0 +1,291 @@
+//! What surrounds a fetch: when the next is due, who waits for it, and what follows from its outcome.
+
+use crate::{
+    fetch::{FetchError, Fetched},
+    schedule::{Bucket, Schedule, UnknownKids},
+    seed::Seed,
+    status::Status,
+    telemetry::{Telemetry, Trigger},
+};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+use tower_bearer::keys::{self, KeySet, KeySink, Miss, MissKind};
+
+/// The most requests that wait for one fetch. More are answered at once.
+const MOST_WAITERS: usize = 4096;
+
+/// Everything but the source, so that a fetch in flight does not keep us from looking after the rest.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    sink: KeySink,
+    pub(super) schedule: Schedule,
+    pub(super) status: watch::Sender<Status>,
+    pub(super) telemetry: Telemetry,
+    pub(super) etag: Option<String>,
+    unknown_keys: Bucket,
+    bad_signatures: Bucket,
+    unknown: UnknownKids,
+    pub(super) waiters: VecDeque<Waiter>,
+    /// When the next scheduled fetch is due.
+    pub(super) next: Instant,
+    /// Until when the source asked not to be asked, unknown keys included.
+    silent_until: Option<Instant>,
+    /// When the keys are too old to trust; `None` where they already are, or never will be.
+    expires: Option<Instant>,
+}
+
+/// A request that waits for a fetch.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    miss: Miss,
+    until: Instant,
+}
+
+/// Nobody reads the keys any more.
+pub(super) struct NoReader;
+
+impl Publisher {
+    pub(super) fn new(sink: KeySink, schedule: Schedule) -> Self {
+        Self {
+            sink,
+            unknown_keys: Bucket::for_unknown_keys(&schedule),
+            bad_signatures: Bucket::for_bad_signatures(&schedule),
+            schedule,
+            status: watch::Sender::new(Status::default()),
+            telemetry: Telemetry::default(),
+            etag: None,
+            unknown: UnknownKids::default(),
+            waiters: VecDeque::new(),
+            next: Instant::now(),
+            silent_until: None,
+            expires: None,
+        }
+    }
+
+    pub(super) fn set_schedule(&mut self, schedule: Schedule) {
+        self.unknown_keys = Bucket::for_unknown_keys(&schedule);
+        self.bad_signatures = Bucket::for_bad_signatures(&schedule);
+        self.schedule = schedule;
+    }
+
+    /// Waits for a reason to fetch.
+    pub(super) async fn until_due(&mut self) -> Result<Trigger, NoReader> {
+        loop {
+            let (next, expires) = (self.next, self.expires);
+            tokio::select! {
+                miss = self.sink.missed() => {
+                    let miss = miss.ok_or(NoReader)?;
+                    if let Some(trigger) = self.is_worth_a_fetch(&miss) {
+                        self.wait(miss);
+                        return Ok(trigger);
+                    }
+                }
+                () = sleep_until(next) => return Ok(Trigger::Schedule),
+                () = until(expires) => self.expire(),
+            }
+        }
+    }
+
+    /// Waits for a fetch, and meanwhile takes in who else waits for it, and lets go who has waited long enough.
+    pub(super) async fn attend<T>(&mut self, fetching: impl Future<Output = T>) -> Result<T, NoReader> {
+        let mut fetching = pin!(fetching);
+        loop {
+            let (expires, impatient) = (self.expires, self.waiters.front().map(|waiter| waiter.until));
+            tokio::select! {
+                result = &mut fetching => return Ok(result),
+                miss = self.sink.missed() => {
+                    let miss = miss.ok_or(NoReader)?;
+                    if self.is_news(&miss) {
+                        self.wait(miss);
+                    }
+                }
+                () = until(impatient) => drop(self.waiters.pop_front()),
+                () = until(expires) => self.expire(),
+            }
+        }
+    }
+
+    /// Whether the answer to a miss is not known already.
+    fn is_news(&self, miss: &Miss) -> bool {
+        let current = self.sink.with(keys::Snapshot::generation);
+        let is_known_unknown = match miss.kind() {
+            MissKind::UnknownKey => miss.kid().is_some_and(|kid| self.unknown.contains(kid, Instant::now())),
+            _ => false,
+        };
+        miss.generation() == current && !is_known_unknown
+    }
+
+    /// Why a fetch is to be made for a miss, if one is.
+    fn is_worth_a_fetch(&mut self, miss: &Miss) -> Option<Trigger> {
+        let now = Instant::now();
+        if !self.is_news(miss) || self.silent_until.is_some_and(|until| until > now) {
+            return None;
+        }
+        let (trigger, bucket) = match miss.kind() {
+            MissKind::BadSignature => (Trigger::BadSignature, &mut self.bad_signatures),
+            _ => (Trigger::UnknownKey, &mut self.unknown_keys),
+        };
+        if !bucket.take(now) {
+            self.telemetry.limited(trigger);
+            return None;
+        }
+        Some(trigger)
+    }
+
+    /// Whether somebody who waits is worth one more fetch.
+    pub(super) fn asks_for_unknown_keys(&mut self) -> bool {
+        let now = Instant::now();
+        self.waiters.retain(|waiter| waiter.until > now && !waiter.miss.is_abandoned());
+        self.waiters.iter().any(|waiter| waiter.miss.kind() == MissKind::UnknownKey)
+            && self.unknown_keys.take(now)
+    }
+
+    /// The key ids that the next fetch is asked for.
+    pub(super) fn asked(&self) -> Vec<String> {
+        let unknown = self.waiters.iter().filter(|waiter| waiter.miss.kind() == MissKind::UnknownKey);
+        unknown.filter_map(|waiter| waiter.miss.kid()).map(str::to_owned).collect()
+    }
+
+    fn wait(&mut self, miss: Miss) {
+        if self.waiters.len() < MOST_WAITERS {
+            self.waiters.push_back(Waiter { miss, until: Instant::now() + self.schedule.wait });
+        }
+    }
+
+    /// Remembers which of the keys that were asked for before the fetch are not there after it.
+    pub(super) fn note_unknown(&mut self, asked: &[String]) {
+        let now = Instant::now();
+        let until = now + self.schedule.refill;
+        self.sink.with(|snapshot| {
+            for kid in asked {
+                if !snapshot.keys().ids().any(|id| id == kid) {
+                    self.unknown.insert(kid, now, until);
+                }
+            }
+        });
+    }
+
+    /// What follows from the outcome of a fetch. Only good news replaces keys.
+    pub(super) fn apply(
+        &mut self,
+        trigger: Trigger,
+        result: Result<Fetched, FetchError>,
+    ) -> Result<(), FetchError> {
+        let now = Instant::now();
+        match result.and_then(|fetched| self.take(fetched)) {
+            Ok(max_age) => {
+                self.next = now + self.schedule.after_success(max_age, fastrand::f64());
+                self.expires = now.checked_add(self.schedule.max_stale);
+                self.silent_until = None;
+                self.unknown.clear();
+                self.telemetry.fetched(trigger, self.sink.with(|now| now.keys().len()));
+                self.report(|status| {
+                    status.last_success = Some(now);
+                    status.last_error = None;
+                    status.failures = 0;
+                });
+                Ok(())
+            }
+            Err(error) => {
+                let retry_after = match &error {
+                    FetchError::Status { status: 429 | 503, retry_after } => *retry_after,
+                    _ => None,
+                };
+                let failures = self.status.borrow().failures.saturating_add(1);
+                let pause = self.schedule.after_failure(failures, retry_after, fastrand::f64());
+                self.next = now + pause;
+                self.silent_until = retry_after.map(|_| now + pause);
+                let age = self.status.borrow().last_success.map(|at| now - at);
+                self.telemetry.failed(trigger, &error, failures, age);
+                self.sink.lag();
+                self.report(|status| {
+                    status.last_error = Some(error.clone());
+                    status.failures = failures;
+                });
+                Err(error)
+            }
+        }
+    }
+
+    /// Publishes what was fetched; says how long it may be kept.
+    fn take(&mut self, fetched: Fetched) -> Result<Option<Duration>, FetchError> {
+        let has_keys = self.sink.with(keys::Snapshot::generation) > 0;
+        match fetched.jwks {
+            None if has_keys => {
+                self.sink.confirm();
+                self.status.send_modify(|status| {
+                    status.seed =
+                        status.seed.take().map(|seed| Arc::new(Seed::new(&*seed.jwks, SystemTime::now())));
+                });
+            }
+            None => return Err(FetchError::NotModified),
+            Some(jwks) => {
+                let (set, used) = KeySet::filtered(&jwks).map_err(FetchError::Malformed)?;
+                if set.is_empty() {
+                    return Err(FetchError::NoUsableKey(set.skipped().into()));
+                }
+                for key in set.skipped() {
+                    tracing::debug!(kid = key.kid(), reason = %key.reason(), "a key of the set is not used");
+                }
+                self.sink.publish(set);
+                self.etag = fetched.etag;
+                let seed = Seed::new(used, SystemTime::now());
+                self.status.send_modify(|status| status.seed = Some(Arc::new(seed)));
+            }
+        }
+        Ok(fetched.max_age)
+    }
+
+    /// Publishes a seed as if it had been fetched when it was.
+    pub(super) fn plant(&mut self, seed: &Seed, now: SystemTime) -> Result<(), String> {
+        let left = self.schedule.max_stale.checked_sub(seed.age(now)).ok_or("it is too old")?;
+        let set = KeySet::from_jwks(&seed.jwks).map_err(|error| error.to_string())?;
+        if set.is_empty() {
+            return Err("it has no usable key".to_owned());
+        }
+        self.sink.publish(set);
+        self.expires = Instant::now().checked_add(left);
+        self.report(|status| status.seed = Some(Arc::new(seed.clone())));
+        Ok(())
+    }
+
+    fn expire(&mut self) {
+        self.telemetry.expired();
+        self.sink.expire();
+        self.expires = None;
+        self.report(|_| {});
+    }
+
+    /// Updates the status with what can be read off, and `more`.
+    fn report(&self, more: impl FnOnce(&mut Status)) {
+        self.status.send_modify(|status| {
+            self.sink.with(|snapshot| {
+                if status.generation != snapshot.generation() {
+                    status.generation = snapshot.generation();
+                    status.key_ids = snapshot.keys().ids().map(str::to_owned).collect();
+                    status.skipped = snapshot.keys().skipped().to_vec();
+                }
+                status.unavailable = !snapshot.is_ready();
+            });
+            status.next_fetch = Some(self.next);
+            more(status);
+        });
+    }
+}
+
+/// Sleeps until then, or for ever.
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
