@@ -3,6 +3,8 @@
 use super::{
     RegisteredClaims,
     algorithm::{Algorithm, AlgorithmSet},
+    application::{ClaimsMismatch, ClaimsType},
+    config::ConfigError,
     header::Header,
     payload::Payload,
     signature::{HmacKey, Rejected},
@@ -14,7 +16,6 @@ use crate::{
 use serde::de::DeserializeOwned;
 use std::{
     any::{Any, type_name},
-    error::Error,
     fmt,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -74,54 +75,6 @@ enum Profile {
 enum Binding {
     Audience(Vec<Box<str>>),
     Client(Vec<Box<str>>),
-}
-
-/// The application's claims, decoded without the verifier knowing their type.
-#[derive(Clone, Copy)]
-struct ClaimsType {
-    name: &'static str,
-    decode: Decode,
-}
-
-type Decode = fn(&str) -> Result<Arc<dyn Any + Send + Sync>, serde_json::Error>;
-
-/// A mistake in the set-up, found when the verifier or layer is built.
-#[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum ConfigError {
-    /// A verifier without an issuer would refuse everything.
-    NoIssuer,
-    /// `iss` is empty.
-    EmptyIssuer,
-    /// An audience or client id is empty.
-    EmptyAudience,
-    /// The allow-list of algorithms is empty.
-    NoAlgorithm,
-    /// An HMAC algorithm stands on the allow-list; it comes with [`Issuer::hmac_secret`], and only so.
-    SymmetricAlgorithm(Algorithm),
-    /// The algorithm is none with a shared secret.
-    AsymmetricSecret(Algorithm),
-    /// A key file (PEM, JWK) was given for a shared secret.
-    KeyAsSecret,
-    /// A secret is shorter than its hash.
-    ShortSecret {
-        /// The algorithm it is for.
-        algorithm: Algorithm,
-        /// The least length, in bytes.
-        least: usize,
-    },
-    /// This build's cryptographic backend does not know the algorithm.
-    UnsupportedByBackend(Algorithm),
-    /// The issuer has neither keys nor a secret.
-    NoKeys(String),
-    /// Two issuers of one name.
-    DuplicateIssuer(String),
-    /// More than one issuer allows tokens without `iss`.
-    SeveralWithoutIss,
-    /// Not `http` or `https`, a host, and perhaps a port and path.
-    InvalidUrl(String),
-    /// A realm with characters that a header cannot carry (RFC 9110 §5.6.4).
-    InvalidRealm,
 }
 
 impl Issuer {
@@ -383,12 +336,9 @@ impl Issuer {
         json: &str,
         registered: &Arc<RegisteredClaims>,
     ) -> Result<(Arc<dyn Any + Send + Sync>, &'static str), ClaimsMismatch> {
-        let Some(ClaimsType { name, decode }) = self.claims else {
-            return Ok((Arc::clone(registered) as _, type_name::<RegisteredClaims>()));
-        };
-        match decode(json) {
-            Ok(claims) => Ok((claims, name)),
-            Err(error) => Err(ClaimsMismatch::new(name, &error)),
+        match self.claims {
+            Some(claims) => Ok((claims.decode(json)?, claims.name)),
+            None => Ok((Arc::clone(registered) as _, type_name::<RegisteredClaims>())),
         }
     }
 
@@ -425,15 +375,6 @@ fn contains(names: &[Box<str>], name: &str) -> bool {
     names.iter().any(|known| **known == *name)
 }
 
-impl ClaimsType {
-    fn of<C: DeserializeOwned + Send + Sync + 'static>() -> Self {
-        Self {
-            name: type_name::<C>(),
-            decode: |json| super::from_object::<C>(json).map(|claims| Arc::new(claims) as _),
-        }
-    }
-}
-
 impl fmt::Debug for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Issuer")
@@ -446,59 +387,3 @@ impl fmt::Debug for Issuer {
             .finish_non_exhaustive()
     }
 }
-
-/// The claims did not fit the application's type: a message for its developer, without the claims themselves.
-#[derive(Debug)]
-pub(super) struct ClaimsMismatch {
-    type_name: &'static str,
-    what: String,
-}
-
-impl ClaimsMismatch {
-    fn new(type_name: &'static str, error: &serde_json::Error) -> Self {
-        // Of serde's messages only these two name nothing but our own fields; the others quote the value.
-        let message = error.to_string();
-        let safe = message.starts_with("missing field") || message.starts_with("duplicate field");
-        let what = if safe { message } else { format!("a wrong type at column {}", error.column()) };
-        Self { type_name, what }
-    }
-}
-
-impl fmt::Display for ClaimsMismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the claims do not fit {}: {}", self.type_name, self.what)
-    }
-}
-
-impl Error for ClaimsMismatch {}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoIssuer => f.write_str("a verifier needs at least one issuer"),
-            Self::EmptyIssuer => f.write_str("the issuer's name is empty"),
-            Self::EmptyAudience => f.write_str("an audience or client id is empty"),
-            Self::NoAlgorithm => f.write_str("the list of allowed algorithms is empty"),
-            Self::SymmetricAlgorithm(algorithm) => {
-                write!(f, "{algorithm} needs a shared secret: use `hmac_secret` instead of `algorithms`")
-            }
-            Self::AsymmetricSecret(algorithm) => {
-                write!(f, "{algorithm} is not verified with a shared secret")
-            }
-            Self::KeyAsSecret => f.write_str("a key file (PEM or JWK) is not a shared secret"),
-            Self::ShortSecret { algorithm, least } => {
-                write!(f, "the secret for {algorithm} is shorter than {least} bytes")
-            }
-            Self::UnsupportedByBackend(algorithm) => {
-                write!(f, "the cryptographic backend of this build does not support {algorithm}")
-            }
-            Self::NoKeys(iss) => write!(f, "the issuer {iss} has neither keys nor a secret"),
-            Self::DuplicateIssuer(iss) => write!(f, "the issuer {iss} stands twice"),
-            Self::SeveralWithoutIss => f.write_str("more than one issuer allows tokens without iss"),
-            Self::InvalidUrl(url) => write!(f, "{url:?} is not an http or https URL"),
-            Self::InvalidRealm => f.write_str("the realm has characters that a header cannot carry"),
-        }
-    }
-}
-
-impl Error for ConfigError {}

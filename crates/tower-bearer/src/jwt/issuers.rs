@@ -1,6 +1,6 @@
 //! The allow-list of issuers: a token is judged by the one that its `iss` names, or by none.
 
-use super::issuer::{ConfigError, Issuer};
+use super::{config::ConfigError, issuer::Issuer};
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::Arc,

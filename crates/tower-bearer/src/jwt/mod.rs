@@ -4,8 +4,10 @@
 //! (what it claims), the rules of its [`Issuer`], and only then through [`signature`] with a key of that issuer.
 
 mod algorithm;
+mod application;
 mod claims;
 mod compact;
+mod config;
 mod header;
 mod issuer;
 mod issuers;
@@ -16,7 +18,8 @@ mod verifier;
 
 pub use algorithm::Algorithm;
 pub use claims::{Audience, RegisteredClaims, Scopes};
-pub use issuer::{ConfigError, Issuer};
+pub use config::ConfigError;
+pub use issuer::Issuer;
 pub use verifier::{JwtVerifier, WaitForKeys};
 
 pub(crate) use json::{Fault, Typed, Typing, from_object};

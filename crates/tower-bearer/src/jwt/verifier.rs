@@ -3,8 +3,9 @@
 use super::{
     RegisteredClaims,
     compact::{self, Compact},
+    config::ConfigError,
     header::Header,
-    issuer::{ConfigError, Issuer},
+    issuer::Issuer,
     issuers::Issuers,
     payload::Payload,
 };

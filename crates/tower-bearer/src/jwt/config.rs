@@ -1,0 +1,74 @@
+//! Mistakes in the set-up of issuers and layers.
+
+use super::Algorithm;
+use std::{error::Error, fmt};
+
+/// A mistake in the set-up, found when the verifier or layer is built.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ConfigError {
+    /// A verifier without an issuer would refuse everything.
+    NoIssuer,
+    /// `iss` is empty.
+    EmptyIssuer,
+    /// An audience or client id is empty.
+    EmptyAudience,
+    /// The allow-list of algorithms is empty.
+    NoAlgorithm,
+    /// An HMAC algorithm stands on the allow-list; it comes with [`Issuer::hmac_secret`], and only so.
+    SymmetricAlgorithm(Algorithm),
+    /// The algorithm is none with a shared secret.
+    AsymmetricSecret(Algorithm),
+    /// A key file (PEM, JWK) was given for a shared secret.
+    KeyAsSecret,
+    /// A secret is shorter than its hash.
+    ShortSecret {
+        /// The algorithm it is for.
+        algorithm: Algorithm,
+        /// The least length, in bytes.
+        least: usize,
+    },
+    /// This build's cryptographic backend does not know the algorithm.
+    UnsupportedByBackend(Algorithm),
+    /// The issuer has neither keys nor a secret.
+    NoKeys(String),
+    /// Two issuers of one name.
+    DuplicateIssuer(String),
+    /// More than one issuer allows tokens without `iss`.
+    SeveralWithoutIss,
+    /// Not `http` or `https`, a host, and perhaps a port and path.
+    InvalidUrl(String),
+    /// A realm with characters that a header cannot carry (RFC 9110 §5.6.4).
+    InvalidRealm,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoIssuer => f.write_str("a verifier needs at least one issuer"),
+            Self::EmptyIssuer => f.write_str("the issuer's name is empty"),
+            Self::EmptyAudience => f.write_str("an audience or client id is empty"),
+            Self::NoAlgorithm => f.write_str("the list of allowed algorithms is empty"),
+            Self::SymmetricAlgorithm(algorithm) => {
+                write!(f, "{algorithm} needs a shared secret: use `hmac_secret` instead of `algorithms`")
+            }
+            Self::AsymmetricSecret(algorithm) => {
+                write!(f, "{algorithm} is not verified with a shared secret")
+            }
+            Self::KeyAsSecret => f.write_str("a key file (PEM or JWK) is not a shared secret"),
+            Self::ShortSecret { algorithm, least } => {
+                write!(f, "the secret for {algorithm} is shorter than {least} bytes")
+            }
+            Self::UnsupportedByBackend(algorithm) => {
+                write!(f, "the cryptographic backend of this build does not support {algorithm}")
+            }
+            Self::NoKeys(iss) => write!(f, "the issuer {iss} has neither keys nor a secret"),
+            Self::DuplicateIssuer(iss) => write!(f, "the issuer {iss} stands twice"),
+            Self::SeveralWithoutIss => f.write_str("more than one issuer allows tokens without iss"),
+            Self::InvalidUrl(url) => write!(f, "{url:?} is not an http or https URL"),
+            Self::InvalidRealm => f.write_str("the realm has characters that a header cannot carry"),
+        }
+    }
+}
+
+impl Error for ConfigError {}
