@@ -57,3 +57,60 @@ impl Fetch for FileFetch {
         Schedule { every: Duration::from_secs(5), at_least: Duration::from_secs(5), ..Schedule::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Refresher;
+    use bearer_testing::{Algorithm, SigningKey};
+    use std::fs;
+
+    /// A file that goes with the test.
+    struct Temporary(PathBuf);
+
+    impl Temporary {
+        fn new(name: &str) -> Self {
+            Self(std::env::temp_dir().join(format!("bearer-jwks-{}-{name}.json", std::process::id())))
+        }
+        fn write(&self, kids: &[&str]) {
+            let key = SigningKey::generate(Algorithm::EdDSA);
+            let keys: Vec<_> = kids.iter().map(|kid| key.clone().kid(*kid).public_jwk()).collect();
+            let next = self.0.with_extension("next");
+            fs::write(&next, serde_json::json!({ "keys": keys }).to_string()).unwrap();
+            fs::rename(next, &self.0).unwrap();
+        }
+    }
+
+    impl Drop for Temporary {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_is_read_again_when_it_has_changed_and_only_then() {
+        let file = Temporary::new("changes");
+        file.write(&["a"]);
+        let mut fetch = FileFetch::new(&file.0);
+        let first = fetch.fetch(None).await.unwrap();
+        assert!(first.jwks.is_some_and(|jwks| jwks.contains("\"a\"")));
+        let tag = first.etag.expect("file systems have times");
+        assert_eq!(fetch.fetch(Some(&tag)).await.unwrap(), Fetched::default(), "unchanged");
+        assert!(fetch.fetch(None).await.unwrap().jwks.is_some(), "for a token it is read all the same");
+        file.write(&["a", "b"]);
+        assert!(fetch.fetch(Some(&tag)).await.unwrap().jwks.is_some_and(|jwks| jwks.contains("\"b\"")));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_gone_or_half_written_leaves_the_keys() {
+        let file = Temporary::new("gone");
+        file.write(&["a"]);
+        let (mut refresher, keys) = Refresher::new(FileFetch::new(&file.0));
+        refresher.refresh().await.unwrap();
+        fs::write(&file.0, "{\"keys\":[").unwrap();
+        assert!(matches!(refresher.refresh().await, Err(FetchError::Malformed(_))));
+        fs::remove_file(&file.0).unwrap();
+        assert!(matches!(refresher.refresh().await, Err(FetchError::Transport(_))));
+        assert_eq!(keys.with(|now| now.keys().len()), 1);
+    }
+}
