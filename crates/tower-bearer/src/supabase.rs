@@ -100,7 +100,7 @@ pub struct SupabaseClaims {
     #[serde(default, deserialize_with = "text")]
     pub aal: Option<String>,
     /// How the user signed in, the most recent first.
-    #[serde(default, deserialize_with = "tolerant")]
+    #[serde(default, deserialize_with = "methods")]
     pub amr: Vec<AuthenticationMethod>,
     /// The id of the session, a UUID.
     #[serde(default, deserialize_with = "text")]
@@ -129,24 +129,35 @@ pub struct AuthenticationMethod {
     pub provider: Option<String>,
 }
 
+/// An entry as the server makes it.
+#[derive(Deserialize)]
+struct FullEntry {
+    method: String,
+    #[serde(default)]
+    timestamp: Option<u64>,
+    #[serde(default)]
+    provider: Option<String>,
+}
+
+/// An entry as a hook may have left it.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum AmrEntry {
-    Full {
-        method: String,
-        #[serde(default)]
-        timestamp: Option<u64>,
-        #[serde(default)]
-        provider: Option<String>,
-    },
+    Full(FullEntry),
     Name(String),
     Other(IgnoredAny),
+}
+
+impl From<FullEntry> for AuthenticationMethod {
+    fn from(FullEntry { method, timestamp, provider }: FullEntry) -> Self {
+        Self { method, timestamp, provider }
+    }
 }
 
 impl From<AmrEntry> for AuthenticationMethod {
     fn from(entry: AmrEntry) -> Self {
         match entry {
-            AmrEntry::Full { method, timestamp, provider } => Self { method, timestamp, provider },
+            AmrEntry::Full(full) => full.into(),
             AmrEntry::Name(method) => Self { method, timestamp: None, provider: None },
             AmrEntry::Other(_) => Self { method: String::new(), timestamp: None, provider: None },
         }
@@ -193,12 +204,14 @@ fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(matches!(Typing(&mut Fault::default()).deserialize(deserializer)?, Typed::Bool(true)))
 }
 
-/// What does not fit counts as missing: none of these decides whether the token is good.
-fn tolerant<'de, T: DeserializeOwned + Default, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    let raw = <&RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(raw.get()).unwrap_or_default())
+/// What does not fit counts as missing: it does not decide whether the token is good.
+fn methods<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AuthenticationMethod>, D::Error> {
+    let json = <&RawValue>::deserialize(deserializer)?.get();
+    // The usual form first: telling the forms apart costs as much as all other claims together.
+    Ok(match serde_json::from_str::<Vec<FullEntry>>(json) {
+        Ok(full) => full.into_iter().map(Into::into).collect(),
+        Err(_) => serde_json::from_str(json).unwrap_or_default(),
+    })
 }
 
 #[cfg(test)]

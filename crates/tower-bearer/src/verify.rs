@@ -127,14 +127,10 @@ impl fmt::Debug for Presented<'_> {
 /// claims are inside, read with [`claims`](Self::claims).
 #[derive(Clone)]
 pub struct Verified {
-    proof: Arc<Proof>,
-    challenge: Option<Arc<Challenge>>,
-}
-
-struct Proof {
     registered: Arc<RegisteredClaims>,
     claims: Arc<dyn Any + Send + Sync>,
     claims_type: &'static str,
+    challenge: Option<Arc<Challenge>>,
 }
 
 impl Verified {
@@ -150,12 +146,12 @@ impl Verified {
         claims: Arc<dyn Any + Send + Sync>,
         claims_type: &'static str,
     ) -> Self {
-        Self { proof: Arc::new(Proof { registered, claims, claims_type }), challenge: None }
+        Self { registered, claims, claims_type, challenge: None }
     }
 
     /// The registered claims of the token: issuer, subject, audience, times.
     pub fn registered(&self) -> &RegisteredClaims {
-        &self.proof.registered
+        &self.registered
     }
 
     /// `sub`, or `None` for a token without one (a client's own).
@@ -171,12 +167,12 @@ impl Verified {
     /// The application's own claims, or `None` when the verifier was set up for another type; see
     /// [`claims_type`](Self::claims_type).
     pub fn claims<C: Send + Sync + 'static>(&self) -> Option<Arc<C>> {
-        Arc::clone(&self.proof.claims).downcast().ok()
+        Arc::clone(&self.claims).downcast().ok()
     }
 
     /// The name of the type of the claims inside, for the log line about a wrong one.
     pub fn claims_type(&self) -> &'static str {
-        self.proof.claims_type
+        self.claims_type
     }
 
     /// The scheme that the credential came under; challenges further in repeat it.
@@ -199,7 +195,7 @@ impl fmt::Debug for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verified")
             .field("iss", &self.registered().iss)
-            .field("claims_type", &self.proof.claims_type)
+            .field("claims_type", &self.claims_type)
             .finish_non_exhaustive()
     }
 }

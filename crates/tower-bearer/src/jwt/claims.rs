@@ -32,23 +32,44 @@ pub struct RegisteredClaims {
 
 /// `aud`: a list of exact strings; a single string is a list of one.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Audience(Vec<String>);
+pub struct Audience(Names);
+
+/// Nearly all tokens have one audience: no list is made for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Names {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
 
 impl Audience {
     /// Whether `name` is one of them. Compared byte by byte: no prefix, no case folding, no trailing slash.
     pub fn contains(&self, name: &str) -> bool {
-        self.0.iter().any(|audience| audience == name)
+        self.iter().any(|audience| audience == name)
     }
 
     /// The single audiences.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+        let names = match &self.0 {
+            Names::One(name) => std::slice::from_ref(name),
+            Names::Many(names) => names,
+        };
+        names.iter().map(String::as_str)
     }
 }
 
 impl<S: Into<String>> FromIterator<S> for Audience {
     fn from_iter<I: IntoIterator<Item = S>>(audiences: I) -> Self {
-        Self(audiences.into_iter().map(Into::into).collect())
+        let mut audiences = audiences.into_iter().map(Into::into);
+        Self(match (audiences.next(), audiences.next()) {
+            (Some(one), None) => Names::One(one),
+            (first, second) => Names::Many(first.into_iter().chain(second).chain(audiences).collect()),
+        })
     }
 }
 
