@@ -15,7 +15,7 @@ pub enum ConfigError {
     EmptyAudience,
     /// The allow-list of algorithms is empty.
     NoAlgorithm,
-    /// An HMAC algorithm stands on the allow-list; it comes with [`Issuer::hmac_secret`], and only so.
+    /// An HMAC algorithm stands on the allow-list; it comes with [`Issuer::hmac_secret`](crate::Issuer::hmac_secret), and only so.
     SymmetricAlgorithm(Algorithm),
     /// The algorithm is none with a shared secret.
     AsymmetricSecret(Algorithm),
