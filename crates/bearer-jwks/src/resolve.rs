@@ -17,19 +17,22 @@ struct OffLimits;
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let is_exempt = self.exempt.as_deref() == Some(name.as_str());
+        let is_exempt = self.is_exempt(name.as_str());
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            if is_exempt {
-                return Ok(Box::new(found.collect::<Vec<_>>().into_iter()) as Addrs);
-            }
-            Ok(Box::new(allowed(found)?.into_iter()) as Addrs)
+            Ok(Box::new(allowed(found, is_exempt)?.into_iter()) as Addrs)
         })
     }
 }
 
-fn allowed(found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, OffLimits> {
-    let allowed: Vec<_> = found.filter(|address| !is_off_limits(address.ip())).collect();
+impl GuardedResolver {
+    fn is_exempt(&self, name: &str) -> bool {
+        self.exempt.as_deref().is_some_and(|exempt| exempt.eq_ignore_ascii_case(name))
+    }
+}
+
+fn allowed(found: impl Iterator<Item = SocketAddr>, is_exempt: bool) -> Result<Vec<SocketAddr>, OffLimits> {
+    let allowed: Vec<_> = found.filter(|address| is_exempt || !is_off_limits(address.ip())).collect();
     if allowed.is_empty() { Err(OffLimits) } else { Ok(allowed) }
 }
 
@@ -50,7 +53,22 @@ mod tests {
         let addresses =
             |texts: &[&str]| texts.iter().map(|text| text.parse().expect(text)).collect::<Vec<SocketAddr>>();
         let mixed = addresses(&["169.254.169.254:0", "10.0.0.1:0", "[fe80::1]:0", "127.0.0.1:0"]);
-        assert_eq!(allowed(mixed.into_iter()).expect("two left"), addresses(&["10.0.0.1:0", "127.0.0.1:0"]));
-        assert!(allowed(addresses(&["169.254.169.254:0"]).into_iter()).is_err());
+        assert_eq!(
+            allowed(mixed.into_iter(), false).expect("two left"),
+            addresses(&["10.0.0.1:0", "127.0.0.1:0"])
+        );
+        assert!(allowed(addresses(&["169.254.169.254:0"]).into_iter(), false).is_err());
+    }
+
+    #[test]
+    fn only_the_name_that_was_allowed_leads_anywhere() {
+        let resolver = GuardedResolver { exempt: Some("metadata.example".to_owned()) };
+        assert!(resolver.is_exempt("metadata.example") && resolver.is_exempt("METADATA.example"));
+        for other in ["example", "a.metadata.example", "metadata.example.evil", ""] {
+            assert!(!resolver.is_exempt(other), "{other}");
+            assert!(!GuardedResolver::default().is_exempt(other), "{other}");
+        }
+        let metadata: SocketAddr = "169.254.169.254:0".parse().expect("an address");
+        assert_eq!(allowed([metadata].into_iter(), true).expect("allowed"), [metadata]);
     }
 }
