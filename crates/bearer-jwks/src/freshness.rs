@@ -1,6 +1,6 @@
 //! What the headers of an answer say about its lifetime (RFC 9111 §5, RFC 9110 §10.2.3): pure functions of text.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The lifetime that is left: `max-age` less `Age`. `no-store` and `no-cache` leave none, and so do garbled values:
 /// the schedule has a floor for all of them.
@@ -21,9 +21,15 @@ pub(crate) fn lifetime<'a>(
     max_age.map(|max_age| max_age.saturating_sub(age))
 }
 
-/// `Retry-After` in its form of seconds. The form of a date is left to the backoff: clocks differ.
-pub(crate) fn retry_after(value: &str) -> Option<Duration> {
-    seconds(value.trim())
+/// `Retry-After`, in seconds or as a date (RFC 9110 §10.2.3). A date is held against that of the answer, where it has
+/// one, since clocks differ; one that has passed means now.
+pub(crate) fn retry_after(value: &str, answered: Option<&str>, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    seconds(value).or_else(|| {
+        let then = httpdate::parse_http_date(value).ok()?;
+        let now = answered.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or(now);
+        Some(then.duration_since(now).unwrap_or_default())
+    })
 }
 
 /// `delta-seconds` (RFC 9111 §1.2.2): digits only. What is too large to count is very long.
@@ -65,18 +71,27 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_nothing() {
-        for (text, expected) in [
-            ("120", Some(120)),
-            (" 7 ", Some(7)),
-            ("0", Some(0)),
-            ("-1", None),
-            ("1.5", None),
-            ("", None),
-            ("Fri, 31 Dec 1999 23:59:59 GMT", None),
-            ("99999999999", Some(u64::from(u32::MAX))),
-        ] {
-            assert_eq!(retry_after(text).map(|wait| wait.as_secs()), expected, "{text:?}");
+    fn retry_after_is_seconds_or_a_date() {
+        let date = |text| httpdate::parse_http_date(text).expect(text);
+        let now = date("Fri, 31 Dec 1999 23:59:00 GMT");
+        let table = [
+            ("120", None, Some(120)),
+            (" 7 ", None, Some(7)),
+            ("0", None, Some(0)),
+            ("99999999999", None, Some(u64::from(u32::MAX))),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", None, Some(59)),
+            ("Fri, 31 Dec 1999 23:58:59 GMT", None, Some(0)),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", Some("Fri, 31 Dec 1999 23:59:49 GMT"), Some(10)),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", Some("today"), Some(59)),
+            ("-1", None, None),
+            ("1.5", None, None),
+            ("", None, None),
+            ("soon", None, None),
+            ("Fri, 99 Dec 1999 23:59:59 GMT", None, None),
+        ];
+        for (text, answered, expected) in table {
+            let found = retry_after(text, answered, now).map(|wait| wait.as_secs());
+            assert_eq!(found, expected, "{text:?} {answered:?}");
         }
     }
 
@@ -84,7 +99,7 @@ mod tests {
         #[test]
         fn no_text_panics(cache_control in any::<String>(), age in any::<String>()) {
             let _ = lifetime(std::iter::once(&*cache_control), Some(&age));
-            let _ = retry_after(&age);
+            let _ = retry_after(&age, Some(&cache_control), SystemTime::UNIX_EPOCH);
         }
     }
 }

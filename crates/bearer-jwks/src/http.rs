@@ -10,11 +10,15 @@ use crate::{
 use reqwest::{
     Client, Response, StatusCode,
     header::{
-        ACCEPT, AGE, CACHE_CONTROL, CONTENT_ENCODING, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, RETRY_AFTER,
+        ACCEPT, AGE, CACHE_CONTROL, CONTENT_ENCODING, DATE, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH,
+        RETRY_AFTER,
     },
     redirect::{Attempt, Policy},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::time::Instant;
 use tower_bearer::keys::KeySetError;
 use url::Url;
@@ -197,7 +201,8 @@ async fn fetch(client: &Client, location: Url, etag: Option<&str>) -> Result<Fet
         StatusCode::NOT_MODIFIED if etag.is_some() => Ok(fetched),
         status => Err(FetchError::Status {
             status: status.as_u16(),
-            retry_after: text(headers, &RETRY_AFTER).and_then(freshness::retry_after),
+            retry_after: text(headers, &RETRY_AFTER)
+                .and_then(|value| freshness::retry_after(value, text(headers, &DATE), SystemTime::now())),
         }),
     }
 }
