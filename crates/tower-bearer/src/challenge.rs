@@ -113,6 +113,7 @@ impl Challenge {
             AuthErrorKind::InvalidRequest => Some("invalid_request"),
             AuthErrorKind::InvalidToken => Some("invalid_token"),
             AuthErrorKind::InsufficientScope => Some("insufficient_scope"),
+            AuthErrorKind::InsufficientUserAuthentication => Some("insufficient_user_authentication"),
             AuthErrorKind::Unavailable | AuthErrorKind::Misconfigured => return None,
         };
         let mut text = self.opening.clone();
@@ -122,6 +123,12 @@ impl Challenge {
         }
         if let Some(scope) = error.required_scope() {
             text = format!("{text}, scope=\"{scope}\"");
+        }
+        if let Some(values) = error.required_acr_values() {
+            text = format!("{text}, acr_values=\"{values}\"");
+        }
+        if let Some(age) = error.required_max_age() {
+            text = format!("{text}, max_age=\"{}\"", age.as_secs());
         }
         // Every part was checked when it was made: realm above, scope tokens, our own descriptions.
         HeaderValue::try_from(text).ok()
@@ -143,7 +150,9 @@ impl Dialect {
 
 fn status(kind: AuthErrorKind) -> StatusCode {
     match kind {
-        AuthErrorKind::MissingCredential | AuthErrorKind::InvalidToken => StatusCode::UNAUTHORIZED,
+        AuthErrorKind::MissingCredential
+        | AuthErrorKind::InvalidToken
+        | AuthErrorKind::InsufficientUserAuthentication => StatusCode::UNAUTHORIZED,
         AuthErrorKind::InvalidRequest => StatusCode::BAD_REQUEST,
         AuthErrorKind::InsufficientScope | AuthErrorKind::Forbidden => StatusCode::FORBIDDEN,
         AuthErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -154,7 +163,10 @@ fn status(kind: AuthErrorKind) -> StatusCode {
 /// `UNAUTHENTICATED` also for malformed credentials: `INVALID_ARGUMENT` would read as the application's own.
 fn grpc_status(kind: AuthErrorKind) -> u16 {
     match kind {
-        AuthErrorKind::MissingCredential | AuthErrorKind::InvalidToken | AuthErrorKind::InvalidRequest => 16,
+        AuthErrorKind::MissingCredential
+        | AuthErrorKind::InvalidToken
+        | AuthErrorKind::InvalidRequest
+        | AuthErrorKind::InsufficientUserAuthentication => 16,
         AuthErrorKind::InsufficientScope | AuthErrorKind::Forbidden => 7,
         AuthErrorKind::Unavailable => 14,
         AuthErrorKind::Misconfigured => 13,
@@ -179,7 +191,8 @@ fn grpc_message(text: &str) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{error::Reason, scope::ScopeList};
+    use crate::error::Reason;
+    use std::time::Duration;
 
     fn respond(dialect: Dialect, error: impl Into<AuthError>) -> Response<()> {
         Challenge::new("Bearer", "api").expect("a realm").respond(dialect, error.into(), ())
@@ -191,7 +204,6 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_status_and_challenge() {
-        let scope = ScopeList::new(["a", "b"]).expect("scopes");
         let table = [
             (AuthError::new(Reason::NoCredential), 401, Some(r#"Bearer realm="api""#)),
             (AuthError::new(Reason::OtherScheme), 401, Some(r#"Bearer realm="api""#)),
@@ -217,10 +229,17 @@ mod tests {
                 ),
             ),
             (
-                AuthError::insufficient_scope(scope),
+                AuthError::insufficient_scope(["a", "b"]),
                 403,
                 Some(
                     r#"Bearer realm="api", error="insufficient_scope", error_description="the access token does not have the scope that is needed", scope="a b""#,
+                ),
+            ),
+            (
+                AuthError::insufficient_user_authentication(["aal2"], Some(Duration::from_secs(300))),
+                401,
+                Some(
+                    r#"Bearer realm="api", error="insufficient_user_authentication", error_description="a stronger or more recent sign-in is required", acr_values="aal2", max_age="300""#,
                 ),
             ),
             (AuthError::forbidden("no"), 403, Some(r#"Bearer realm="api""#)),

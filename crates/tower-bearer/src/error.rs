@@ -24,11 +24,22 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 #[derive(Clone, Debug)]
 pub struct AuthError {
     reason: Reason,
-    scope: Option<ScopeList>,
+    wanted: Option<Arc<Wanted>>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-/// What the client is told, in the vocabulary of RFC 6750 §3.1.
+/// What would have been enough, for the challenge of a refusal that the client can do something about.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Wanted {
+    /// RFC 6750 §3.
+    pub(crate) scope: Option<ScopeList>,
+    /// RFC 9470 §3, in order of preference.
+    pub(crate) acr_values: Option<ScopeList>,
+    /// RFC 9470 §3.
+    pub(crate) max_age: Option<Duration>,
+}
+
+/// What the client is told, in the vocabulary of RFC 6750 §3.1 and RFC 9470 §3.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum AuthErrorKind {
@@ -40,6 +51,9 @@ pub enum AuthErrorKind {
     InvalidToken,
     /// A good token that does not cover this route: 403 `insufficient_scope`.
     InsufficientScope,
+    /// A good token of a user who signed in too weakly or too long ago for this route: 401
+    /// `insufficient_user_authentication`.
+    InsufficientUserAuthentication,
     /// A good token, and the answer is still no: 403 without an error code.
     Forbidden,
     /// We cannot decide: 503 and `Retry-After`. Never caused by the content of a token.
@@ -107,8 +121,16 @@ pub enum Reason {
     Signature,
     /// The claims do not fit the type the application asked for.
     ClaimsType,
+    /// The token, its session or its subject was revoked.
+    Revoked,
     /// The scopes do not cover the route.
     Scope,
+    /// The user's authentication is too weak or too old for the route (RFC 9470).
+    Authentication,
+    /// A policy said no; names the policy.
+    Policy(&'static str),
+    /// A cookie came as the credential of a request that another site may have made.
+    CrossSite,
     /// No keys have arrived from the issuer yet.
     NoKeys,
     /// The keys are older than we may trust them.
@@ -141,6 +163,24 @@ impl AuthError {
         Self::new(Reason::Other(AuthErrorKind::Unavailable, detail))
     }
 
+    /// A good token without the scopes that are needed: 403 `insufficient_scope`, naming them. What is not a scope
+    /// token (RFC 6749 §3.3) is left out.
+    pub fn insufficient_scope<'a>(required: impl IntoIterator<Item = &'a str>) -> Self {
+        let scope = ScopeList::of_valid(required);
+        Self::wanting(Reason::Scope, Arc::new(Wanted { scope, ..Wanted::default() }))
+    }
+
+    /// A good token of a user who should sign in again, by one of these authentication contexts (the preferred one
+    /// first) or more recently than `max_age` ago: 401 `insufficient_user_authentication` (RFC 9470 §3). Values with
+    /// other characters than those of a scope token are left out.
+    pub fn insufficient_user_authentication<'a>(
+        acr_values: impl IntoIterator<Item = &'a str>,
+        max_age: Option<Duration>,
+    ) -> Self {
+        let acr_values = ScopeList::of_valid(acr_values);
+        Self::wanting(Reason::Authentication, Arc::new(Wanted { acr_values, max_age, ..Wanted::default() }))
+    }
+
     /// Adds the error that led here. It must not hold a part of the token.
     #[must_use]
     pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
@@ -160,15 +200,31 @@ impl AuthError {
 
     /// The scopes that would have been enough, space-separated, when that is known (RFC 6750 §3.1).
     pub fn required_scope(&self) -> Option<&str> {
-        self.scope.as_ref().map(ScopeList::as_str)
+        self.wanted()?.scope.as_ref().map(ScopeList::as_str)
+    }
+
+    /// The authentication contexts that would have been enough, space-separated, the preferred one first
+    /// (`acr_values`, RFC 9470 §3).
+    pub fn required_acr_values(&self) -> Option<&str> {
+        self.wanted()?.acr_values.as_ref().map(ScopeList::as_str)
+    }
+
+    /// How long ago the user may have signed in at most (`max_age`, RFC 9470 §3).
+    pub fn required_max_age(&self) -> Option<Duration> {
+        self.wanted()?.max_age
+    }
+
+    pub(crate) fn wanted(&self) -> Option<&Wanted> {
+        self.wanted.as_deref()
     }
 
     pub(crate) const fn new(reason: Reason) -> Self {
-        Self { reason, scope: None, source: None }
+        Self { reason, wanted: None, source: None }
     }
 
-    pub(crate) fn insufficient_scope(required: ScopeList) -> Self {
-        Self { scope: Some(required), ..Self::new(Reason::Scope) }
+    /// For requirements that are made once and refused with often.
+    pub(crate) fn wanting(reason: Reason, wanted: Arc<Wanted>) -> Self {
+        Self { wanted: Some(wanted), ..Self::new(reason) }
     }
 
     /// How long the client may wait before it tries again, for `Retry-After`.
@@ -226,8 +282,11 @@ impl Reason {
             | Self::UnknownKey
             | Self::KeyAlgorithm
             | Self::Signature
-            | Self::ClaimsType => Kind::InvalidToken,
+            | Self::ClaimsType
+            | Self::Revoked => Kind::InvalidToken,
             Self::Scope => Kind::InsufficientScope,
+            Self::Authentication => Kind::InsufficientUserAuthentication,
+            Self::Policy(_) | Self::CrossSite => Kind::Forbidden,
             Self::NoKeys | Self::StaleKeys => Kind::Unavailable,
             Self::NoLayer => Kind::Misconfigured,
             Self::Other(kind, _) => kind,
@@ -242,11 +301,15 @@ impl Reason {
             Self::NotYetValid | Self::IssuedInTheFuture => "the access token is not valid yet",
             Self::SeveralCredentials => "the request has more than one credential",
             Self::CredentialTooLong => "the access token is too long",
+            Self::CrossSite => "the request came from another site",
             _ => match self.kind() {
                 AuthErrorKind::MissingCredential => "an access token is required",
                 AuthErrorKind::InvalidRequest => "the Authorization header is malformed",
                 AuthErrorKind::InvalidToken => "the access token is invalid",
                 AuthErrorKind::InsufficientScope => "the access token does not have the scope that is needed",
+                AuthErrorKind::InsufficientUserAuthentication => {
+                    "a stronger or more recent sign-in is required"
+                }
                 AuthErrorKind::Forbidden => "the access token does not allow this",
                 AuthErrorKind::Unavailable => "the access token cannot be checked now",
                 AuthErrorKind::Misconfigured => "internal error",
@@ -289,7 +352,11 @@ impl fmt::Display for Reason {
             Self::KeyAlgorithm => "the key of that kid is not for that alg",
             Self::Signature => "the signature does not verify",
             Self::ClaimsType => "the claims do not fit the application's type",
+            Self::Revoked => "the token was revoked",
             Self::Scope => "the scopes do not cover the route",
+            Self::Authentication => "the user's authentication is too weak or too old for the route",
+            Self::Policy(name) => return write!(f, "refused by the policy {name}"),
+            Self::CrossSite => "a cookie as the credential of a request from another site",
             Self::NoKeys => "no keys from the issuer yet",
             Self::StaleKeys => "the issuer's keys are too old to trust",
             Self::NoLayer => "no BearerLayer around the policy or extractor",

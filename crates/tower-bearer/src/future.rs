@@ -13,6 +13,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::SystemTime,
 };
 use tower_service::Service;
 
@@ -40,6 +41,7 @@ pin_project! {
 /// A request that waits for the verifier, and what it needs then.
 struct Suspended<S, R, B> {
     request: Request<B>,
+    now: SystemTime,
     ready: S,
     rejection: R,
     challenge: Arc<Challenge>,
@@ -57,11 +59,12 @@ impl<S: Service<Request<B>>, V: Verify, R, B> ResponseFuture<S, V, R, B> {
     pub(crate) fn verifying(
         verifying: V::Future,
         request: Request<B>,
+        now: SystemTime,
         ready: S,
         rejection: R,
         challenge: Arc<Challenge>,
     ) -> Self {
-        let suspended = Some(Suspended { request, ready, rejection, challenge });
+        let suspended = Some(Suspended { request, now, ready, rejection, challenge });
         Self { state: State::Verifying { verifying, suspended } }
     }
 }
@@ -84,7 +87,8 @@ where
                     let mut suspended = suspended.take().expect("polled after completion");
                     match outcome {
                         Ok(verified) => {
-                            suspended.request.extensions_mut().insert(verified.under(&suspended.challenge));
+                            let verified = verified.under(&suspended.challenge, suspended.now);
+                            suspended.request.extensions_mut().insert(verified);
                             let calling = suspended.ready.call(suspended.request);
                             this.state.set(State::Calling { calling });
                         }

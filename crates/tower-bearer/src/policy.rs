@@ -15,12 +15,17 @@
 //! assert_eq!(refused.required_scope(), Some("orders:write"));
 //! ```
 
-use crate::{error::AuthError, scope::ScopeList, verify::Verified};
+use crate::{
+    error::{AuthError, Reason, Wanted},
+    scope::ScopeList,
+    verify::Verified,
+};
+use std::sync::Arc;
 
 /// Decides about a caller that was verified. Neither headers nor tokens are in sight.
 ///
 /// Closures `Fn(&Verified) -> Result<(), AuthError>` are policies too.
-pub trait Policy: Clone {
+pub trait Policy {
     /// Permits, or says which refusal the caller gets.
     ///
     /// # Errors
@@ -30,17 +35,24 @@ pub trait Policy: Clone {
 
 impl<F> Policy for F
 where
-    F: Fn(&Verified) -> Result<(), AuthError> + Clone,
+    F: Fn(&Verified) -> Result<(), AuthError>,
 {
     fn check(&self, verified: &Verified) -> Result<(), AuthError> {
         self(verified)
     }
 }
 
+/// A policy that is chosen at run time: `Arc<dyn Policy + Send + Sync>`.
+impl<P: Policy + ?Sized> Policy for Arc<P> {
+    fn check(&self, verified: &Verified) -> Result<(), AuthError> {
+        (**self).check(verified)
+    }
+}
+
 /// Permits tokens with these scopes; see [`scope`], [`scopes_all`], [`scopes_any`]. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RequireScopes {
-    required: ScopeList,
+    wanted: Arc<Wanted>,
     quantity: Quantity,
 }
 
@@ -63,7 +75,7 @@ pub fn scope(token: &str) -> RequireScopes {
 /// # Panics
 /// When the list is empty, or one of it is not a scope token.
 pub fn scopes_all<'a>(tokens: impl IntoIterator<Item = &'a str>) -> RequireScopes {
-    RequireScopes { required: list(tokens), quantity: Quantity::All }
+    RequireScopes { wanted: list(tokens), quantity: Quantity::All }
 }
 
 /// Permits tokens that carry at least one of these scopes. The challenge names them all.
@@ -71,23 +83,24 @@ pub fn scopes_all<'a>(tokens: impl IntoIterator<Item = &'a str>) -> RequireScope
 /// # Panics
 /// When the list is empty, or one of it is not a scope token.
 pub fn scopes_any<'a>(tokens: impl IntoIterator<Item = &'a str>) -> RequireScopes {
-    RequireScopes { required: list(tokens), quantity: Quantity::Any }
+    RequireScopes { wanted: list(tokens), quantity: Quantity::Any }
 }
 
 /// A requirement is written by the developer: a wrong one is a mistake in the program, found at its start.
-fn list<'a>(tokens: impl IntoIterator<Item = &'a str>) -> ScopeList {
-    ScopeList::new(tokens).expect("a required scope is one or more scope tokens (RFC 6749 §3.3)")
+fn list<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Arc<Wanted> {
+    let list = ScopeList::new(tokens).expect("a required scope is one or more scope tokens (RFC 6749 §3.3)");
+    Arc::new(Wanted { scope: Some(list), ..Wanted::default() })
 }
 
 impl Policy for RequireScopes {
     fn check(&self, verified: &Verified) -> Result<(), AuthError> {
         let granted = verified.scopes();
-        let mut required = self.required.tokens();
+        let mut required = self.wanted.scope.iter().flat_map(ScopeList::tokens);
         let permitted = match self.quantity {
             Quantity::All => required.all(|token| granted.contains(token)),
             Quantity::Any => required.any(|token| granted.contains(token)),
         };
-        if permitted { Ok(()) } else { Err(AuthError::insufficient_scope(self.required.clone())) }
+        if permitted { Ok(()) } else { Err(AuthError::wanting(Reason::Scope, Arc::clone(&self.wanted))) }
     }
 }
 

@@ -60,7 +60,7 @@ pub struct Require<S, P> {
     policy: P,
 }
 
-impl<P: Policy> RequireLayer<P> {
+impl<P: Policy + Clone> RequireLayer<P> {
     /// Permits whom `policy` permits.
     pub fn new(policy: P) -> Self {
         Self { policy }

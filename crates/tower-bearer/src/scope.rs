@@ -22,6 +22,11 @@ impl ScopeList {
         if list.is_empty() { Err(InvalidScope) } else { Ok(Self(list.into())) }
     }
 
+    /// Leaves out what is not a scope token; `None` when nothing is left.
+    pub(crate) fn of_valid<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        Self::new(tokens.into_iter().filter(|token| is_scope_token(token))).ok()
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

@@ -10,6 +10,7 @@ use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use std::{
     mem,
     task::{Context, Poll},
+    time::SystemTime,
 };
 use tower_service::Service;
 
@@ -47,15 +48,17 @@ where
             }
             Err(reason) => return self.refuse(&request, reason.into()),
         };
-        let presented = Presented::new(credential, &request, (self.gate.clock)());
+        let now = (self.gate.clock)();
+        let presented = Presented::new(credential, &request, now);
         match self.verifier.verify(&presented) {
-            Verification::Done(Ok(verified)) => self.admit(request, verified),
+            Verification::Done(Ok(verified)) => self.admit(request, verified, now),
             Verification::Done(Err(error)) => self.refuse(&request, error),
             Verification::Pending(verifying) => {
                 let ready = take_ready(&mut self.inner);
                 ResponseFuture::verifying(
                     verifying,
                     request,
+                    now,
                     ready,
                     self.rejection.clone(),
                     self.gate.challenge.clone(),
@@ -70,12 +73,13 @@ impl<S: Clone, V, R> Bearer<S, V, R> {
         &mut self,
         mut request: Request<ReqBody>,
         verified: Verified,
+        now: SystemTime,
     ) -> ResponseFuture<S, V, R, ReqBody>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
         V: Verify,
     {
-        request.extensions_mut().insert(verified.under(&self.gate.challenge));
+        request.extensions_mut().insert(verified.under(&self.gate.challenge, now));
         ResponseFuture::calling(self.inner.call(request))
     }
 

@@ -72,7 +72,9 @@ impl Issuer {
 fn only_users(payload: &Payload<'_>) -> Result<(), Reason> {
     match payload.kind.role.as_deref() {
         Some("anon" | "service_role" | "supabase_admin") => Err(Reason::NotAUser),
-        None | Some("") if !payload.kind.session_id => Err(Reason::NotAnAccessToken),
+        None | Some("") if payload.session_id.as_deref().is_none_or(str::is_empty) => {
+            Err(Reason::NotAnAccessToken)
+        }
         _ if payload.sub.as_deref().is_none_or(str::is_empty) => Err(Reason::NotAUser),
         _ => Ok(()),
     }

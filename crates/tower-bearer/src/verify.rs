@@ -130,13 +130,16 @@ pub struct Verified {
     registered: Arc<RegisteredClaims>,
     claims: Arc<dyn Any + Send + Sync>,
     claims_type: &'static str,
+    json: Option<Arc<str>>,
+    at: SystemTime,
     challenge: Option<Arc<Challenge>>,
 }
 
 impl Verified {
     /// The only way in: search for `assertion` to audit every origin of a proof.
     ///
-    /// `registered` is what policies look at; `claims` is the application's own type, `()` if it has none.
+    /// `registered` is what most policies look at; `claims` is the application's own type, `()` if it has none. What
+    /// policies on other claims look at comes with [`with_json`](Self::with_json).
     pub fn assertion<C: Send + Sync + 'static>(registered: RegisteredClaims, claims: C) -> Self {
         Self::assertion_of(Arc::new(registered), Arc::new(claims), type_name::<C>())
     }
@@ -146,7 +149,22 @@ impl Verified {
         claims: Arc<dyn Any + Send + Sync>,
         claims_type: &'static str,
     ) -> Self {
-        Self { registered, claims, claims_type, challenge: None }
+        Self { registered, claims, claims_type, json: None, at: SystemTime::now(), challenge: None }
+    }
+
+    /// Adds all claims as they were received, for policies that look at others than the registered ones: the text of
+    /// one JSON object. [`JwtVerifier`](crate::JwtVerifier) does this; a verifier of yours may.
+    #[must_use]
+    pub fn with_json(mut self, claims: impl Into<Arc<str>>) -> Self {
+        self.json = Some(claims.into());
+        self
+    }
+
+    /// Sets the time that [`at`](Self::at) tells. The gate sets it to the time of the request.
+    #[must_use]
+    pub fn verified_at(mut self, at: SystemTime) -> Self {
+        self.at = at;
+        self
     }
 
     /// The registered claims of the token: issuer, subject, audience, times.
@@ -170,6 +188,17 @@ impl Verified {
         Arc::clone(&self.claims).downcast().ok()
     }
 
+    /// All claims as they were received, the text of one JSON object; `None` from a verifier that did not
+    /// [add](Self::with_json) them.
+    pub fn json(&self) -> Option<&str> {
+        self.json.as_deref()
+    }
+
+    /// When the credential was verified: what policies take for now.
+    pub fn at(&self) -> SystemTime {
+        self.at
+    }
+
     /// The name of the type of the claims inside, for the log line about a wrong one.
     pub fn claims_type(&self) -> &'static str {
         self.claims_type
@@ -180,9 +209,9 @@ impl Verified {
         self.challenge.as_deref().map_or("Bearer", Challenge::scheme)
     }
 
-    /// Notes whose gate this passed, for the challenges of policies further in.
-    pub(crate) fn under(self, challenge: &Arc<Challenge>) -> Self {
-        Self { challenge: Some(Arc::clone(challenge)), ..self }
+    /// Notes whose gate this passed and when, for the policies further in and their challenges.
+    pub(crate) fn under(self, challenge: &Arc<Challenge>, at: SystemTime) -> Self {
+        Self { challenge: Some(Arc::clone(challenge)), at, ..self }
     }
 
     pub(crate) fn challenge(&self) -> Option<&Arc<Challenge>> {

@@ -12,7 +12,7 @@ use tower_bearer::{
 };
 
 /// Whether a token with this `scope` grants what the policy wants.
-async fn grants<P: Policy + Send + Sync + 'static>(policy: P, claim: Value) -> bool {
+async fn grants<P: Policy + Clone + Send + Sync + 'static>(policy: P, claim: Value) -> bool {
     let answer = bearer(&guarded(policy), &token().claim("scope", claim.clone()).sign()).await;
     match answer.status {
         200 => answer.assert_passed("granted"),

@@ -39,7 +39,7 @@ where
 }
 
 /// Whatever is asked for, behind a policy behind the usual gate.
-pub(crate) fn guarded<P: Policy + Send + Sync + 'static>(policy: P) -> Router {
+pub(crate) fn guarded<P: Policy + Clone + Send + Sync + 'static>(policy: P) -> Router {
     Router::new().fallback(reached).layer(RequireLayer::new(policy)).layer(gate(issuer()))
 }
 

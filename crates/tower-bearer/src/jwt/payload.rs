@@ -23,6 +23,8 @@ pub(crate) struct Payload<'a> {
     pub(crate) jti: Option<Cow<'a, str>>,
     pub(crate) client_id: Option<Cow<'a, str>>,
     pub(crate) azp: Option<Cow<'a, str>>,
+    pub(crate) session_id: Option<Cow<'a, str>>,
+    pub(crate) sid: Option<Cow<'a, str>>,
     pub(crate) scope: Option<ScopeClaim<'a>>,
     /// `cnf` is there, whatever it says: the token is bound to a key (RFC 7800 §3.1).
     pub(crate) key_bound: bool,
@@ -48,7 +50,6 @@ pub(crate) struct Kind<'a> {
     other_use: bool,
     /// Supabase: what an access token has and an ID token of the same key has not.
     pub(crate) role: Option<Cow<'a, str>>,
-    pub(crate) session_id: bool,
 }
 
 impl<'a> Payload<'a> {
@@ -115,7 +116,8 @@ impl<'de> Visitor<'de> for Reader<'_> {
                     payload.kind.other_use |= claim.is_one_of(&["ID", "Refresh", "Offline", "Logout"])?;
                 }
                 "role" => payload.kind.role = claim.text()?,
-                "session_id" => payload.kind.session_id = claim.present()?,
+                "session_id" => payload.session_id = claim.text()?,
+                "sid" => payload.sid = claim.text()?,
                 _ => {
                     claim.present()?;
                 }

@@ -181,7 +181,7 @@ fn decide(issuers: &Issuers, token: &str, now: SystemTime, may_wait: bool) -> Re
     let (claims, name) = issuer
         .decode(json, &registered)
         .map_err(|mismatch| AuthError::new(Reason::ClaimsType).with_source(mismatch))?;
-    Ok(Outcome::Decided(Ok(Verified::assertion_of(registered, claims, name))))
+    Ok(Outcome::Decided(Ok(Verified::assertion_of(registered, claims, name).with_json(json))))
 }
 
 /// Verifies under one snapshot of the issuer's keys. `Some` means that these keys cannot tell, and that the
