@@ -3,6 +3,7 @@
 
 mod advisories;
 mod advisories_jwks;
+mod answers;
 mod extractors;
 mod jwks_faults;
 mod multi_issuer;

@@ -1,10 +1,10 @@
 //! [`AuthUser`]: the verified caller as a handler argument.
 
-use crate::{AuthRejection, Verified};
+use crate::{AuthRejection, Verified, rejection::Mismatch};
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use std::{any::type_name, fmt, ops::Deref, sync::Arc};
-use tower_bearer::{Unauthenticated, supabase::SupabaseClaims};
+use tower_bearer::{AuthError, AuthErrorKind, supabase::SupabaseClaims};
 
 /// The caller whose access token was verified, with the application's claims `C`: those that the issuer was
 /// [set up for](tower_bearer::Issuer::claims), for [`Issuer::supabase`](tower_bearer::Issuer::supabase) the default.
@@ -60,7 +60,7 @@ impl<C: Send + Sync + 'static, S: Send + Sync> FromRequestParts<S> for AuthUser<
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthRejection> {
-        find(parts)?.map_err(AuthRejection::unauthenticated)
+        Self::find(parts).map_err(|error| AuthRejection::new(error, parts))
     }
 }
 
@@ -68,22 +68,27 @@ impl<C: Send + Sync + 'static, S: Send + Sync> OptionalFromRequestParts<S> for A
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthRejection> {
-        find(parts).map(Result::ok)
+        match Self::find(parts) {
+            Ok(user) => Ok(Some(user)),
+            Err(error) if error.kind() == AuthErrorKind::MissingCredential => Ok(None),
+            Err(error) => Err(AuthRejection::new(error, parts)),
+        }
     }
 }
 
-/// The user, or the anonymous caller; a mistake of the server is the outer error.
-fn find<C: Send + Sync + 'static>(
-    parts: &Parts,
-) -> Result<Result<AuthUser<C>, Unauthenticated>, AuthRejection> {
-    if let Some(verified) = parts.extensions.get::<Verified>() {
-        return match verified.claims::<C>() {
-            Some(claims) => Ok(Ok(AuthUser { claims, verified: verified.clone() })),
-            None => Err(AuthRejection::wrong_claims(type_name::<C>(), verified.claims_type())),
-        };
-    }
-    match parts.extensions.get::<Unauthenticated>() {
-        Some(anonymous) => Ok(Err(anonymous.clone())),
-        None => Err(AuthRejection::no_layer(type_name::<C>())),
+impl<C: Send + Sync + 'static> AuthUser<C> {
+    /// The caller of this request. Anything but a missing credential is a mistake of the server.
+    pub(crate) fn find(parts: &Parts) -> Result<Self, AuthError> {
+        let wanted = type_name::<C>();
+        let verified = Verified::of(&parts.extensions).map_err(|error| match error.kind() {
+            AuthErrorKind::Misconfigured => error.with_source(Mismatch::NoLayer { wanted }),
+            _ => error,
+        })?;
+        let claims = verified.claims::<C>().ok_or_else(|| {
+            let found = verified.claims_type();
+            AuthError::misconfigured("the handler asks for claims of another type")
+                .with_source(Mismatch::WrongClaims { wanted, found })
+        })?;
+        Ok(Self { claims, verified: verified.clone() })
     }
 }

@@ -1,66 +1,69 @@
 //! Why an extractor did not give a user.
 
 use axum_core::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::request::Parts;
 use std::{error::Error, fmt};
-use tower_bearer::Unauthenticated;
+use tower_bearer::{AuthError, AuthErrorKind, Refusal};
 
-/// The rejection of [`AuthUser`](crate::AuthUser).
+/// The rejection of [`AuthUser`](crate::AuthUser): the answer that the gate would give, rendered by it on the way out.
+///
+/// 401 with the gate's challenge for an anonymous caller. A handler that asks for what the service was not set up for
+/// is the server's fault: 500 without a word to the client, the names of the types in the log.
 #[derive(Clone, Debug)]
-pub struct AuthRejection(Cause);
-
-#[derive(Clone, Debug)]
-enum Cause {
-    Unauthenticated(Unauthenticated),
-    NoLayer { wanted: &'static str },
-    WrongClaims { wanted: &'static str, found: &'static str },
-}
+pub struct AuthRejection(Refusal);
 
 impl AuthRejection {
-    pub(crate) fn unauthenticated(caller: Unauthenticated) -> Self {
-        Self(Cause::Unauthenticated(caller))
+    pub(crate) fn new(error: AuthError, parts: &Parts) -> Self {
+        Self(Refusal::new(error, &parts.headers, &parts.extensions))
     }
 
-    pub(crate) fn no_layer(wanted: &'static str) -> Self {
-        Self(Cause::NoLayer { wanted })
-    }
-
-    pub(crate) fn wrong_claims(wanted: &'static str, found: &'static str) -> Self {
-        Self(Cause::WrongClaims { wanted, found })
+    /// Why.
+    pub fn error(&self) -> &AuthError {
+        self.0.error()
     }
 
     /// Whether the caller sent no credential; otherwise the service is put together wrongly.
     pub fn is_unauthenticated(&self) -> bool {
-        matches!(self.0, Cause::Unauthenticated(_))
+        self.error().kind() == AuthErrorKind::MissingCredential
     }
 }
 
 impl IntoResponse for AuthRejection {
-    /// 401 with the gate's challenge for an anonymous caller. Anything else is the server's fault: 500 without a
-    /// word to the client, the reason in the log.
     fn into_response(self) -> Response {
-        match &self.0 {
-            Cause::Unauthenticated(caller) => caller.refuse(),
-            Cause::NoLayer { .. } | Cause::WrongClaims { .. } => {
-                tracing::error!(reason = %self, "request refused: the service is put together wrongly");
-                StatusCode::INTERNAL_SERVER_ERROR.into_response()
-            }
-        }
+        self.0.into_response()
     }
 }
 
 impl fmt::Display for AuthRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Cause::Unauthenticated(_) => f.write_str("no credential"),
-            Cause::NoLayer { wanted } => {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for AuthRejection {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// What a handler asked for in vain, for the log: its developer reads it.
+#[derive(Debug)]
+pub(crate) enum Mismatch {
+    NoLayer { wanted: &'static str },
+    WrongClaims { wanted: &'static str, found: &'static str },
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoLayer { wanted } => {
                 write!(f, "AuthUser<{wanted}> without a BearerLayer around the handler")
             }
-            Cause::WrongClaims { wanted, found } => {
+            Self::WrongClaims { wanted, found } => {
                 write!(f, "AuthUser<{wanted}>, but the issuer is set up for the claims {found}")
             }
         }
     }
 }
 
-impl Error for AuthRejection {}
+impl Error for Mismatch {}

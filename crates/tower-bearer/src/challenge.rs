@@ -1,6 +1,7 @@
 //! The one place where a refusal becomes an answer (RFC 6750 §3, RFC 9110 §11.6.1, gRPC over HTTP/2).
 
 use crate::{
+    credential::is_tchar,
     error::{AuthError, AuthErrorKind},
     jwt::ConfigError,
 };
@@ -8,40 +9,18 @@ use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-
-/// Builds the body of a refusal; status, challenge and reason are set around it.
-///
-/// Implemented by closures, and by [`EmptyRejection`].
-pub trait Rejection<B>: Clone {
-    /// The body for this refusal. A gRPC answer has none.
-    fn body(&self, error: &AuthError) -> B;
-}
-
-/// The default: no body.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct EmptyRejection;
-
-impl<B: Default> Rejection<B> for EmptyRejection {
-    fn body(&self, _: &AuthError) -> B {
-        B::default()
-    }
-}
-
-impl<F, B> Rejection<B> for F
-where
-    F: Fn(&AuthError) -> B + Clone,
-{
-    fn body(&self, error: &AuthError) -> B {
-        self(error)
-    }
-}
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// What the challenges of one gate have in common.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Challenge {
     scheme: &'static str,
     /// `<scheme> realm="<realm>"`, quoted and checked.
     opening: String,
+    /// Whole challenges of other schemes that would do as well.
+    others: Vec<HeaderValue>,
+    /// Whether clients are told the reason in full.
+    pub(crate) detailed: bool,
 }
 
 /// How the caller wants to be answered.
@@ -57,48 +36,69 @@ impl Challenge {
         if realm.is_empty() || !realm.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
             return Err(ConfigError::InvalidRealm);
         }
-        let mut opening = format!("{scheme} realm=\"");
-        for character in realm.chars() {
-            if matches!(character, '"' | '\\') {
-                opening.push('\\');
-            }
-            opening.push(character);
-        }
-        opening.push('"');
-        Ok(Self { scheme, opening })
+        Ok(Self::opened(scheme, format!("{scheme} realm={}", quoted(realm))))
+    }
+
+    fn opened(scheme: &'static str, opening: String) -> Self {
+        Self { scheme, opening, others: Vec::new(), detailed: false }
     }
 
     /// As [`new`](Self::new), for a realm that nobody chose: what cannot stand in a header is replaced.
     pub(crate) fn lenient(scheme: &'static str, realm: &str) -> Self {
         let realm: String = realm.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect();
-        Self::new(scheme, &realm)
-            .unwrap_or_else(|_| Self { scheme, opening: format!("{scheme} realm=\"api\"") })
+        Self::new(scheme, &realm).unwrap_or_else(|_| Self::opened(scheme, format!("{scheme} realm=\"api\"")))
+    }
+
+    /// As it is, under another realm.
+    pub(crate) fn with_realm(&self, realm: &str) -> Result<Self, ConfigError> {
+        let Self { opening, .. } = Self::new(self.scheme, realm)?;
+        Ok(Self { opening, ..self.clone() })
+    }
+
+    /// Adds a challenge of another scheme (RFC 9110 §11.6.1), to stand in a line of its own.
+    pub(crate) fn add_other(&mut self, scheme: &str, params: &[(&str, &str)]) -> Result<(), ConfigError> {
+        let is_token = |text: &str| !text.is_empty() && text.bytes().all(is_tchar);
+        let is_text = |text: &str| text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+        let well_formed = params.iter().all(|(name, value)| is_token(name) && is_text(value));
+        if !is_token(scheme) || !well_formed || params.is_empty() {
+            return Err(ConfigError::InvalidChallenge);
+        }
+        let params: Vec<_> = params.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect();
+        let value = format!("{scheme} {}", params.join(", "));
+        self.others.push(HeaderValue::try_from(value).map_err(|_| ConfigError::InvalidChallenge)?);
+        Ok(())
     }
 
     pub(crate) fn scheme(&self) -> &'static str {
         self.scheme
     }
 
-    /// The answer to a refused request.
-    pub(crate) fn respond<B>(&self, dialect: Dialect, error: AuthError, body: B) -> Response<B> {
-        let status = status(error.kind());
-        let mut response = Response::new(body);
+    /// The answer to a refused request, but for its body.
+    pub(crate) fn answer(&self, dialect: Dialect, error: AuthError) -> Response<()> {
+        let error = if self.detailed { error.detailed() } else { error };
+        let kind = error.kind();
+        let mut response = Response::new(());
         let headers = response.headers_mut();
         if let Some(challenge) = self.challenge(&error) {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
+        if matches!(kind, AuthErrorKind::MissingCredential | AuthErrorKind::InvalidToken) {
+            for other in &self.others {
+                headers.append(WWW_AUTHENTICATE, other.clone());
+            }
+        }
         // A refusal is about this credential at this moment; nobody may store it (RFC 9111 §3).
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if error.kind() == AuthErrorKind::Unavailable {
+        if kind == AuthErrorKind::Unavailable {
             headers.insert(RETRY_AFTER, HeaderValue::from(error.retry_after().as_secs()));
         }
         match dialect {
-            Dialect::Http => *response.status_mut() = status,
+            Dialect::Http => *response.status_mut() = status(kind),
             // Trailers-Only: HTTP 200, and the outcome in what is header and trailer at once.
             Dialect::Grpc => {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-                headers.insert("grpc-status", HeaderValue::from(grpc_status(error.kind())));
-                headers.insert("grpc-message", grpc_message(error.reason().description()));
+                headers.insert("grpc-status", HeaderValue::from(grpc_status(kind)));
+                headers.insert("grpc-message", grpc_message(&error.description()));
             }
         }
         response.extensions_mut().insert(error);
@@ -108,17 +108,12 @@ impl Challenge {
     /// The challenge, for those answers that have one: all that another token could change (RFC 6750 §3). An error
     /// code stands only where a credential was sent (§3.1).
     fn challenge(&self, error: &AuthError) -> Option<HeaderValue> {
-        let code = match error.kind() {
-            AuthErrorKind::MissingCredential | AuthErrorKind::Forbidden => None,
-            AuthErrorKind::InvalidRequest => Some("invalid_request"),
-            AuthErrorKind::InvalidToken => Some("invalid_token"),
-            AuthErrorKind::InsufficientScope => Some("insufficient_scope"),
-            AuthErrorKind::InsufficientUserAuthentication => Some("insufficient_user_authentication"),
-            AuthErrorKind::Unavailable | AuthErrorKind::Misconfigured => return None,
-        };
+        if matches!(error.kind(), AuthErrorKind::Unavailable | AuthErrorKind::Misconfigured) {
+            return None;
+        }
         let mut text = self.opening.clone();
-        if let Some(code) = code {
-            let description = error.reason().description();
+        if let Some(code) = error.kind().code() {
+            let description = error.description();
             text = format!("{text}, error=\"{code}\", error_description=\"{description}\"");
         }
         if let Some(scope) = error.required_scope() {
@@ -175,17 +170,21 @@ fn grpc_status(kind: AuthErrorKind) -> u16 {
 
 /// `Percent-Encoded` of the gRPC protocol: `%x20-24 / %x26-7E`, the rest as `%` and two hex digits.
 fn grpc_message(text: &str) -> HeaderValue {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b' '..=b'$' | b'&'..=b'~' => encoded.push(char::from(byte)),
-            _ => {
-                let hex = |digit: u8| char::from(b"0123456789ABCDEF"[usize::from(digit)]);
-                encoded.extend(['%', hex(byte >> 4), hex(byte & 15)]);
-            }
+    const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
+    HeaderValue::try_from(utf8_percent_encode(text, ESCAPED).to_string())
+        .unwrap_or(HeaderValue::from_static("refused"))
+}
+
+/// A quoted-string (RFC 9110 §5.6.4).
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for character in text.chars() {
+        if matches!(character, '"' | '\\') {
+            quoted.push('\\');
         }
+        quoted.push(character);
     }
-    HeaderValue::try_from(encoded).unwrap_or(HeaderValue::from_static("refused"))
+    quoted + "\""
 }
 
 #[cfg(test)]
@@ -195,7 +194,7 @@ mod tests {
     use std::time::Duration;
 
     fn respond(dialect: Dialect, error: impl Into<AuthError>) -> Response<()> {
-        Challenge::new("Bearer", "api").expect("a realm").respond(dialect, error.into(), ())
+        Challenge::new("Bearer", "api").expect("a realm").answer(dialect, error.into())
     }
 
     fn header(response: &Response<()>, name: &str) -> Option<String> {

@@ -98,7 +98,7 @@ const fn is_b64token_char(byte: u8) -> bool {
 }
 
 /// `tchar` of RFC 9110 §5.6.2, what a scheme is made of.
-const fn is_tchar(byte: u8) -> bool {
+pub(crate) const fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,

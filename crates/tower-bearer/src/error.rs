@@ -1,7 +1,7 @@
 //! Why a request was turned away, sorted by who is to blame.
 
 use crate::scope::ScopeList;
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 /// Why a request was turned away.
 ///
@@ -25,6 +25,10 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 pub struct AuthError {
     reason: Reason,
     wanted: Option<Arc<Wanted>>,
+    /// The issuer on our list whose token it claimed to be.
+    issuer: Option<Arc<str>>,
+    /// Whether the client is told the reason in full.
+    detailed: bool,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -141,6 +145,33 @@ pub enum Reason {
     Other(AuthErrorKind, &'static str),
 }
 
+impl AuthErrorKind {
+    /// The error code that the client gets (RFC 6750 §3.1, RFC 9470 §3), where there is one.
+    pub const fn code(self) -> Option<&'static str> {
+        match self {
+            Self::InvalidRequest => Some("invalid_request"),
+            Self::InvalidToken => Some("invalid_token"),
+            Self::InsufficientScope => Some("insufficient_scope"),
+            Self::InsufficientUserAuthentication => Some("insufficient_user_authentication"),
+            Self::MissingCredential | Self::Forbidden | Self::Unavailable | Self::Misconfigured => None,
+        }
+    }
+
+    /// A fixed name in snake case, for logs and labels of metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MissingCredential => "missing_credential",
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::InsufficientUserAuthentication => "insufficient_user_authentication",
+            Self::Forbidden => "forbidden",
+            Self::Unavailable => "unavailable",
+            Self::Misconfigured => "misconfigured",
+        }
+    }
+}
+
 impl AuthError {
     /// A bad token, in the words of a [`Verify`](crate::Verify) outside this crate: 401 `invalid_token`. The
     /// detail goes to the log, not to the client.
@@ -181,6 +212,11 @@ impl AuthError {
         Self::wanting(Reason::Authentication, Arc::new(Wanted { acr_values, max_age, ..Wanted::default() }))
     }
 
+    /// The service is put together wrongly: 500. The detail goes to the log, not to the client.
+    pub const fn misconfigured(detail: &'static str) -> Self {
+        Self::new(Reason::Other(AuthErrorKind::Misconfigured, detail))
+    }
+
     /// Adds the error that led here. It must not hold a part of the token.
     #[must_use]
     pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
@@ -196,6 +232,23 @@ impl AuthError {
     /// Why, for logs and metrics.
     pub const fn reason(&self) -> Reason {
         self.reason
+    }
+
+    /// The issuer whose token this claimed to be, where that is one on the gate's list: never a stranger's text, so
+    /// fit for a label of a metric.
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    /// What the client is told in words (`error_description`, RFC 6750 §3): one of a few fixed texts, or the
+    /// [`reason`](Self::reason) where the gate was told to say [all](crate::BearerLayer::detailed_errors).
+    pub fn description(&self) -> Cow<'static, str> {
+        if !self.detailed {
+            return self.reason.description().into();
+        }
+        // error_description = %x20-21 / %x23-5B / %x5D-7E
+        let allowed = |c: char| matches!(c, ' '..='~' if c != '"' && c != '\\');
+        self.reason.to_string().chars().map(|c| if allowed(c) { c } else { '?' }).collect::<String>().into()
     }
 
     /// The scopes that would have been enough, space-separated, when that is known (RFC 6750 §3.1).
@@ -219,7 +272,17 @@ impl AuthError {
     }
 
     pub(crate) const fn new(reason: Reason) -> Self {
-        Self { reason, wanted: None, source: None }
+        Self { reason, wanted: None, issuer: None, detailed: false, source: None }
+    }
+
+    pub(crate) fn of_issuer(mut self, iss: &Arc<str>) -> Self {
+        self.issuer = Some(Arc::clone(iss));
+        self
+    }
+
+    pub(crate) fn detailed(mut self) -> Self {
+        self.detailed = true;
+        self
     }
 
     /// For requirements that are made once and refused with often.
@@ -290,6 +353,48 @@ impl Reason {
             Self::NoKeys | Self::StaleKeys => Kind::Unavailable,
             Self::NoLayer => Kind::Misconfigured,
             Self::Other(kind, _) => kind,
+        }
+    }
+
+    /// A fixed name in snake case, for logs and labels of metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoCredential => "no_credential",
+            Self::OtherScheme => "other_scheme",
+            Self::SeveralCredentials => "several_credentials",
+            Self::MalformedCredential => "malformed_credential",
+            Self::CredentialTooLong => "credential_too_long",
+            Self::NotAJwt => "not_a_jwt",
+            Self::Encrypted => "encrypted",
+            Self::ApiKey => "api_key",
+            Self::MalformedHeader(_) => "malformed_header",
+            Self::UnsupportedHeader(_) => "unsupported_header",
+            Self::TokenType => "token_type",
+            Self::MalformedClaims(_) => "malformed_claims",
+            Self::Algorithm => "algorithm",
+            Self::UnknownIssuer => "unknown_issuer",
+            Self::Audience => "audience",
+            Self::Client => "client",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::IssuedInTheFuture => "issued_in_the_future",
+            Self::TooOld => "too_old",
+            Self::KeyBound => "key_bound",
+            Self::NotAnAccessToken => "not_an_access_token",
+            Self::NotAUser => "not_a_user",
+            Self::UnknownKey => "unknown_key",
+            Self::KeyAlgorithm => "key_algorithm",
+            Self::Signature => "signature",
+            Self::ClaimsType => "claims_type",
+            Self::Revoked => "revoked",
+            Self::Scope => "scope",
+            Self::Authentication => "authentication",
+            Self::Policy(name) => name,
+            Self::CrossSite => "cross_site",
+            Self::NoKeys => "no_keys",
+            Self::StaleKeys => "stale_keys",
+            Self::NoLayer => "no_layer",
+            Self::Other(..) => "other",
         }
     }
 

@@ -1,9 +1,8 @@
 //! The response future of [`Bearer`](crate::Bearer).
 
 use crate::{
-    AuthError, Rejection, Verify,
-    challenge::{Challenge, Dialect},
-    service::refusal,
+    Rejection, Verify,
+    gate::{Gate, Watch, outward},
 };
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -25,15 +24,15 @@ pin_project! {
         V: Verify,
     {
         #[pin]
-        state: State<V::Future, S::Future, S::Response, Suspended<S, R, B>>,
+        state: State<V::Future, S::Future, R, S::Response, Suspended<S, R, B>>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<Verifying, Calling, Response, Suspended> {
+    enum State<Verifying, Calling, R, Response, Suspended> {
         Verifying { #[pin] verifying: Verifying, suspended: Option<Suspended> },
-        Calling { #[pin] calling: Calling },
+        Calling { #[pin] calling: Calling, rejection: R, watch: Option<Box<Watch>> },
         Refused { response: Option<Response> },
     }
 }
@@ -44,12 +43,12 @@ struct Suspended<S, R, B> {
     now: SystemTime,
     ready: S,
     rejection: R,
-    challenge: Arc<Challenge>,
+    gate: Arc<Gate>,
 }
 
 impl<S: Service<Request<B>>, V: Verify, R, B> ResponseFuture<S, V, R, B> {
-    pub(crate) fn calling(calling: S::Future) -> Self {
-        Self { state: State::Calling { calling } }
+    pub(crate) fn calling(calling: S::Future, rejection: R, watch: Option<Box<Watch>>) -> Self {
+        Self { state: State::Calling { calling, rejection, watch } }
     }
 
     pub(crate) fn refused(response: S::Response) -> Self {
@@ -62,9 +61,9 @@ impl<S: Service<Request<B>>, V: Verify, R, B> ResponseFuture<S, V, R, B> {
         now: SystemTime,
         ready: S,
         rejection: R,
-        challenge: Arc<Challenge>,
+        gate: Arc<Gate>,
     ) -> Self {
-        let suspended = Some(Suspended { request, now, ready, rejection, challenge });
+        let suspended = Some(Suspended { request, now, ready, rejection, gate });
         Self { state: State::Verifying { verifying, suspended } }
     }
 }
@@ -84,35 +83,28 @@ where
             match this.state.as_mut().project() {
                 StateProj::Verifying { verifying, suspended } => {
                     let outcome = ready!(verifying.poll(cx));
-                    let mut suspended = suspended.take().expect("polled after completion");
+                    let Suspended { mut request, now, mut ready, rejection, gate } =
+                        suspended.take().expect("polled after completion");
                     match outcome {
                         Ok(verified) => {
-                            let verified = verified.under(&suspended.challenge, suspended.now);
-                            suspended.request.extensions_mut().insert(verified);
-                            let calling = suspended.ready.call(suspended.request);
-                            this.state.set(State::Calling { calling });
+                            gate.admit(&mut request, verified, now);
+                            let watch = gate.watch(&request);
+                            let calling = ready.call(request);
+                            this.state.set(State::Calling { calling, rejection, watch });
                         }
                         // Dropping the suspended service gives back what it had reserved.
-                        Err(error) => return Poll::Ready(Ok(suspended.refuse(error))),
+                        Err(error) => return Poll::Ready(Ok(gate.refuse(&request, &rejection, error))),
                     }
                 }
-                StateProj::Calling { calling } => return calling.poll(cx),
+                StateProj::Calling { calling, rejection, watch } => {
+                    let response = ready!(calling.poll(cx))?;
+                    return Poll::Ready(Ok(outward(response, rejection, watch.as_deref())));
+                }
                 StateProj::Refused { response } => {
                     return Poll::Ready(Ok(response.take().expect("polled after completion")));
                 }
             }
         }
-    }
-}
-
-impl<S, R, B> Suspended<S, R, B> {
-    fn refuse<ResBody>(self, error: AuthError) -> Response<ResBody>
-    where
-        R: Rejection<ResBody>,
-        ResBody: Default,
-    {
-        let dialect = Dialect::of(self.request.headers());
-        refusal(&self.challenge, dialect, &self.rejection, error)
     }
 }
 

@@ -1,9 +1,11 @@
 //! [`BearerLayer`]: configuration, given to every service it makes.
 
 use crate::{
-    Bearer, Verify,
-    challenge::{Challenge, EmptyRejection},
+    Bearer, EmptyRejection, Observe, Verify,
+    challenge::Challenge,
+    gate::{Absent, Gate},
     jwt::ConfigError,
+    pages::SignIn,
 };
 use std::{sync::Arc, time::SystemTime};
 use tower_layer::Layer;
@@ -56,23 +58,7 @@ const LIMIT: usize = 16 * 1024;
 pub struct BearerLayer<V, R = EmptyRejection> {
     pub(crate) verifier: V,
     pub(crate) rejection: R,
-    pub(crate) gate: Gate,
-}
-
-/// What does not depend on the types around it.
-#[derive(Clone, Debug)]
-pub(crate) struct Gate {
-    pub(crate) challenge: Arc<Challenge>,
-    pub(crate) limit: usize,
-    pub(crate) absent: Absent,
-    pub(crate) clock: fn() -> SystemTime,
-}
-
-/// What becomes of a request without a credential.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Absent {
-    Refused,
-    Anonymous,
+    pub(crate) gate: Arc<Gate>,
 }
 
 impl<V: Verify> BearerLayer<V> {
@@ -84,8 +70,11 @@ impl<V: Verify> BearerLayer<V> {
             limit: LIMIT,
             absent: Absent::Refused,
             clock: SystemTime::now,
+            relays: false,
+            sign_in: None,
+            observer: None,
         };
-        Self { verifier, rejection: EmptyRejection, gate }
+        Self { verifier, rejection: EmptyRejection, gate: Arc::new(gate) }
     }
 }
 
@@ -95,32 +84,86 @@ impl<V, R> BearerLayer<V, R> {
     /// # Errors
     /// [`ConfigError::InvalidRealm`] when it is empty, or has other characters than visible ASCII, spaces and tabs.
     pub fn realm(mut self, realm: &str) -> Result<Self, ConfigError> {
-        self.gate.challenge = Arc::new(Challenge::new(self.gate.challenge.scheme(), realm)?);
+        let challenge = self.gate.challenge.with_realm(realm)?;
+        self.gate_mut().challenge = Arc::new(challenge);
         Ok(self)
     }
 
     /// The longest token, in bytes. Default 16 KiB.
     pub fn limit(mut self, bytes: usize) -> Self {
-        self.gate.limit = bytes;
+        self.gate_mut().limit = bytes;
         self
     }
 
     /// Lets requests **without** a credential through as anonymous. One with a bad credential is refused all the
     /// same: a broken client must learn it. Policies and `AuthUser` further in still refuse who is anonymous.
     pub fn allow_anonymous(mut self) -> Self {
-        self.gate.absent = Absent::Anonymous;
+        self.gate_mut().absent = Absent::Anonymous;
         self
     }
 
     /// Where the time comes from, for tests. Default [`SystemTime::now`].
     pub fn clock(mut self, clock: fn() -> SystemTime) -> Self {
-        self.gate.clock = clock;
+        self.gate_mut().clock = clock;
         self
     }
 
-    /// Builds the bodies of refusals. Default: empty.
+    /// Renders the refusals of this gate and of the policies and extractors behind it. Default: no body.
     pub fn rejection<R2>(self, rejection: R2) -> BearerLayer<V, R2> {
         BearerLayer { verifier: self.verifier, rejection, gate: self.gate }
+    }
+
+    /// Tells clients the reason of a refusal in full, rather than in one of a few fixed texts. For development: an
+    /// attacker learns from it which of a token's faults counted.
+    pub fn detailed_errors(mut self) -> Self {
+        self.challenge_mut().detailed = true;
+        self
+    }
+
+    /// Adds a challenge of another scheme, which a layer outside takes, to the 401s of this gate, on a line of its own
+    /// (RFC 9110 §11.6.1): `also_challenge("DPoP", &[("algs", "ES256")])`.
+    ///
+    /// # Errors
+    /// [`ConfigError::InvalidChallenge`] when the scheme or a name is no token, a value has other characters than
+    /// visible ASCII, spaces and tabs, or there is no parameter.
+    pub fn also_challenge(mut self, scheme: &str, params: &[(&str, &str)]) -> Result<Self, ConfigError> {
+        self.challenge_mut().add_other(scheme, params)?;
+        Ok(self)
+    }
+
+    /// For pages rather than APIs: a browser that opens a page and would get a 401 is sent to `path` instead (303),
+    /// with `return_to=<path and query>` added, so that the person can sign in and come back. Everything else keeps
+    /// its 401: scripts, forms, gRPC, and whatever does not ask for HTML.
+    ///
+    /// The sign-in page must hold `return_to` to [`ReturnPath`](crate::ReturnPath), since anybody can make a link to it.
+    ///
+    /// # Errors
+    /// [`ConfigError::InvalidSignInPath`] when `path` is not the path of a page of this site.
+    pub fn sign_in_page(mut self, path: &str) -> Result<Self, ConfigError> {
+        self.gate_mut().sign_in = Some(Arc::new(SignIn::new(path)?));
+        Ok(self)
+    }
+
+    /// Takes the verified token along in the request extensions as [`AccessToken`](crate::AccessToken), for calls to a
+    /// service that the token is also meant for.
+    pub fn relay(mut self) -> Self {
+        self.gate_mut().relays = true;
+        self
+    }
+
+    /// Tells `observer` of every request that is accepted or refused. A second one takes the place of the first.
+    pub fn observe(mut self, observer: impl Observe) -> Self {
+        self.gate_mut().observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Settings are made before the layer is cloned: this copies nothing.
+    fn gate_mut(&mut self) -> &mut Gate {
+        Arc::make_mut(&mut self.gate)
+    }
+
+    fn challenge_mut(&mut self) -> &mut Challenge {
+        Arc::make_mut(&mut self.gate_mut().challenge)
     }
 }
 
@@ -132,7 +175,7 @@ impl<S, V: Clone, R: Clone> Layer<S> for BearerLayer<V, R> {
             inner,
             verifier: self.verifier.clone(),
             rejection: self.rejection.clone(),
-            gate: self.gate.clone(),
+            gate: Arc::clone(&self.gate),
         }
     }
 }

@@ -1,18 +1,12 @@
 //! [`RequireLayer`]: a policy as a layer, on a route or a whole router.
 
-use crate::{
-    AuthError, EmptyRejection, Reason, Unauthenticated, Verified,
-    challenge::{Challenge, Dialect},
-    policy::Policy,
-    service::{give_back, refusal},
-};
-use http::{Extensions, Request, Response};
+use crate::{Refusal, Verified, policy::Policy, service::give_back};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, LazyLock},
     task::{Context, Poll},
 };
 use tower_layer::Layer;
@@ -20,8 +14,8 @@ use tower_service::Service;
 
 /// Lets callers through whom a [`Policy`] permits; stands inside a [`BearerLayer`](crate::BearerLayer).
 ///
-/// Refusals are built like the gate's own, under its scheme and realm: 403 with the scopes that were needed, 401
-/// for an anonymous caller. Without a gate around it every request is answered 500.
+/// Refusals are built like the gate's own, under its scheme and realm, and rendered by it: 403 with the scopes that were
+/// needed, 401 for an anonymous caller. Without a gate around it every request is answered 500.
 ///
 /// ```
 /// use http::{Request, Response, StatusCode};
@@ -90,35 +84,15 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        match decide(&self.policy, request.extensions()) {
+        match Verified::of(request.extensions()).and_then(|verified| self.policy.check(verified)) {
             Ok(()) => RequireFuture { state: State::Calling { calling: self.inner.call(request) } },
             Err(error) => {
                 give_back(&mut self.inner);
-                let dialect = Dialect::of(request.headers());
-                let challenge = challenge_of(request.extensions());
-                let response = refusal(&challenge, dialect, &EmptyRejection, error);
-                RequireFuture { state: State::Refused { response: Some(response) } }
+                let refusal = Refusal::new(error, request.headers(), request.extensions());
+                RequireFuture { state: State::Refused { response: Some(refusal.into_response()) } }
             }
         }
     }
-}
-
-fn decide(policy: &impl Policy, extensions: &Extensions) -> Result<(), AuthError> {
-    match extensions.get::<Verified>() {
-        Some(verified) => policy.check(verified),
-        None if extensions.get::<Unauthenticated>().is_some() => Err(Reason::NoCredential.into()),
-        None => Err(Reason::NoLayer.into()),
-    }
-}
-
-/// The challenge of the gate that the request came through.
-fn challenge_of(extensions: &Extensions) -> Arc<Challenge> {
-    /// For a proof that no gate vouches for, as in a test that made it by hand.
-    static NO_GATE: LazyLock<Arc<Challenge>> =
-        LazyLock::new(|| Arc::new(Challenge::lenient("Bearer", "api")));
-    let verified = extensions.get::<Verified>().and_then(Verified::challenge);
-    let unauthenticated = extensions.get::<Unauthenticated>().map(Unauthenticated::challenge);
-    Arc::clone(verified.or(unauthenticated).unwrap_or(&NO_GATE))
 }
 
 pin_project! {

@@ -1,16 +1,14 @@
 //! [`Bearer`]: the gate itself.
 
 use crate::{
-    AuthError, Credential, Presented, Reason, Rejection, ResponseFuture, Unauthenticated, Verification,
-    Verified, Verify,
-    challenge::Dialect,
-    layer::{Absent, Gate},
+    Credential, Presented, Reason, Rejection, ResponseFuture, Verification, Verify,
+    gate::{Absent, Gate},
 };
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use std::{
     mem,
+    sync::Arc,
     task::{Context, Poll},
-    time::SystemTime,
 };
 use tower_service::Service;
 
@@ -20,7 +18,7 @@ pub struct Bearer<S, V, R> {
     pub(crate) inner: S,
     pub(crate) verifier: V,
     pub(crate) rejection: R,
-    pub(crate) gate: Gate,
+    pub(crate) gate: Arc<Gate>,
 }
 
 impl<S, V, R, ReqBody, ResBody> Service<Request<ReqBody>> for Bearer<S, V, R>
@@ -39,102 +37,62 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let gate = &*self.gate;
         // Before anything can print the headers.
         mark_sensitive(request.headers_mut());
-        let credential = match Credential::from_headers(request.headers(), V::SCHEME, self.gate.limit) {
+        let credential = match Credential::from_headers(request.headers(), V::SCHEME, gate.limit) {
             Ok(credential) => credential,
-            Err(Reason::NoCredential | Reason::OtherScheme) if self.gate.absent == Absent::Anonymous => {
-                return self.admit_anonymous(request);
+            Err(Reason::NoCredential | Reason::OtherScheme) if gate.absent == Absent::Anonymous => {
+                gate.admit_anonymous(&mut request);
+                return self.forward(request);
             }
-            Err(reason) => return self.refuse(&request, reason.into()),
+            Err(reason) => {
+                let refused = gate.refuse(&request, &self.rejection, reason.into());
+                return self.answer(refused);
+            }
         };
-        let now = (self.gate.clock)();
-        let presented = Presented::new(credential, &request, now);
-        match self.verifier.verify(&presented) {
-            Verification::Done(Ok(verified)) => self.admit(request, verified, now),
-            Verification::Done(Err(error)) => self.refuse(&request, error),
+        let now = (gate.clock)();
+        let verification = self.verifier.verify(&Presented::new(credential, &request, now));
+        if let Some(token) = gate.relayed(credential) {
+            request.extensions_mut().insert(token);
+        }
+        match verification {
+            Verification::Done(Ok(verified)) => {
+                gate.admit(&mut request, verified, now);
+                self.forward(request)
+            }
+            Verification::Done(Err(error)) => {
+                let refused = gate.refuse(&request, &self.rejection, error);
+                self.answer(refused)
+            }
             Verification::Pending(verifying) => {
                 let ready = take_ready(&mut self.inner);
-                ResponseFuture::verifying(
-                    verifying,
-                    request,
-                    now,
-                    ready,
-                    self.rejection.clone(),
-                    self.gate.challenge.clone(),
-                )
+                let (gate, rejection) = (Arc::clone(&self.gate), self.rejection.clone());
+                ResponseFuture::verifying(verifying, request, now, ready, rejection, gate)
             }
         }
     }
 }
 
-impl<S: Clone, V, R> Bearer<S, V, R> {
-    fn admit<ReqBody, ResBody>(
-        &mut self,
-        mut request: Request<ReqBody>,
-        verified: Verified,
-        now: SystemTime,
-    ) -> ResponseFuture<S, V, R, ReqBody>
+impl<S: Clone, V, R: Clone> Bearer<S, V, R> {
+    fn forward<ReqBody, ResBody>(&mut self, request: Request<ReqBody>) -> ResponseFuture<S, V, R, ReqBody>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
         V: Verify,
     {
-        request.extensions_mut().insert(verified.under(&self.gate.challenge, now));
-        ResponseFuture::calling(self.inner.call(request))
+        let watch = self.gate.watch(&request);
+        ResponseFuture::calling(self.inner.call(request), self.rejection.clone(), watch)
     }
 
-    fn admit_anonymous<ReqBody, ResBody>(
-        &mut self,
-        mut request: Request<ReqBody>,
-    ) -> ResponseFuture<S, V, R, ReqBody>
+    /// The inner service was ready for this request, and is not called.
+    fn answer<ReqBody, ResBody>(&mut self, response: Response<ResBody>) -> ResponseFuture<S, V, R, ReqBody>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
         V: Verify,
-    {
-        let dialect = Dialect::of(request.headers());
-        request.extensions_mut().insert(Unauthenticated::new(self.gate.challenge.clone(), dialect));
-        ResponseFuture::calling(self.inner.call(request))
-    }
-
-    fn refuse<ReqBody, ResBody>(
-        &mut self,
-        request: &Request<ReqBody>,
-        error: AuthError,
-    ) -> ResponseFuture<S, V, R, ReqBody>
-    where
-        S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-        V: Verify,
-        R: Rejection<ResBody>,
-        ResBody: Default,
     {
         give_back(&mut self.inner);
-        let dialect = Dialect::of(request.headers());
-        ResponseFuture::refused(refusal(&self.gate.challenge, dialect, &self.rejection, error))
+        ResponseFuture::refused(response)
     }
-}
-
-/// The answer to a refused request, and the one place where it is logged.
-pub(crate) fn refusal<B: Default, R: Rejection<B>>(
-    challenge: &crate::challenge::Challenge,
-    dialect: Dialect,
-    rejection: &R,
-    error: AuthError,
-) -> Response<B> {
-    use crate::AuthErrorKind::{Misconfigured, Unavailable};
-    let source = std::error::Error::source(&error).map(tracing::field::display);
-    match error.kind() {
-        Misconfigured => {
-            tracing::error!(reason = %error, source, "request refused: the service is put together wrongly");
-        }
-        Unavailable => tracing::warn!(reason = %error, source, "request refused: cannot decide"),
-        _ => tracing::debug!(reason = %error, source, "request refused"),
-    }
-    // A gRPC answer is all head: with a body it would not be Trailers-Only.
-    let body = match dialect {
-        Dialect::Http => rejection.body(&error),
-        Dialect::Grpc => B::default(),
-    };
-    challenge.respond(dialect, error, body)
 }
 
 /// Whoever prints the request further in does not print its credential.

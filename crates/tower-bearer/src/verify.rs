@@ -3,8 +3,9 @@
 use crate::{
     challenge::Challenge,
     credential::Credential,
-    error::AuthError,
+    error::{AuthError, Reason},
     jwt::{RegisteredClaims, Scopes},
+    unauthenticated::Unauthenticated,
 };
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 use std::{
@@ -165,6 +166,18 @@ impl Verified {
     pub fn verified_at(mut self, at: SystemTime) -> Self {
         self.at = at;
         self
+    }
+
+    /// What the gate proved of the request with these extensions.
+    ///
+    /// # Errors
+    /// [`Reason::NoCredential`](crate::Reason::NoCredential) when the gate let the request through as anonymous, and
+    /// [`Reason::NoLayer`](crate::Reason::NoLayer) when there is no gate: then the service is put together wrongly.
+    pub fn of(extensions: &Extensions) -> Result<&Self, AuthError> {
+        extensions.get().ok_or_else(|| {
+            let is_anonymous = extensions.get::<Unauthenticated>().is_some();
+            if is_anonymous { Reason::NoCredential } else { Reason::NoLayer }.into()
+        })
     }
 
     /// The registered claims of the token: issuer, subject, audience, times.

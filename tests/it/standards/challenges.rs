@@ -7,12 +7,7 @@ use crate::support::{
     keys::{AUD, ISS, es256, gate, issuer, jwks, token, token_by},
     server::Server,
 };
-use axum::{
-    Router,
-    body::Body,
-    response::{IntoResponse, Response},
-    routing::get,
-};
+use axum::{Router, body::Body, response::IntoResponse, routing::get};
 use axum_bearer::{AuthUser, Issuer, JwtVerifier, RegisteredClaims};
 use bearer_testing::{Algorithm, SigningKey};
 use http::StatusCode;
@@ -23,9 +18,9 @@ use std::{
     pin::Pin,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tower::util::MapResponseLayer;
 use tower_bearer::{
-    AuthError, AuthErrorKind, BearerLayer, Presented, Reason, RequireLayer, Verification, Verified, Verify,
+    AuthError, AuthErrorKind, BearerLayer, Presented, ProblemDetails, Reason, RequireLayer, Verification,
+    Verified, Verify,
     keys::{KeySet, channel},
     policy::{scope, scopes_all},
 };
@@ -45,7 +40,15 @@ fn every_kind_of_app() -> Vec<(&'static str, Router)> {
         }),
         ("an extractor inside", Router::new().route("/", get(me)).layer(gate(issuer()))),
         ("a body of our own", {
-            app(gate(issuer()).rejection(|error: &AuthError| Body::from(format!("{{\"why\":\"{error}\"}}"))))
+            app(gate(issuer()).rejection(|error: &AuthError, answer: http::Response<()>| {
+                answer.map(|()| Body::from(format!("{{\"why\":\"{error}\"}}")))
+            }))
+        }),
+        ("a body for problems", app(gate(issuer()).rejection(ProblemDetails))),
+        ("an answer of our own that forgot the challenge", {
+            app(gate(issuer()).rejection(|_: &AuthError, answer: http::Response<()>| {
+                (answer.status(), "refused").into_response()
+            }))
         }),
         ("a verifier that takes its time", app(BearerLayer::new(Late))),
         ("a policy that is a closure", {
@@ -290,13 +293,12 @@ async fn rs_032_refusals_are_not_stored_and_successes_are_left_alone() {
 
 #[tokio::test]
 async fn rs_033_an_application_may_turn_a_403_into_a_404() {
-    fn hide(response: Response) -> Response {
-        match response.extensions().get::<AuthError>().map(AuthError::kind) {
-            Some(AuthErrorKind::InsufficientScope) => StatusCode::NOT_FOUND.into_response(),
-            _ => response,
-        }
-    }
-    let app = guarded(scope("write")).layer(MapResponseLayer::new(hide));
+    let hide = |error: &AuthError, answer: http::Response<()>| match error.kind() {
+        AuthErrorKind::InsufficientScope => StatusCode::NOT_FOUND.into_response(),
+        _ => answer.map(|()| Body::empty()),
+    };
+    let policy = RequireLayer::new(scope("write"));
+    let app = Router::new().fallback(reached).layer(policy).layer(gate(issuer()).rejection(hide));
     assert_eq!(bearer(&app, &token().sign()).await.status, 404);
     bearer(&app, &token().scope("write").sign()).await.assert_passed("with scope");
     bearer(&app, &token().expired().sign()).await.assert_invalid_token("the 401 stays");
@@ -304,7 +306,7 @@ async fn rs_033_an_application_may_turn_a_403_into_a_404() {
 
 #[tokio::test]
 async fn rs_034_a_refused_head_has_the_headers_of_get_and_no_body() {
-    let body = |_: &AuthError| Body::from("refused");
+    let body = |_: &AuthError, answer: http::Response<()>| answer.map(|()| Body::from("refused"));
     let server = Server::start(app(gate(issuer()).rejection(body))).await;
     let client = reqwest::Client::new();
     let get = client.get(server.url("/")).send().await.unwrap();

@@ -24,7 +24,6 @@ const SHOULD_OR_MAY: &[u16] = &[
 
 /// Not tested, and why.
 const NOT_TESTED: &[(u16, &str)] = &[
-    (31, "a gate speaks one scheme, and so sends one challenge"),
     (58, "tokens are never decrypted: RS-055 and RS-042 refuse a JWE as such"),
     (174, "a matter of deployment: the gate sees requests, not connections"),
 ];

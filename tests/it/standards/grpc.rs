@@ -62,7 +62,9 @@ async fn rs_154_a_refusal_is_one_headers_frame_that_ends_the_stream() {
 
 #[tokio::test]
 async fn rs_154_a_refusal_has_no_body_even_where_plain_http_has_one() {
-    let gate = gate(issuer()).rejection(|error: &AuthError| format!("{{\"error\":\"{error}\"}}").into());
+    let gate = gate(issuer()).rejection(|error: &AuthError, answer: http::Response<()>| {
+        answer.map(|()| format!("{{\"error\":\"{error}\"}}").into())
+    });
     let server = Server::start(app(gate)).await;
     let mut frames = Frames::connect(server.address).await;
     frames.post(UNARY, &[("content-type", "application/grpc"), ("te", "trailers")]).await;

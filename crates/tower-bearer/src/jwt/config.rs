@@ -40,6 +40,10 @@ pub enum ConfigError {
     InvalidUrl(String),
     /// A realm with characters that a header cannot carry (RFC 9110 §5.6.4).
     InvalidRealm,
+    /// Not a path of this site.
+    InvalidSignInPath(String),
+    /// A challenge of another scheme that does not follow the grammar (RFC 9110 §11.6.1).
+    InvalidChallenge,
 }
 
 impl fmt::Display for ConfigError {
@@ -66,6 +70,8 @@ impl fmt::Display for ConfigError {
             Self::DuplicateIssuer(iss) => write!(f, "the issuer {iss} stands twice"),
             Self::SeveralWithoutIss => f.write_str("more than one issuer allows tokens without iss"),
             Self::InvalidUrl(url) => write!(f, "{url:?} is not an http or https URL"),
+            Self::InvalidSignInPath(path) => write!(f, "{path:?} is not a path of this site"),
+            Self::InvalidChallenge => f.write_str("a challenge is a scheme with parameters of text"),
             Self::InvalidRealm => f.write_str("the realm has characters that a header cannot carry"),
         }
     }

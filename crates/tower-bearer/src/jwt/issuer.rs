@@ -43,7 +43,7 @@ use std::{
 /// ```
 #[derive(Clone)]
 pub struct Issuer {
-    iss: Box<str>,
+    pub(super) iss: Arc<str>,
     pub(super) missing_iss_allowed: bool,
     binding: Binding,
     algorithms: AlgorithmSet,

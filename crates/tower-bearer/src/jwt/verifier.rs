@@ -52,6 +52,7 @@ enum Outcome {
 
 /// What the publisher of an issuer's keys was asked, and what the answer is if it brings nothing new.
 struct Question {
+    iss: Arc<str>,
     keys: KeySource,
     generation: u64,
     otherwise: Reason,
@@ -165,9 +166,23 @@ fn decide(issuers: &Issuers, token: &str, now: SystemTime, may_wait: bool) -> Re
     let payload = Payload::parse(json)?;
 
     let issuer = issuers.find(payload.iss.as_deref()).ok_or(Reason::UnknownIssuer)?;
-    issuer.check(&header, &payload, now)?;
+    let signed = Signed { header, payload, json, message: compact.signing_input.as_bytes(), signature };
+    judge(issuer, signed, now, may_wait).map_err(|error| error.of_issuer(&issuer.iss))
+}
 
-    let message = compact.signing_input.as_bytes();
+/// A token taken apart, and nothing of it believed.
+struct Signed<'a> {
+    header: Header<'a>,
+    payload: Payload<'a>,
+    json: &'a str,
+    message: &'a [u8],
+    signature: &'a [u8],
+}
+
+/// By the rules and keys of the issuer that it names.
+fn judge(issuer: &Issuer, token: Signed<'_>, now: SystemTime, may_wait: bool) -> Result<Outcome, AuthError> {
+    let Signed { header, payload, json, message, signature } = token;
+    issuer.check(&header, &payload, now)?;
     if header.algorithm.is_symmetric() {
         let secret = issuer.secret.as_ref().ok_or(Reason::Algorithm)?;
         if !secret.verify(message, signature) {
@@ -213,7 +228,7 @@ fn ask_keys(
         return Err(otherwise);
     }
     let answer = keys.miss(kind, kid, generation).ok_or(otherwise)?;
-    Ok(Some(Question { keys: keys.clone(), generation, otherwise, answer }))
+    Ok(Some(Question { iss: Arc::clone(&issuer.iss), keys: keys.clone(), generation, otherwise, answer }))
 }
 
 /// A token was accepted while the issuer's keys could not be refreshed: right, and worth knowing.
@@ -240,10 +255,10 @@ impl Future for WaitForKeys {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         ready!(Pin::new(&mut self.question.answer).poll(cx));
-        let Question { keys, generation, otherwise, .. } = &self.question;
+        let Question { iss, keys, generation, otherwise, .. } = &self.question;
         if keys.with(Snapshot::generation) == *generation {
             // The same keys would say the same, at the cost of another signature.
-            return Poll::Ready(Err((*otherwise).into()));
+            return Poll::Ready(Err(AuthError::new(*otherwise).of_issuer(iss)));
         }
         let now = self.now + self.since.elapsed();
         Poll::Ready(match self.verifier.decide(&self.token, now, false) {

@@ -1,0 +1,223 @@
+//! For pages rather than APIs: a browser that may not see one is sent to sign in, and back again.
+
+use crate::{
+    error::{AuthError, AuthErrorKind},
+    jwt::ConfigError,
+};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{ACCEPT, CACHE_CONTROL, LOCATION},
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::fmt;
+
+/// What need not be escaped in the value of a query parameter (RFC 3986 §3.4).
+const QUERY_VALUE: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The longest return path, in bytes: it goes into a header.
+const LONGEST: usize = 2048;
+
+/// A path within this site, with its query: where a browser may be sent without leaving the site.
+///
+/// A sign-in page must hold the `return_to` that it is given to this, since anybody can make a link to the page:
+///
+/// ```
+/// use tower_bearer::ReturnPath;
+///
+/// assert_eq!(ReturnPath::parse("/orders?page=2").expect("of this site").as_str(), "/orders?page=2");
+/// for elsewhere in ["https://evil.example/", "//evil.example/", "/\\evil.example", "/\t/evil.example", "orders", ""] {
+///     assert!(ReturnPath::parse(elsewhere).is_none(), "{elsewhere:?}");
+/// }
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReturnPath(Box<str>);
+
+impl ReturnPath {
+    /// `None` for what a browser could take for another site's address, and for what is no path of up to 2 KiB.
+    ///
+    /// Browsers read `\` as `/` and leave out tabs and line breaks, so none of these pass, nor anything else that a
+    /// URL cannot have.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_path = text.starts_with('/') && !text.starts_with("//");
+        let is_plain = text.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'\\');
+        (is_path && is_plain && text.len() <= LONGEST).then(|| Self(text.into()))
+    }
+
+    /// The path and query.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ReturnPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where browsers are sent to sign in.
+#[derive(Clone, Debug)]
+pub(crate) struct SignIn {
+    path: Box<str>,
+    /// `<path>?return_to=`, or with `&` where the path has a query.
+    opening: Box<str>,
+}
+
+impl SignIn {
+    pub(crate) fn new(path: &str) -> Result<Self, ConfigError> {
+        let invalid = || ConfigError::InvalidSignInPath(path.to_owned());
+        let checked =
+            ReturnPath::parse(path).filter(|path| !path.as_str().contains('#')).ok_or_else(invalid)?;
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let bare = path.split_once('?').map_or(path, |(bare, _)| bare);
+        Ok(Self { path: bare.into(), opening: format!("{checked}{joint}return_to=").into() })
+    }
+
+    /// The redirect for this request, should it be refused; `None` for what is not a page that a person asked for.
+    pub(crate) fn redirect_for<B>(&self, request: &Request<B>) -> Option<Redirect> {
+        // The sign-in page itself behind the gate would be an endless round.
+        if !is_navigation(request.method(), request.headers()) || request.uri().path() == &*self.path {
+            return None;
+        }
+        let wanted = request.uri().path_and_query().map_or("/", |wanted| wanted.as_str());
+        let back = ReturnPath::parse(wanted);
+        let back = back.as_ref().map_or("/", ReturnPath::as_str);
+        let location = format!("{}{}", self.opening, utf8_percent_encode(back, QUERY_VALUE));
+        HeaderValue::try_from(location).ok().map(Redirect)
+    }
+}
+
+/// A prepared answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Redirect(HeaderValue);
+
+impl Redirect {
+    /// 303 in the place of a 401; other refusals are not mended by signing in.
+    pub(crate) fn instead_of<B: Default>(&self, error: &AuthError) -> Option<Response<B>> {
+        use AuthErrorKind::{InsufficientUserAuthentication, InvalidToken, MissingCredential};
+        if !matches!(error.kind(), MissingCredential | InvalidToken | InsufficientUserAuthentication) {
+            return None;
+        }
+        let mut response = Response::new(B::default());
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        response.headers_mut().insert(LOCATION, self.0.clone());
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.extensions_mut().insert(error.clone());
+        Some(response)
+    }
+}
+
+/// A page that a person opens, rather than a request that a script makes (Fetch Metadata Request Headers §2.2).
+/// Browsers without fetch metadata are told by their `Accept`.
+fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
+    let is = |name: &str, value: &[u8]| headers.get(name).is_none_or(|found| found.as_bytes() == value);
+    let wants_html = headers.get_all(ACCEPT).iter().any(|accept| {
+        accept.as_bytes().split(|byte| *byte == b',').any(|range| {
+            let range = range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+            range.eq_ignore_ascii_case(b"text/html")
+        })
+    });
+    matches!(*method, Method::GET | Method::HEAD)
+        && wants_html
+        && is("sec-fetch-mode", b"navigate")
+        && is("sec-fetch-dest", b"document")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Reason;
+    use proptest::prelude::*;
+
+    fn location(sign_in: &str, request: http::request::Builder) -> Option<String> {
+        let request = request.body(()).expect("a request");
+        let redirect = SignIn::new(sign_in).expect("a path").redirect_for(&request)?;
+        let answer: Response<()> = redirect.instead_of(&Reason::NoCredential.into()).expect("a 401");
+        assert_eq!(
+            (answer.status(), &answer.headers()[CACHE_CONTROL]),
+            (StatusCode::SEE_OTHER, &"no-store".parse().unwrap())
+        );
+        Some(answer.headers()[LOCATION].to_str().expect("ASCII").to_owned())
+    }
+
+    fn navigation(uri: &str) -> http::request::Builder {
+        Request::get(uri).header("accept", "text/html,*/*;q=0.8").header("sec-fetch-mode", "navigate")
+    }
+
+    #[test]
+    fn a_navigation_is_sent_to_sign_in_and_back() {
+        let table = [
+            ("/sign-in", "/orders", "/sign-in?return_to=/orders"),
+            ("/sign-in?lang=de", "/orders", "/sign-in?lang=de&return_to=/orders"),
+            ("/sign-in", "/orders?page=2&q=a%20b", "/sign-in?return_to=/orders%3Fpage%3D2%26q%3Da%2520b"),
+            ("/sign-in", "https://app.example/orders", "/sign-in?return_to=/orders"),
+            ("/sign-in", "//evil.example/x", "/sign-in?return_to=/"),
+            ("/sign-in", "https://app.example//evil.example", "/sign-in?return_to=/"),
+        ];
+        for (sign_in, uri, expected) in table {
+            assert_eq!(location(sign_in, navigation(uri)).as_deref(), Some(expected), "{uri}");
+        }
+        let old_browser = Request::get("/").header("accept", "Text/HTML;q=0.9");
+        assert!(location("/sign-in", old_browser).is_some());
+    }
+
+    #[test]
+    fn scripts_and_the_sign_in_page_itself_are_not_sent_anywhere() {
+        for (name, request) in [
+            ("a fetch", Request::get("/").header("accept", "*/*").header("sec-fetch-mode", "cors")),
+            ("JSON", Request::get("/").header("accept", "application/json")),
+            ("nothing said", Request::get("/")),
+            (
+                "a fetch that asks for HTML",
+                Request::get("/").header("accept", "text/html").header("sec-fetch-mode", "cors"),
+            ),
+            ("an image", navigation("/").header("sec-fetch-dest", "image")),
+            ("a form", navigation("/").method("POST")),
+            ("the page itself", navigation("/sign-in?return_to=/")),
+            ("something like HTML", Request::get("/").header("accept", "text/htmlx")),
+        ] {
+            assert_eq!(location("/sign-in", request), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_sign_in_mends_is_redirected() {
+        let redirect = SignIn::new("/in")
+            .expect("a path")
+            .redirect_for(&navigation("/").body(()).unwrap())
+            .expect("one");
+        let is_redirected = |error: AuthError| redirect.instead_of::<()>(&error).is_some();
+        assert!(is_redirected(Reason::Expired.into()));
+        assert!(is_redirected(AuthError::insufficient_user_authentication(["aal2"], None)));
+        for stays in [Reason::MalformedCredential, Reason::Scope, Reason::NoKeys, Reason::NoLayer] {
+            assert!(!is_redirected(stays.into()), "{stays}");
+        }
+    }
+
+    #[test]
+    fn a_sign_in_path_that_is_none_is_refused() {
+        for bad in ["", "sign-in", "//evil.example", "https://evil.example", "/a b", "/a#b", "/\u{e9}"] {
+            assert!(SignIn::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_return_path_resolves_within_the_site(text in any::<String>()) {
+            if let Some(path) = ReturnPath::parse(&text) {
+                let base = url::Url::parse("https://app.example/sign-in").expect("a URL");
+                let resolved = base.join(path.as_str()).expect("a path");
+                prop_assert_eq!(resolved.origin(), base.origin());
+            }
+        }
+
+        #[test]
+        fn whatever_begins_like_a_path_resolves_within_the_site(text in "[/\\\\@:.?#%\t\r\n a-z]{0,12}") {
+            if let Some(path) = ReturnPath::parse(&format!("/{text}")) {
+                let base = url::Url::parse("https://app.example/sign-in").expect("a URL");
+                prop_assert_eq!(base.join(path.as_str()).expect("a path").origin(), base.origin());
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! From an [`AuthError`] to an answer: the one way, for the gate and for those behind it.
+
+use crate::{
+    Rejection, Unauthenticated, Verified,
+    challenge::{Challenge, Dialect},
+    error::{AuthError, AuthErrorKind},
+};
+use http::{Extensions, HeaderMap, Response};
+use std::{
+    error::Error,
+    fmt,
+    sync::{Arc, LazyLock},
+};
+
+/// A refusal by who stands behind the gate: a policy, an extractor, a handler.
+///
+/// It has the scheme, realm and dialect of the gate that the request came through, which renders its body on the way
+/// out.
+///
+/// ```
+/// use http::{HeaderMap, Request, Response, StatusCode};
+/// use tower_bearer::{AuthError, Refusal, RegisteredClaims, Verified};
+///
+/// fn delete(request: &Request<()>, owner: &str) -> Result<(), Refusal> {
+///     let refuse = |error| Refusal::new(error, request.headers(), request.extensions());
+///     let caller = Verified::of(request.extensions()).map_err(refuse)?;
+///     if caller.subject() == Some(owner) { Ok(()) } else { Err(refuse(AuthError::forbidden("not the owner"))) }
+/// }
+///
+/// let mut claims = RegisteredClaims::default();
+/// claims.sub = Some("alice".to_owned());
+/// let mut request = Request::new(());
+/// request.extensions_mut().insert(Verified::assertion(claims, ()));
+///
+/// assert!(delete(&request, "alice").is_ok());
+/// let answer: Response<String> = delete(&request, "bob").unwrap_err().into_response();
+/// assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    error: AuthError,
+    challenge: Arc<Challenge>,
+    dialect: Dialect,
+}
+
+/// Lies in the response extensions of a refusal from behind the gate, until the gate has rendered it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FromWithin(pub(crate) Dialect);
+
+impl Refusal {
+    /// A refusal of the request with these headers and extensions.
+    pub fn new(error: AuthError, headers: &HeaderMap, extensions: &Extensions) -> Self {
+        Self { error, challenge: challenge_of(extensions), dialect: Dialect::of(headers) }
+    }
+
+    /// Why.
+    pub fn error(&self) -> &AuthError {
+        &self.error
+    }
+
+    /// The answer, without a body: the gate adds that on the way out.
+    pub fn into_response<B: Default>(self) -> Response<B> {
+        log(&self.error);
+        let mut answer = self.challenge.answer(self.dialect, self.error);
+        answer.extensions_mut().insert(FromWithin(self.dialect));
+        answer.map(|()| B::default())
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl Error for Refusal {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// The answer of the gate itself.
+pub(crate) fn refuse<B: Default>(
+    challenge: &Challenge,
+    dialect: Dialect,
+    rejection: &impl Rejection<B>,
+    error: AuthError,
+) -> Response<B> {
+    log(&error);
+    render(dialect, rejection, challenge.answer(dialect, error))
+}
+
+/// Lets the application's renderer have its way with an answer, and holds on to what must stay.
+pub(crate) fn render<B: Default>(
+    dialect: Dialect,
+    rejection: &impl Rejection<B>,
+    answer: Response<()>,
+) -> Response<B> {
+    use http::{StatusCode, header::WWW_AUTHENTICATE};
+    let Some(error) = answer.extensions().get::<AuthError>().cloned() else {
+        return answer.map(|()| B::default());
+    };
+    // A gRPC answer is all head: with a body it would not be Trailers-Only.
+    if dialect == Dialect::Grpc {
+        return answer.map(|()| B::default());
+    }
+    let (status, needed) = (answer.status(), answer.headers().clone());
+    let mut rendered = rejection.render(&error, answer);
+    // A renderer that made an answer of its own for the same status need not know what belongs to it.
+    if rendered.status() == status || rendered.status() == StatusCode::UNAUTHORIZED {
+        for name in needed.keys() {
+            if !rendered.headers().contains_key(name) {
+                let values = needed.get_all(name).iter().map(|value| (name.clone(), value.clone()));
+                rendered.headers_mut().extend(values);
+            }
+        }
+    }
+    rendered.extensions_mut().insert(error);
+    rendered
+}
+
+/// Every refusal is logged, once. The field names are those of OpenTelemetry's conventions where there is one.
+fn log(error: &AuthError) {
+    let source = error.source().map(tracing::field::display);
+    let (kind, reason) = (error.kind().name(), error.reason().name());
+    match error.kind() {
+        AuthErrorKind::Misconfigured => {
+            tracing::error!(error.type = kind, reason, %error, source, "request refused: the service is put together wrongly");
+        }
+        AuthErrorKind::Unavailable => {
+            tracing::warn!(error.type = kind, reason, %error, source, "request refused: cannot decide");
+        }
+        _ => tracing::debug!(error.type = kind, reason, %error, source, "request refused"),
+    }
+}
+
+/// The challenge of the gate that the request came through.
+fn challenge_of(extensions: &Extensions) -> Arc<Challenge> {
+    /// For a proof that no gate vouches for, as in a test that made it by hand.
+    static NO_GATE: LazyLock<Arc<Challenge>> =
+        LazyLock::new(|| Arc::new(Challenge::lenient("Bearer", "api")));
+    let verified = extensions.get::<Verified>().and_then(Verified::challenge);
+    let unauthenticated = extensions.get::<Unauthenticated>().map(Unauthenticated::challenge);
+    Arc::clone(verified.or(unauthenticated).unwrap_or(&NO_GATE))
+}

@@ -1,0 +1,118 @@
+//! What a refusal looks like to the client: the body, and whatever else an application wants to say.
+
+use crate::error::AuthError;
+use http::{HeaderValue, Response, header::CONTENT_TYPE};
+use serde::Serialize;
+
+/// Renders the answers to refused requests: those of the gate, and those of the policies and extractors behind it.
+///
+/// Implemented by [`EmptyRejection`] (the default), [`ProblemDetails`], and closures
+/// `Fn(&AuthError, Response<()>) -> Response<B>`:
+///
+/// ```
+/// use http::{Response, StatusCode};
+/// use tower_bearer::{AuthError, AuthErrorKind, EmptyRejection, Rejection};
+///
+/// /// Who may not see it shall not learn that it is there.
+/// fn hide(error: &AuthError, mut answer: Response<()>) -> Response<String> {
+///     if matches!(error.kind(), AuthErrorKind::InsufficientScope | AuthErrorKind::Forbidden) {
+///         answer = Response::new(());
+///         *answer.status_mut() = StatusCode::NOT_FOUND;
+///     }
+///     answer.map(|()| String::new())
+/// }
+///
+/// let forbidden = || {
+///     let mut answer = Response::new(());
+///     *answer.status_mut() = StatusCode::FORBIDDEN;
+///     answer
+/// };
+/// let error = AuthError::forbidden("not the owner");
+/// assert_eq!(hide.render(&error, forbidden()).status(), StatusCode::NOT_FOUND);
+///
+/// let unchanged: Response<String> = EmptyRejection.render(&error, forbidden());
+/// assert_eq!(unchanged.status(), StatusCode::FORBIDDEN);
+/// ```
+pub trait Rejection<B>: Clone {
+    /// The answer for this refusal. `answer` has its status, its challenges, `Cache-Control: no-store` and what else
+    /// belongs to it; add a body and its `Content-Type`, or change what you must.
+    ///
+    /// An answer of your own with the same status is given those headers again that it lacks, and so is every 401
+    /// (RFC 9110 §11.6.1); the error is put into the extensions whatever becomes of the rest. Refused gRPC calls are not rendered: they have no body.
+    fn render(&self, error: &AuthError, answer: Response<()>) -> Response<B>;
+}
+
+/// The default: no body.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EmptyRejection;
+
+impl<B: Default> Rejection<B> for EmptyRejection {
+    fn render(&self, _: &AuthError, answer: Response<()>) -> Response<B> {
+        answer.map(|()| B::default())
+    }
+}
+
+impl<F, B> Rejection<B> for F
+where
+    F: Fn(&AuthError, Response<()>) -> Response<B> + Clone,
+{
+    fn render(&self, error: &AuthError, answer: Response<()>) -> Response<B> {
+        self(error, answer)
+    }
+}
+
+/// Bodies of `application/problem+json` (RFC 9457), with the members of the challenge as extensions:
+///
+/// ```
+/// use http::{Response, StatusCode};
+/// use tower_bearer::{AuthError, EmptyRejection, ProblemDetails, Rejection};
+///
+/// let mut answer = Response::new(());
+/// *answer.status_mut() = StatusCode::FORBIDDEN;
+/// let answer: Response<String> = ProblemDetails.render(&AuthError::insufficient_scope(["orders:read"]), answer);
+///
+/// assert_eq!(answer.headers()["content-type"], "application/problem+json");
+/// assert_eq!(
+///     answer.body(),
+///     r#"{"title":"Forbidden","status":403,"detail":"the access token does not have the scope that is needed","error":"insufficient_scope","scope":"orders:read"}"#,
+/// );
+///
+/// let none: Response<String> = EmptyRejection.render(&AuthError::forbidden("not the owner"), Response::new(()));
+/// assert_eq!(none.body(), "", "without it there is no body");
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProblemDetails;
+
+/// RFC 9457 §3.1. No `type`: the status says it all (§4.2.1, `about:blank`).
+#[derive(Serialize)]
+struct Problem<'a> {
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr_values: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_age: Option<u64>,
+}
+
+impl<B: From<String>> Rejection<B> for ProblemDetails {
+    fn render(&self, error: &AuthError, mut answer: Response<()>) -> Response<B> {
+        let problem = Problem {
+            title: answer.status().canonical_reason().unwrap_or("Refused"),
+            status: answer.status().as_u16(),
+            detail: &error.description(),
+            error: error.kind().code(),
+            scope: error.required_scope(),
+            acr_values: error.required_acr_values(),
+            max_age: error.required_max_age().map(|age| age.as_secs()),
+        };
+        // Texts and numbers: this cannot fail, and an empty body would say no less.
+        let body = serde_json::to_string(&problem).unwrap_or_default();
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        answer.map(|()| body.into())
+    }
+}
