@@ -4,6 +4,7 @@
 mod advisories;
 mod advisories_jwks;
 mod answers;
+mod authorized;
 mod extractors;
 mod jwks_faults;
 mod multi_issuer;

@@ -68,11 +68,7 @@ impl<C: Send + Sync + 'static, S: Send + Sync> OptionalFromRequestParts<S> for A
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthRejection> {
-        match Self::find(parts) {
-            Ok(user) => Ok(Some(user)),
-            Err(error) if error.kind() == AuthErrorKind::MissingCredential => Ok(None),
-            Err(error) => Err(AuthRejection::new(error, parts)),
-        }
+        AuthRejection::unless_missing(Self::find(parts), parts)
     }
 }
 

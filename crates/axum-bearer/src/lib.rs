@@ -32,16 +32,22 @@
 //! Everything of [`tower_bearer`] and [`bearer_jwks`] that an application names is here too.
 
 mod auth_user;
+mod authorized;
+#[cfg(feature = "router")]
+mod guarded;
 mod rejection;
 
 pub use auth_user::AuthUser;
+pub use authorized::{Authorized, Requirement};
+#[cfg(feature = "router")]
+pub use guarded::GuardedRouter;
 pub use rejection::AuthRejection;
 
 #[doc(no_inline)]
 pub use bearer_jwks::{self, Connect, ConnectError, Connector};
 #[doc(no_inline)]
 pub use tower_bearer::{
-    self, Algorithm, AuthError, AuthErrorKind, BearerLayer, ConfigError, Issuer, JwtVerifier, Reason,
-    RegisteredClaims, RequireLayer, Verified, policy,
+    self, AccessToken, Algorithm, AuthError, AuthErrorKind, BearerLayer, ConfigError, Issuer, JwtVerifier,
+    Observe, ProblemDetails, Reason, Refusal, RegisteredClaims, RequireLayer, Verified, policy,
     supabase::{self, SupabaseClaims},
 };

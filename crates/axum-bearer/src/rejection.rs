@@ -5,7 +5,7 @@ use http::request::Parts;
 use std::{error::Error, fmt};
 use tower_bearer::{AuthError, AuthErrorKind, Refusal};
 
-/// The rejection of [`AuthUser`](crate::AuthUser): the answer that the gate would give, rendered by it on the way out.
+/// The rejection of [`AuthUser`](crate::AuthUser) and [`Authorized`](crate::Authorized): the answer that the gate would give, rendered by it on the way out.
 ///
 /// 401 with the gate's challenge for an anonymous caller. A handler that asks for what the service was not set up for
 /// is the server's fault: 500 without a word to the client, the names of the types in the log.
@@ -15,6 +15,15 @@ pub struct AuthRejection(Refusal);
 impl AuthRejection {
     pub(crate) fn new(error: AuthError, parts: &Parts) -> Self {
         Self(Refusal::new(error, &parts.headers, &parts.extensions))
+    }
+
+    /// `None` for a caller who sent no credential.
+    pub(crate) fn unless_missing<T>(found: Result<T, AuthError>, parts: &Parts) -> Result<Option<T>, Self> {
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.kind() == AuthErrorKind::MissingCredential => Ok(None),
+            Err(error) => Err(Self::new(error, parts)),
+        }
     }
 
     /// Why.

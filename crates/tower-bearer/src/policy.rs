@@ -17,7 +17,7 @@
 
 use crate::{
     error::{AuthError, Reason, Wanted},
-    scope::ScopeList,
+    scope::{ScopeList, is_scope_token},
     verify::Verified,
 };
 use std::sync::Arc;
@@ -84,6 +84,11 @@ pub fn scopes_all<'a>(tokens: impl IntoIterator<Item = &'a str>) -> RequireScope
 /// When the list is empty, or one of it is not a scope token.
 pub fn scopes_any<'a>(tokens: impl IntoIterator<Item = &'a str>) -> RequireScopes {
     RequireScopes { wanted: list(tokens), quantity: Quantity::Any }
+}
+
+/// Whether this is one scope token (RFC 6749 §3.3); `scope` would panic otherwise.
+pub const fn is_scope(token: &str) -> bool {
+    is_scope_token(token)
 }
 
 /// A requirement is written by the developer: a wrong one is a mistake in the program, found at its start.

@@ -96,7 +96,7 @@ pub(crate) fn render<B: Default>(
     rejection: &impl Rejection<B>,
     answer: Response<()>,
 ) -> Response<B> {
-    use http::{StatusCode, header::WWW_AUTHENTICATE};
+    use http::StatusCode;
     let Some(error) = answer.extensions().get::<AuthError>().cloned() else {
         return answer.map(|()| B::default());
     };

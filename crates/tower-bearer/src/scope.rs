@@ -40,8 +40,16 @@ impl ScopeList {
 pub(crate) struct InvalidScope;
 
 /// `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )` (RFC 6749 §3.3).
-pub(crate) fn is_scope_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5B | 0x5D..=0x7E))
+pub(crate) const fn is_scope_token(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        if !matches!(bytes[at], 0x21 | 0x23..=0x5B | 0x5D..=0x7E) {
+            return false;
+        }
+        at += 1;
+    }
+    !bytes.is_empty()
 }
 
 #[cfg(test)]

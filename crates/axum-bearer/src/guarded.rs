@@ -1,0 +1,197 @@
+//! [`GuardedRouter`]: a router in which forgetting a policy is not possible.
+
+use crate::{AuthError, BearerLayer, RequireLayer, Verified, policy::Policy};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    response::{IntoResponse, Response},
+    routing::MethodRouter,
+};
+use http::{StatusCode, header::ALLOW};
+use std::collections::BTreeMap;
+use tower::util::MapResponse;
+use tower_bearer::{Refusal, Rejection, Verify};
+
+/// A router whose every route names its policy, or says that it is public.
+///
+/// | request | stranger | verified caller |
+/// |---|---|---|
+/// | a route | 401 | as its policy says |
+/// | a public route | the handler | the handler; its token is not looked at |
+/// | no route, or no such method | 401 | 404, 405 |
+///
+/// So a stranger learns nothing about which routes are there.
+///
+/// ```
+/// use axum::{body::Body, http::{Request, StatusCode}, routing::get};
+/// use axum_bearer::{Algorithm, BearerLayer, GuardedRouter, Issuer, JwtVerifier, policy::scope};
+/// use tower::ServiceExt;
+/// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # let secret = [7; 32];
+/// # let issuer = Issuer::new("https://issuer.example", "api").hmac_secret(Algorithm::HS256, secret);
+/// # let token = TokenBuilder::new(&SigningKey::hmac(Alg::HS256, &secret), "https://issuer.example", "api")
+/// #     .scope("orders:read").sign();
+/// let app = GuardedRouter::new()
+///     .public("/health", get(async || "ok"))
+///     .route("/orders", scope("orders:read"), get(async || "orders"))
+///     .behind(BearerLayer::new(JwtVerifier::new([issuer])?));
+///
+/// let ask = |path| Request::get(path).body(Body::empty());
+/// assert_eq!(app.clone().oneshot(ask("/health")?).await?.status(), StatusCode::OK);
+/// assert_eq!(app.clone().oneshot(ask("/orders")?).await?.status(), StatusCode::UNAUTHORIZED);
+/// assert_eq!(app.clone().oneshot(ask("/nowhere")?).await?.status(), StatusCode::UNAUTHORIZED);
+///
+/// let authorization = format!("Bearer {token}");
+/// let reader = Request::get("/orders").header("authorization", authorization).body(Body::empty())?;
+/// assert_eq!(app.oneshot(reader).await?.status(), StatusCode::OK);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "it serves nothing before `behind` has made a router of it"]
+pub struct GuardedRouter<S = ()> {
+    routes: BTreeMap<String, Methods<S>>,
+}
+
+/// What answers at one path.
+#[derive(Clone, Debug)]
+struct Methods<S> {
+    guarded: Option<MethodRouter<S>>,
+    public: MethodRouter<S>,
+}
+
+impl<S: Clone + Send + Sync + 'static> GuardedRouter<S> {
+    /// Without a route, everything is refused.
+    pub fn new() -> Self {
+        Self { routes: BTreeMap::new() }
+    }
+
+    /// A route for callers whom `policy` permits.
+    ///
+    /// # Panics
+    /// When there is a route of the same path and method.
+    pub fn route<P>(mut self, path: &str, policy: P, methods: MethodRouter<S>) -> Self
+    where
+        P: Policy + Clone + Send + Sync + 'static,
+    {
+        self.at(path).guard(methods.layer(RequireLayer::new(policy)));
+        self
+    }
+
+    /// A route for everybody. The gate does not look at its requests.
+    ///
+    /// # Panics
+    /// When there is a public route of the same path and method.
+    pub fn public(mut self, path: &str, methods: MethodRouter<S>) -> Self {
+        self.at(path).publish(methods);
+        self
+    }
+
+    /// The routes of another one, all of whose paths come to begin with `path`. Handlers see the whole path.
+    ///
+    /// # Panics
+    /// When there is a route of the same path and method.
+    pub fn nest(self, path: &str, other: Self) -> Self {
+        let path = path.trim_end_matches('/');
+        let under = |inner: String| if inner == "/" { path.to_owned() } else { format!("{path}{inner}") };
+        self.merge(Self {
+            routes: other.routes.into_iter().map(|(inner, methods)| (under(inner), methods)).collect(),
+        })
+    }
+
+    /// The routes of another one.
+    ///
+    /// # Panics
+    /// When there is a route of the same path and method.
+    pub fn merge(mut self, other: Self) -> Self {
+        for (path, Methods { guarded, public }) in other.routes {
+            let here = self.at(&path);
+            here.publish(public);
+            if let Some(guarded) = guarded {
+                here.guard(guarded);
+            }
+        }
+        self
+    }
+
+    /// Gives the handlers their [`State`](axum::extract::State).
+    pub fn with_state<S2>(self, state: S) -> GuardedRouter<S2> {
+        let give = |methods: MethodRouter<S>| methods.with_state(state.clone());
+        let give = |Methods { guarded, public }| Methods { guarded: guarded.map(give), public: give(public) };
+        GuardedRouter {
+            routes: self.routes.into_iter().map(|(path, methods)| (path, give(methods))).collect(),
+        }
+    }
+
+    fn at(&mut self, path: &str) -> &mut Methods<S> {
+        self.routes
+            .entry(path.to_owned())
+            .or_insert_with(|| Methods { guarded: None, public: MethodRouter::new() })
+    }
+}
+
+impl GuardedRouter {
+    /// The router, with `gate` around all that is not public.
+    ///
+    /// # Panics
+    /// When a path is none for axum (see [`Router::route`]), or one method of a path is both guarded and public.
+    #[allow(clippy::needless_pass_by_value, reason = "it goes into the router")]
+    pub fn behind<V, R>(self, gate: BearerLayer<V, R>) -> Router
+    where
+        V: Verify + Send + Sync + 'static,
+        V::Future: Send,
+        R: Rejection<Body> + Send + Sync + 'static,
+    {
+        let mut router = Router::new().fallback(nothing_here).layer(gate.clone());
+        for (path, Methods { guarded, public }) in self.routes {
+            router = match guarded {
+                // Layered and merged in this order, a method that neither has is answered by the gate.
+                Some(guarded) => {
+                    let methods = public.merge(guarded.layer(gate.clone()));
+                    router.route_service(&path, MapResponse::new(methods, without_methods))
+                }
+                None => router.route(&path, public),
+            };
+        }
+        router
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Methods<S> {
+    fn guard(&mut self, methods: MethodRouter<S>) {
+        self.guarded = Some(match self.guarded.take() {
+            Some(others) => others.merge(methods),
+            None => methods,
+        });
+    }
+
+    fn publish(&mut self, methods: MethodRouter<S>) {
+        self.public = std::mem::take(&mut self.public).merge(methods);
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Default for GuardedRouter<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// axum adds `Allow` to whatever a route answers to a method that it has not. On a refusal that would tell a stranger
+/// that there is a route.
+fn without_methods(mut response: Response) -> Response {
+    if response.extensions().get::<AuthError>().is_some() {
+        response.headers_mut().remove(ALLOW);
+    }
+    response
+}
+
+/// Who is nobody is told the same as everywhere else, also behind a gate that lets everybody in.
+async fn nothing_here(request: Request) -> Response {
+    match Verified::of(request.extensions()) {
+        Ok(_) => StatusCode::NOT_FOUND.into_response(),
+        Err(error) => Refusal::new(error, request.headers(), request.extensions()).into_response(),
+    }
+}

@@ -1,0 +1,146 @@
+//! Requirements in signatures, and routers that refuse what nobody thought of.
+
+use crate::support::{
+    answer::Answer,
+    app::{ask, request},
+    keys::{gate, issuer, token},
+};
+use axum::{Router, extract::State, routing::get};
+use axum_bearer::{Authorized, GuardedRouter, RegisteredClaims, Requirement};
+use http::Method;
+use tower_bearer::{Reason, Verified, policy::scope};
+
+axum_bearer::scopes! {
+    Read = "orders:read";
+    Write = "orders:write";
+}
+
+axum_bearer::requirement! {
+    OnlyAda = |verified: &Verified| match verified.subject() {
+        Some("ada") => Ok(()),
+        _ => Err(tower_bearer::AuthError::forbidden("not ada")),
+    };
+}
+
+type Caller<P> = Authorized<P, RegisteredClaims>;
+
+async fn with(app: &Router, method: Method, path: &str, token: Option<String>) -> Answer {
+    let line = token.map(|token| format!("Bearer {token}"));
+    let mut request = request(line.iter().map(String::as_bytes));
+    *request.uri_mut() = path.parse().unwrap();
+    *request.method_mut() = method;
+    ask(app, request).await
+}
+
+async fn at(app: &Router, path: &str, token: Option<String>) -> Answer {
+    with(app, Method::GET, path, token).await
+}
+
+fn scoped(scope: &str) -> Option<String> {
+    Some(token().scope(scope).subject("ada").sign())
+}
+
+#[tokio::test]
+async fn a_handler_runs_only_for_callers_whom_its_signature_permits() {
+    async fn name<P: Requirement>(caller: Caller<P>) -> String {
+        let verified = caller.verified().subject().unwrap_or_default().to_owned();
+        assert_eq!(caller.sub.as_deref(), Some(&*verified));
+        caller.clone().into_user().into_claims().sub.clone().unwrap_or_default()
+    }
+    let app = Router::new()
+        .route("/read", get(name::<Read>))
+        .route("/both", get(name::<(Read, Write)>))
+        .route("/ada", get(name::<OnlyAda>))
+        .route(
+            "/maybe",
+            get(async |caller: Option<Caller<Read>>| if caller.is_some() { "somebody" } else { "nobody" }),
+        )
+        .layer(gate(issuer()).allow_anonymous());
+    assert_eq!(at(&app, "/read", scoped("orders:read")).await.body, "ada");
+    assert_eq!(at(&app, "/both", scoped("orders:write orders:read")).await.body, "ada");
+    assert_eq!(at(&app, "/ada", scoped("")).await.body, "ada");
+
+    let answer = at(&app, "/both", scoped("orders:read")).await;
+    answer.assert_insufficient("one of two");
+    assert_eq!(answer.challenge().unwrap().param("scope").as_deref(), Some("orders:write"));
+    at(&app, "/read", scoped("orders:readonly orders:write")).await.assert_insufficient("another scope");
+    assert_eq!(at(&app, "/ada", Some(token().subject("bob").sign())).await.status, 403);
+    for path in ["/read", "/both", "/ada"] {
+        at(&app, path, None).await.assert_missing(path);
+        at(&app, path, Some(token().scope("orders:read orders:write").subject("ada").tampered()))
+            .await
+            .assert_invalid(path, Reason::Signature);
+    }
+
+    assert_eq!(at(&app, "/maybe", None).await.body, "nobody");
+    assert_eq!(at(&app, "/maybe", scoped("orders:read")).await.body, "somebody");
+    at(&app, "/maybe", scoped("other")).await.assert_insufficient("there, and not permitted");
+    at(&app, "/maybe", Some(token().expired().sign())).await.assert_invalid("bad", Reason::Expired);
+}
+
+#[tokio::test]
+async fn a_requirement_without_a_gate_is_500() {
+    let app: Router = Router::new().route("/", get(async |_: Caller<Read>| "in"));
+    assert_eq!(at(&app, "/", scoped("orders:read")).await.status, 500);
+}
+
+fn guarded() -> GuardedRouter<&'static str> {
+    let admin = GuardedRouter::new().public("/ping", get(async || "pong")).route(
+        "/users",
+        scope("admin"),
+        get(async |State(state): State<&'static str>| state),
+    );
+    GuardedRouter::new()
+        .public("/health", get(async || "ok"))
+        .route("/orders", scope("orders:read"), get(async || "orders"))
+        .merge(GuardedRouter::new().route(
+            "/both",
+            scope("orders:write"),
+            get(async || "secret").put(async || "put"),
+        ))
+        .public("/both", axum::routing::post(async || "posted"))
+        .nest("/admin", admin)
+}
+
+#[tokio::test]
+async fn every_route_of_a_guarded_router_is_public_or_refuses_strangers() {
+    let app = guarded().with_state("users").behind(gate(issuer()));
+    for (path, body) in [("/health", "ok"), ("/admin/ping", "pong")] {
+        assert_eq!(at(&app, path, None).await.body, body);
+        assert_eq!(at(&app, path, Some("not looked at".into())).await.body, body);
+    }
+    assert_eq!(at(&app, "/orders", scoped("orders:read")).await.body, "orders");
+    assert_eq!(at(&app, "/admin/users", scoped("admin")).await.body, "users");
+    at(&app, "/orders", scoped("admin")).await.assert_insufficient("another's scope");
+    at(&app, "/admin/users", scoped("orders:read")).await.assert_insufficient("another's scope");
+    assert_eq!(with(&app, Method::POST, "/both", None).await.body, "posted");
+    assert_eq!(with(&app, Method::PUT, "/both", scoped("orders:write")).await.body, "put");
+    with(&app, Method::PUT, "/both", None).await.assert_missing("the other method of a public path");
+}
+
+#[tokio::test]
+async fn what_is_not_there_tells_strangers_nothing() {
+    for gate in [gate(issuer()), gate(issuer()).allow_anonymous()] {
+        let app = guarded().with_state("users").behind(gate);
+        let there = at(&app, "/orders", None).await;
+        there.assert_missing("there");
+        for (method, path) in [
+            (Method::GET, "/nowhere"),
+            (Method::POST, "/orders"),
+            (Method::DELETE, "/admin/users"),
+            (Method::GET, "/admin/nowhere"),
+            (Method::GET, "/admin"),
+            (Method::DELETE, "/both"),
+            (Method::GET, "/"),
+        ] {
+            let answer = with(&app, method.clone(), path, None).await;
+            assert_eq!(
+                (answer.status, &answer.headers, &answer.body),
+                (there.status, &there.headers, &there.body),
+                "{method} {path}"
+            );
+        }
+        assert_eq!(at(&app, "/nowhere", scoped("orders:read")).await.status, 404);
+        assert_eq!(with(&app, Method::POST, "/orders", scoped("orders:read")).await.status, 405);
+    }
+}
