@@ -48,6 +48,7 @@ pub use bearer_jwks::{self, Connect, ConnectError, Connector};
 #[doc(no_inline)]
 pub use tower_bearer::{
     self, AccessToken, Algorithm, AuthError, AuthErrorKind, BearerLayer, ConfigError, Issuer, JwtVerifier,
-    Observe, ProblemDetails, Reason, Refusal, RegisteredClaims, RequireLayer, Verified, policy,
+    Observe, ProblemDetails, ProtectedResource, Reason, Refusal, RegisteredClaims, RequireLayer, Verified,
+    policy,
     supabase::{self, SupabaseClaims},
 };

@@ -4,12 +4,14 @@ use crate::{
     credential::is_tchar,
     error::{AuthError, AuthErrorKind},
     jwt::ConfigError,
+    scope::ScopeList,
 };
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use std::sync::Arc;
 
 /// What the challenges of one gate have in common.
 #[derive(Clone, Debug)]
@@ -21,6 +23,16 @@ pub(crate) struct Challenge {
     others: Vec<HeaderValue>,
     /// Whether clients are told the reason in full.
     pub(crate) detailed: bool,
+    pub(crate) resource: Option<Arc<Pointer>>,
+}
+
+/// Where a client learns how to get a token (RFC 9728 §5.1).
+#[derive(Debug)]
+pub(crate) struct Pointer {
+    /// Only characters of a URI, none of which needs quoting.
+    pub(crate) metadata_url: String,
+    /// What a token must have to begin with.
+    pub(crate) scope: Option<ScopeList>,
 }
 
 /// How the caller wants to be answered.
@@ -40,7 +52,7 @@ impl Challenge {
     }
 
     fn opened(scheme: &'static str, opening: String) -> Self {
-        Self { scheme, opening, others: Vec::new(), detailed: false }
+        Self { scheme, opening, others: Vec::new(), detailed: false, resource: None }
     }
 
     /// As [`new`](Self::new), for a realm that nobody chose: what cannot stand in a header is replaced.
@@ -116,7 +128,10 @@ impl Challenge {
             let description = error.description();
             text = format!("{text}, error=\"{code}\", error_description=\"{description}\"");
         }
-        if let Some(scope) = error.required_scope() {
+        if let Some(resource) = &self.resource {
+            text = format!("{text}, resource_metadata=\"{}\"", resource.metadata_url);
+        }
+        if let Some(scope) = error.required_scope().or_else(|| self.scope_to_begin_with(error)) {
             text = format!("{text}, scope=\"{scope}\"");
         }
         if let Some(values) = error.required_acr_values() {
@@ -127,6 +142,14 @@ impl Challenge {
         }
         // Every part was checked when it was made: realm above, scope tokens, our own descriptions.
         HeaderValue::try_from(text).ok()
+    }
+
+    /// The scopes that a client should ask for when it goes for a token.
+    fn scope_to_begin_with(&self, error: &AuthError) -> Option<&str> {
+        let goes_for_one =
+            matches!(error.kind(), AuthErrorKind::MissingCredential | AuthErrorKind::InvalidToken);
+        let resource = self.resource.as_deref().filter(|_| goes_for_one)?;
+        resource.scope.as_ref().map(ScopeList::as_str)
     }
 }
 

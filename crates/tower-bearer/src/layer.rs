@@ -1,7 +1,7 @@
 //! [`BearerLayer`]: configuration, given to every service it makes.
 
 use crate::{
-    Bearer, EmptyRejection, Observe, Verify,
+    Bearer, EmptyRejection, Observe, ProtectedResource, Verify,
     challenge::Challenge,
     gate::{Absent, Gate},
     jwt::ConfigError,
@@ -87,6 +87,14 @@ impl<V, R> BearerLayer<V, R> {
         let challenge = self.gate.challenge.with_realm(realm)?;
         self.gate_mut().challenge = Arc::new(challenge);
         Ok(self)
+    }
+
+    /// Names the metadata of `resource` in every challenge (RFC 9728 §5.1), and in a 401 the scopes that a client needs
+    /// to begin with. The document itself is served by [`ProtectedResource::layer`]. A client in a browser sees the
+    /// challenge only where CORS exposes `WWW-Authenticate`.
+    pub fn resource_metadata(mut self, resource: &ProtectedResource) -> Self {
+        self.challenge_mut().resource = Some(resource.pointer());
+        self
     }
 
     /// The longest token, in bytes. Default 16 KiB.

@@ -5,6 +5,7 @@
 //!   request on with [`Verified`] in its extensions or answers it (RFC 6750 §3).
 //! * [`JwtVerifier`] is that verifier for JWTs of one or several [`Issuer`]s.
 //! * [`RequireLayer`] holds verified callers to a [`policy`].
+//! * [`ProtectedResource`] tells clients that know only a URL where to get a token (RFC 9728).
 //! * [`keys`] are parsed when they are published, and swapped while requests go on; `bearer-jwks` fetches them.
 //!
 //! The gate only verifies. It never sees, stores or spends a refresh token: an expired access token gets one crisp
@@ -43,6 +44,7 @@ mod refusal;
 mod rejection;
 mod relay;
 mod require;
+mod resource;
 mod scope;
 mod service;
 pub mod supabase;
@@ -60,6 +62,7 @@ pub use refusal::Refusal;
 pub use rejection::{EmptyRejection, ProblemDetails, Rejection};
 pub use relay::AccessToken;
 pub use require::{Require, RequireFuture, RequireLayer};
+pub use resource::{Metadata, MetadataFuture, MetadataLayer, MetadataService, ProtectedResource};
 pub use service::Bearer;
 pub use unauthenticated::Unauthenticated;
 pub use verify::{Presented, Verification, Verified, Verify};

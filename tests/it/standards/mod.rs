@@ -8,4 +8,5 @@ mod grpc;
 mod http;
 mod jws;
 mod request;
+mod resource;
 mod scope;

@@ -65,6 +65,8 @@ fn is_allowed(name: &str, byte: u8) -> bool {
         "realm" => matches!(byte, b'\t' | b' '..=b'~'),
         "scope" => matches!(byte, b' ' | 0x21 | 0x23..=0x5B | 0x5D..=0x7E),
         "error" | "error_description" => matches!(byte, 0x20..=0x21 | 0x23..=0x5B | 0x5D..=0x7E),
+        // RFC 3986 §2
+        "resource_metadata" => byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte),
         _ => panic!("a parameter that nobody asked for: {name}"),
     }
 }
@@ -85,6 +87,7 @@ fn the_reader_of_challenges_is_strict() {
         "Bearer realm=a",
         r#"Bearer error="\"""#,
         r#"Bearer scope="é""#,
+        r#"Bearer resource_metadata="https://a b""#,
         r#"Bearer realm="a", error_uri="x""#,
     ] {
         assert!(std::panic::catch_unwind(|| Challenge::parse(bad)).is_err(), "{bad:?}");

@@ -44,6 +44,17 @@ pub enum ConfigError {
     InvalidSignInPath(String),
     /// A challenge of another scheme that does not follow the grammar (RFC 9110 §11.6.1).
     InvalidChallenge,
+    /// Not an `https` URL (`http` on a loopback host) that could identify a resource: see
+    /// [`ProtectedResource::new`](crate::ProtectedResource::new).
+    InvalidResource(String),
+    /// A protected resource that nobody issues tokens for.
+    NoAuthorizationServer,
+    /// Not an `https` URL (`http` on a loopback host) without query and fragment (RFC 8414 §2).
+    InvalidAuthorizationServer(String),
+    /// Not a scope token (RFC 6749 §3.3).
+    InvalidScope(String),
+    /// `offline_access` is between a client and its authorization server; a resource never asks for it.
+    OfflineAccess,
 }
 
 impl fmt::Display for ConfigError {
@@ -73,6 +84,17 @@ impl fmt::Display for ConfigError {
             Self::InvalidSignInPath(path) => write!(f, "{path:?} is not a path of this site"),
             Self::InvalidChallenge => f.write_str("a challenge is a scheme with parameters of text"),
             Self::InvalidRealm => f.write_str("the realm has characters that a header cannot carry"),
+            Self::InvalidResource(resource) => {
+                write!(f, "{resource:?} does not identify a resource: an https URL, as clients spell it")
+            }
+            Self::NoAuthorizationServer => f.write_str("a protected resource needs an authorization server"),
+            Self::InvalidAuthorizationServer(server) => {
+                write!(f, "{server:?} is not an https URL without query and fragment")
+            }
+            Self::InvalidScope(scope) => write!(f, "{scope:?} is not a scope token"),
+            Self::OfflineAccess => f.write_str(
+                "offline_access is asked of the authorization server: a resource neither needs nor lists it",
+            ),
         }
     }
 }
