@@ -150,6 +150,11 @@ async fn no_call_goes_past_the_scopes() {
     let world = World::start().await;
     let reader = world.token(&world.url(), "notes:read");
     let call = |name: &str| message("tools/call", &json!({ "name": name, "arguments": { "text": "x" } }));
+    let two_methods = |first, last| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"{first}","method":"{last}","params":{{"name":"add_note"}}}}"#
+        )
+    };
     for (status, body) in [
         (403, call("drop_notes").to_string()),
         (403, call("Add_note").to_string()),
@@ -157,13 +162,14 @@ async fn no_call_goes_past_the_scopes() {
         (400, json!([call("add_note")]).to_string()),
         (400, "{".to_owned()),
         // The last of two counts, for whoever reads it.
-        (403, r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","method":"tools/call","params":{"name":"add_note"}}"#.to_owned()),
-        (200, r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","method":"tools/list","params":{}}"#.to_owned()),
+        (403, two_methods("tools/list", "tools/call")),
+        (200, two_methods("tools/call", "tools/list")),
         (413, "x".repeat(65 * 1024)),
     ] {
         let request = Client::new().post(world.url()).bearer_auth(&reader);
         let request = request.header("accept", "application/json, text/event-stream");
-        let answer = request.header("content-type", "application/json").body(body.clone()).send().await.unwrap();
+        let answer =
+            request.header("content-type", "application/json").body(body.clone()).send().await.unwrap();
         assert_eq!(answer.status(), status, "{}", &body[..body.len().min(200)]);
     }
     assert!(world.archive.last_headers().is_empty(), "nothing got there");
