@@ -1,0 +1,15 @@
+//! Whole requests with tokens and cookies that others made: real packages of the JavaScript world, run by Node.js.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod jose;
+mod node;
+mod oidc_provider;
+
+#[allow(dead_code, reason = "the other binary uses the rest")]
+#[path = "../it/support"]
+mod support {
+    pub(crate) mod answer;
+    pub(crate) mod app;
+    pub(crate) mod challenge;
+    pub(crate) mod keys;
+}
