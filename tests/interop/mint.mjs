@@ -46,9 +46,9 @@ const raw = (payload, header, options) => new CompactSign(encode(payload))
 const escaped = (claims) => JSON.stringify(claims).replace(/"[^"]*"/g, (string) =>
   string.replace(/[^"]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`));
 
-/// Where the payload is signed as it stands (RFC 7797); it stands in the token, since it has no dot.
+/// The payload signed as it is (RFC 7797), which no JWT is, and then written as if it were one.
 async function unencoded() {
-  const payload = JSON.stringify(CLAIMS).replaceAll('.', '\\u002e');
+  const payload = JSON.stringify(CLAIMS);
   const { protected: header, signature } = await new FlattenedSign(encode(payload))
     .setProtectedHeader({ alg: 'ES256', kid: 'ES256', b64: false, crit: ['b64'] })
     .sign(pairs.ES256.privateKey);
