@@ -1,4 +1,8 @@
-//! Tests of whole requests: all of them are in `it/`. Here the front page is compiled.
+//! Tests of whole requests: all of them are in `it/`. Here the front page is compiled, and what must not compile is
+//! tried.
+
+#[cfg(doctest)]
+mod misuse;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
