@@ -163,7 +163,7 @@ async fn an_observer_is_told_of_every_decision_and_never_sees_the_token() {
             "GET /user refused no_credential -",
             "GET / refused not_a_jwt -",
             "GET /claims accepted ada",
-            "GET /claims refused other ada",
+            "GET /claims refused other_claims ada",
         ]
     );
 }

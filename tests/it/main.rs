@@ -8,6 +8,7 @@ mod authorized;
 mod extractors;
 mod jwks_faults;
 mod multi_issuer;
+mod policies;
 mod readiness;
 mod refresher;
 mod standards;

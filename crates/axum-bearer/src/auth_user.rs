@@ -4,7 +4,7 @@ use crate::{AuthRejection, Verified, rejection::Mismatch};
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use std::{any::type_name, fmt, ops::Deref, sync::Arc};
-use tower_bearer::{AuthError, AuthErrorKind, supabase::SupabaseClaims};
+use tower_bearer::{AuthError, AuthErrorKind, Reason, supabase::SupabaseClaims};
 
 /// The caller whose access token was verified, with the application's claims `C`: those that the issuer was
 /// [set up for](tower_bearer::Issuer::claims), for [`Issuer::supabase`](tower_bearer::Issuer::supabase) the default.
@@ -82,8 +82,7 @@ impl<C: Send + Sync + 'static> AuthUser<C> {
         })?;
         let claims = verified.claims::<C>().ok_or_else(|| {
             let found = verified.claims_type();
-            AuthError::misconfigured("the handler asks for claims of another type")
-                .with_source(Mismatch::WrongClaims { wanted, found })
+            AuthError::from(Reason::OtherClaims).with_source(Mismatch::WrongClaims { wanted, found })
         })?;
         Ok(Self { claims, verified: verified.clone() })
     }

@@ -141,6 +141,11 @@ pub enum Reason {
     StaleKeys,
     /// No [`BearerLayer`](crate::BearerLayer) around the policy or extractor.
     NoLayer,
+    /// A policy asks for a claim, and the verifier handed over none; see
+    /// [`Verified::with_json`](crate::Verified::with_json).
+    NoClaims,
+    /// A policy or handler asks for claims of another type than the verifier was set up for.
+    OtherClaims,
     /// A verifier or policy from outside this crate, in its own words.
     Other(AuthErrorKind, &'static str),
 }
@@ -271,6 +276,15 @@ impl AuthError {
         self.wanted.as_deref()
     }
 
+    /// For another error that wants the same.
+    pub(crate) fn shared_wanted(&self) -> Option<Arc<Wanted>> {
+        self.wanted.clone()
+    }
+
+    pub(crate) fn with_wanted(self, wanted: Option<Arc<Wanted>>) -> Self {
+        Self { wanted, ..self }
+    }
+
     pub(crate) const fn new(reason: Reason) -> Self {
         Self { reason, wanted: None, issuer: None, detailed: false, source: None }
     }
@@ -351,7 +365,7 @@ impl Reason {
             Self::Authentication => Kind::InsufficientUserAuthentication,
             Self::Policy(_) | Self::CrossSite => Kind::Forbidden,
             Self::NoKeys | Self::StaleKeys => Kind::Unavailable,
-            Self::NoLayer => Kind::Misconfigured,
+            Self::NoLayer | Self::NoClaims | Self::OtherClaims => Kind::Misconfigured,
             Self::Other(kind, _) => kind,
         }
     }
@@ -394,6 +408,8 @@ impl Reason {
             Self::NoKeys => "no_keys",
             Self::StaleKeys => "stale_keys",
             Self::NoLayer => "no_layer",
+            Self::NoClaims => "no_claims",
+            Self::OtherClaims => "other_claims",
             Self::Other(..) => "other",
         }
     }
@@ -465,6 +481,10 @@ impl fmt::Display for Reason {
             Self::NoKeys => "no keys from the issuer yet",
             Self::StaleKeys => "the issuer's keys are too old to trust",
             Self::NoLayer => "no BearerLayer around the policy or extractor",
+            Self::NoClaims => "the verifier did not hand over the claims that a policy asks for",
+            Self::OtherClaims => {
+                "a policy or handler asks for claims of another type than the verifier was set up for"
+            }
             Self::Other(_, detail) => detail,
         })
     }

@@ -4,10 +4,11 @@ use crate::{
     challenge::Challenge,
     credential::Credential,
     error::{AuthError, Reason},
-    jwt::{RegisteredClaims, Scopes},
+    jwt::{RegisteredClaims, Scopes, from_object},
     unauthenticated::Unauthenticated,
 };
 use http::{Extensions, HeaderMap, Method, Request, Uri};
+use serde::de::IgnoredAny;
 use std::{
     any::{Any, type_name},
     fmt,
@@ -154,11 +155,18 @@ impl Verified {
     }
 
     /// Adds all claims as they were received, for policies that look at others than the registered ones: the text of
-    /// one JSON object. [`JwtVerifier`](crate::JwtVerifier) does this; a verifier of yours may.
+    /// one JSON object. Anything else counts as no claims, and then those policies answer 500.
+    /// [`JwtVerifier`](crate::JwtVerifier) does this; a verifier of yours may.
     #[must_use]
     pub fn with_json(mut self, claims: impl Into<Arc<str>>) -> Self {
-        self.json = Some(claims.into());
+        let claims = claims.into();
+        self.json = from_object::<IgnoredAny>(&claims).is_ok().then_some(claims);
         self
+    }
+
+    /// As [`with_json`](Self::with_json), for text that was read before.
+    pub(crate) fn with_read_json(self, claims: &str) -> Self {
+        Self { json: Some(claims.into()), ..self }
     }
 
     /// Sets the time that [`at`](Self::at) tells. The gate sets it to the time of the request.

@@ -22,5 +22,5 @@ pub use config::ConfigError;
 pub use issuer::Issuer;
 pub use verifier::{JwtVerifier, WaitForKeys};
 
-pub(crate) use json::{Fault, Typed, Typing, from_object};
+pub(crate) use json::{Fault, Text, Typed, Typing, from_object};
 pub(crate) use payload::Payload;

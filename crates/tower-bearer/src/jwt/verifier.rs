@@ -196,7 +196,7 @@ fn judge(issuer: &Issuer, token: Signed<'_>, now: SystemTime, may_wait: bool) ->
     let (claims, name) = issuer
         .decode(json, &registered)
         .map_err(|mismatch| AuthError::new(Reason::ClaimsType).with_source(mismatch))?;
-    Ok(Outcome::Decided(Ok(Verified::assertion_of(registered, claims, name).with_json(json))))
+    Ok(Outcome::Decided(Ok(Verified::assertion_of(registered, claims, name).with_read_json(json))))
 }
 
 /// Verifies under one snapshot of the issuer's keys. `Some` means that these keys cannot tell, and that the

@@ -1,0 +1,99 @@
+//! Requirements on single registered claims: [`audience`], [`client`].
+
+use super::Policy;
+use crate::{
+    error::{AuthError, Reason},
+    verify::Verified,
+};
+use std::sync::Arc;
+
+/// Permits tokens for one audience; see [`audience`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct RequireAudience(Arc<str>);
+
+/// Permits tokens that have this audience among theirs (`aud`): for routes with an audience of their own, behind a
+/// gate for several. Compared byte by byte.
+///
+/// # Panics
+/// When `name` is empty.
+pub fn audience(name: &str) -> RequireAudience {
+    assert!(!name.is_empty(), "a required audience has a name");
+    RequireAudience(name.into())
+}
+
+impl Policy for RequireAudience {
+    fn check(&self, verified: &Verified) -> Result<(), AuthError> {
+        let permitted = verified.registered().aud.contains(&self.0);
+        if permitted { Ok(()) } else { Err(Reason::Policy("audience").into()) }
+    }
+}
+
+/// Permits tokens of one client; see [`client`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct RequireClient(Arc<str>);
+
+/// Permits tokens that this OAuth client asked for (`client_id`, or `azp` where there is none). Compared byte by byte.
+///
+/// ```
+/// use tower_bearer::{RegisteredClaims, Verified, policy::{Policy, client}};
+///
+/// let mut claims = RegisteredClaims::default();
+/// claims.client_id = Some("batch".into());
+/// let caller = Verified::assertion(claims, ());
+///
+/// assert!(client("batch").check(&caller).is_ok());
+/// assert!(client("Batch").check(&caller).is_err());
+/// ```
+///
+/// # Panics
+/// When `id` is empty.
+pub fn client(id: &str) -> RequireClient {
+    assert!(!id.is_empty(), "a required client has an id");
+    RequireClient(id.into())
+}
+
+impl Policy for RequireClient {
+    fn check(&self, verified: &Verified) -> Result<(), AuthError> {
+        let permitted = verified.registered().client_id.as_deref() == Some(&*self.0);
+        if permitted { Ok(()) } else { Err(Reason::Policy("client").into()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jwt::RegisteredClaims;
+    use std::panic::catch_unwind;
+
+    #[test]
+    fn audience_and_client_are_compared_exactly() {
+        let caller = |aud: &[&str], client: Option<&str>| {
+            let aud = aud.iter().copied().collect();
+            let client_id = client.map(Into::into);
+            Verified::assertion(RegisteredClaims { aud, client_id, ..RegisteredClaims::default() }, ())
+        };
+        let table: &[(&[&str], Option<&str>, bool, bool)] = &[
+            (&["api"], Some("web"), true, true),
+            (&["x", "api"], None, true, false),
+            (&["API"], Some("Web"), false, false),
+            (&["api/"], Some("web "), false, false),
+            (&["x api"], Some(""), false, false),
+            (&[], None, false, false),
+        ];
+        for (aud, id, for_audience, for_client) in table {
+            let caller = caller(aud, *id);
+            let reason = |result: Result<(), AuthError>| result.err().map(|error| error.reason());
+            let refused = |policy, permitted: bool| (!permitted).then_some(Reason::Policy(policy));
+            assert_eq!(reason(audience("api").check(&caller)), refused("audience", *for_audience), "{aud:?}");
+            assert_eq!(reason(client("web").check(&caller)), refused("client", *for_client), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_requirement_cannot_be_made() {
+        assert!(catch_unwind(|| audience("")).is_err());
+        assert!(catch_unwind(|| client("")).is_err());
+    }
+}
