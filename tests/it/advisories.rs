@@ -3,7 +3,7 @@
 
 use crate::support::{
     answer::Answer,
-    app::{app, ask, bearer, reached, request, usual},
+    app::{app, ask, bearer, guarded, reached, request, usual},
     client::{Version, exchange},
     forge::{HEADER, b64, segments, sign_segments, unb64, with_claims, with_header, with_payload},
     keys::{AUD, ISS, es256, gate, gate_of, issuer, issuer_publishing, jwks, rs256, source, token, token_by},
@@ -20,11 +20,17 @@ use http::{HeaderValue, header::AUTHORIZATION};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{io::ErrorKind, net::TcpListener, task::Poll};
+use std::{
+    io::ErrorKind,
+    net::TcpListener,
+    task::Poll,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use tower_bearer::{
     Reason::{self, Encrypted, Expired, MalformedClaims, NotAJwt, Signature, UnknownIssuer, UnknownKey},
     Verified,
     keys::{KeySet, KeySource, channel},
+    policy::{aal, acr},
 };
 
 /// All that were collected; two of them have no identifier of their own.
@@ -122,7 +128,6 @@ const ALL: &[&str] = &[
 /// Those that do not apply, and why.
 const NOT_APPLICABLE: &[(&str, &str)] = &[
     ("CVE-2020-15222", "replay of a client assertion at a token endpoint: this is a resource server"),
-    ("GHSA-hp74-gm6m-2qm5", "step-up by acr and auth_time is not offered"),
     ("GHSA-q926-c743-49qj", "a flag that skips verification: there is none to test"),
 ];
 
@@ -996,4 +1001,34 @@ async fn an_extractor_sees_nothing_of_a_token_that_was_refused() {
     let app = Router::new().route("/", get(me)).layer(gate(issuer()).allow_anonymous());
     assert_eq!(ask(&app, request([])).await.body, "None");
     bearer(&app, &token().tampered()).await.assert_invalid("tampered", Signature);
+}
+
+#[tokio::test]
+async fn ghsa_hp74_gm6m_2qm5_a_recent_sign_in_of_another_kind_does_not_renew_an_old_factor() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let signed_in = |factor: u64, password: u64| {
+        let amr = json!([
+            { "method": "password", "timestamp": password },
+            { "method": "totp", "timestamp": factor },
+        ]);
+        token().claims(json!({ "aal": "aal2", "auth_time": password, "amr": amr })).sign()
+    };
+    let app = guarded(aal("aal2").max_age(Duration::from_secs(300)));
+    bearer(&app, &signed_in(now - 60, now - 900)).await.assert_passed("a recent factor");
+    let refused = bearer(&app, &signed_in(now - 900, now)).await;
+    assert_eq!(refused.code().as_deref(), Some("insufficient_user_authentication"));
+    assert!(!refused.reached());
+
+    // Strong and recent, or it is not enough.
+    let app = guarded(acr("gold").max_age(Duration::from_secs(300)));
+    for (claims, enough) in [
+        (json!({ "acr": "gold", "auth_time": now - 60 }), true),
+        (json!({ "acr": "gold", "auth_time": now - 900 }), false),
+        (json!({ "acr": "gold" }), false),
+        (json!({ "acr": "lead", "auth_time": now - 60 }), false),
+        (json!({ "auth_time": now - 60 }), false),
+    ] {
+        let answer = bearer(&app, &token().claims(claims.clone()).sign()).await;
+        assert_eq!(answer.reached(), enough, "{claims}");
+    }
 }
