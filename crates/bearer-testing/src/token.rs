@@ -3,7 +3,7 @@ use std::fmt;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Map, Value};
 
-use crate::{SigningKey, clock, compact, sign_compact};
+use crate::{SigningKey, clock, compact, random, sign_compact};
 
 const HOUR: i64 = 3600;
 
@@ -123,6 +123,27 @@ impl TokenBuilder {
         self.expires_in(-HOUR)
     }
 
+    /// Makes it a logout token ([`OpenID` Connect Back-Channel Logout §2.4]): `typ` is `logout+jwt`, `events` has the
+    /// event of logout, `jti` is new, and it is good for two minutes. The audience has to be the client; `sub` stays
+    /// beside a `sid` that is added with [`claim`](Self::claim).
+    ///
+    /// ```
+    /// # use bearer_testing::{Algorithm, SigningKey, TokenBuilder, verify_compact};
+    /// # let key = SigningKey::generate(Algorithm::ES256);
+    /// let logout = TokenBuilder::new(&key, "https://issuer.example", "web").logout().claim("sid", "session-1");
+    /// let claims = verify_compact(&key, &logout.sign()).unwrap();
+    /// assert!(claims["events"]["http://schemas.openid.net/event/backchannel-logout"].is_object());
+    /// ```
+    ///
+    /// [`OpenID` Connect Back-Channel Logout §2.4]: https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken
+    pub fn logout(self) -> Self {
+        let event = serde_json::json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
+        self.header("typ", "logout+jwt")
+            .claim("events", event)
+            .claim("jti", random::text::<16>())
+            .expires_in(120)
+    }
+
     /// Lets another key sign: `alg` and `kid` of the header follow it.
     pub fn key(mut self, key: &SigningKey) -> Self {
         self.key = key.clone();
@@ -240,6 +261,16 @@ mod tests {
         assert_eq!((&claims["aud"], &claims["scope"]), (&json!(["a", "b"]), &json!("read write")));
         assert_eq!(parsed(&other.header_json())["typ"], "at+jwt");
         assert!(parsed(&other.without_header("typ").header_json()).get("typ").is_none());
+    }
+
+    #[test]
+    fn each_logout_token_is_one_of_its_own() {
+        let (one, other) = (token().logout(), token().logout());
+        let claims = parsed(&one.payload());
+        assert_eq!(claims["events"], json!({ "http://schemas.openid.net/event/backchannel-logout": {} }));
+        assert_eq!(parsed(&one.header_json())["typ"], "logout+jwt");
+        assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 120);
+        assert_ne!(claims["jti"], parsed(&other.payload())["jti"]);
     }
 
     #[test]

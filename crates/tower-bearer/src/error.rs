@@ -115,6 +115,8 @@ pub enum Reason {
     KeyBound,
     /// An ID token, logout token or security event, told by its claims.
     NotAnAccessToken,
+    /// Not a logout token, told by its claims: no logout event, or a `nonce`.
+    NotALogoutToken,
     /// A Supabase `anon` or `service_role` key: not a user.
     NotAUser,
     /// No key of that `kid`.
@@ -355,6 +357,7 @@ impl Reason {
             | Self::TooOld
             | Self::KeyBound
             | Self::NotAnAccessToken
+            | Self::NotALogoutToken
             | Self::NotAUser
             | Self::UnknownKey
             | Self::KeyAlgorithm
@@ -396,6 +399,7 @@ impl Reason {
             Self::KeyBound => "key_bound",
             Self::NotAnAccessToken => "not_an_access_token",
             Self::NotAUser => "not_a_user",
+            Self::NotALogoutToken => "not_a_logout_token",
             Self::UnknownKey => "unknown_key",
             Self::KeyAlgorithm => "key_algorithm",
             Self::Signature => "signature",
@@ -468,6 +472,7 @@ impl fmt::Display for Reason {
             Self::NotAnAccessToken => {
                 "the claims are those of an ID token or an event, not of an access token"
             }
+            Self::NotALogoutToken => "the claims are not those of a logout token",
             Self::NotAUser => "the token is a Supabase API key, not a user's",
             Self::UnknownKey => "no key of that kid",
             Self::KeyAlgorithm => "the key of that kid is not for that alg",

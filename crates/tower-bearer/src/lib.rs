@@ -54,7 +54,10 @@ mod verify;
 pub use credential::Credential;
 pub use error::{AuthError, AuthErrorKind, Reason};
 pub use future::ResponseFuture;
-pub use jwt::{Algorithm, Audience, ConfigError, Issuer, JwtVerifier, RegisteredClaims, Scopes, WaitForKeys};
+pub use jwt::{
+    Algorithm, Audience, ConfigError, Issuer, JwtVerifier, LogoutToken, RegisteredClaims, Scopes,
+    VerifyLogoutToken, WaitForKeys,
+};
 pub use layer::BearerLayer;
 pub use observe::{Accepted, Observe, Refused};
 pub use pages::ReturnPath;

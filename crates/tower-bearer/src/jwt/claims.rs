@@ -132,7 +132,7 @@ impl From<Payload<'_>> for RegisteredClaims {
 }
 
 /// A `NumericDate` was held to its range when it was read.
-fn time(seconds: f64) -> SystemTime {
+pub(super) fn time(seconds: f64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs_f64(seconds)
 }
 

@@ -36,6 +36,8 @@ pub enum ConfigError {
     DuplicateIssuer(String),
     /// More than one issuer allows tokens without `iss`.
     SeveralWithoutIss,
+    /// An issuer whose tokens may lack `iss` has a logout client: its sessions could not be told by their issuer.
+    LogoutWithoutIss,
     /// Not `http` or `https`, a host, and perhaps a port and path.
     InvalidUrl(String),
     /// A realm with characters that a header cannot carry (RFC 9110 §5.6.4).
@@ -80,6 +82,9 @@ impl fmt::Display for ConfigError {
             Self::NoKeys(iss) => write!(f, "the issuer {iss} has neither keys nor a secret"),
             Self::DuplicateIssuer(iss) => write!(f, "the issuer {iss} stands twice"),
             Self::SeveralWithoutIss => f.write_str("more than one issuer allows tokens without iss"),
+            Self::LogoutWithoutIss => {
+                f.write_str("an issuer that allows tokens without iss cannot send logout tokens")
+            }
             Self::InvalidUrl(url) => write!(f, "{url:?} is not an http or https URL"),
             Self::InvalidSignInPath(path) => write!(f, "{path:?} is not a path of this site"),
             Self::InvalidChallenge => f.write_str("a challenge is a scheme with parameters of text"),

@@ -1,7 +1,7 @@
 //! The JOSE header (RFC 7515 §4): what a token says of itself. Nothing in it ever names a key by value or place.
 
 use super::{
-    Algorithm,
+    Algorithm, TokenKind,
     json::{Fault, Members, Skip, Text, Typed, Typing},
 };
 use crate::error::Reason;
@@ -17,8 +17,8 @@ pub(crate) struct Header<'a> {
 }
 
 impl<'a> Header<'a> {
-    /// Reads and checks a decoded header.
-    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, Reason> {
+    /// Reads and checks a decoded header, of a token that is to be of this kind.
+    pub(crate) fn parse(bytes: &'a [u8], kind: TokenKind) -> Result<Self, Reason> {
         let text = std::str::from_utf8(bytes).map_err(|_| Reason::MalformedHeader("not UTF-8"))?;
         let mut fault = Fault::default();
         let mut json = serde_json::Deserializer::from_str(text);
@@ -26,7 +26,7 @@ impl<'a> Header<'a> {
             .deserialize(&mut json)
             .and_then(|members| json.end().map(|()| members))
             .map_err(|error| Reason::MalformedHeader(fault.explain(&error)))?;
-        members.check()
+        members.check(kind)
     }
 }
 
@@ -40,13 +40,13 @@ struct HeaderMembers<'a> {
 }
 
 impl<'a> HeaderMembers<'a> {
-    fn check(self) -> Result<Header<'a>, Reason> {
+    fn check(self, kind: TokenKind) -> Result<Header<'a>, Reason> {
         // No extension is understood, so whatever `crit` lists, and be it nothing, is refused (RFC 7515 §4.1.11).
         // A JWT has no unencoded payload (RFC 7797 §7), no compression, and no JWT inside (RFC 8725 §3.3).
         if let Some(name) = self.unsupported {
             return Err(Reason::UnsupportedHeader(name));
         }
-        if !self.typ.as_deref().is_none_or(is_access_token_type) {
+        if !self.typ.as_deref().is_none_or(|typ| names_kind(typ, kind)) {
             return Err(Reason::TokenType);
         }
         let alg = self.alg.ok_or(Reason::MalformedHeader("alg is missing"))?;
@@ -59,10 +59,14 @@ impl<'a> HeaderMembers<'a> {
 /// The type of access tokens that follow RFC 9068 §2.1.
 const AT_JWT: &str = "at+jwt";
 
-/// A media type, in any case, `application/` implied (RFC 7515 §4.1.9): `JWT` or `at+jwt`. Any other kind of
-/// token (`dpop+jwt`, `logout+jwt`, `secevent+jwt` …) is not an access token (RFC 8725 §3.11).
-fn is_access_token_type(typ: &str) -> bool {
-    is_type(typ, "JWT") || is_type(typ, AT_JWT)
+/// A media type, in any case, `application/` implied (RFC 7515 §4.1.9): `JWT`, or that of the very kind. Any other
+/// kind of token (`dpop+jwt`, `secevent+jwt` …) is not the one that is asked for (RFC 8725 §3.11).
+fn names_kind(typ: &str, kind: TokenKind) -> bool {
+    let own = match kind {
+        TokenKind::Access => AT_JWT,
+        TokenKind::Logout => "logout+jwt",
+    };
+    is_type(typ, "JWT") || is_type(typ, own)
 }
 
 fn is_type(found: &str, wanted: &str) -> bool {
@@ -141,7 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn parse(json: &str) -> Result<Header<'_>, Reason> {
-        Header::parse(json.as_bytes())
+        Header::parse(json.as_bytes(), TokenKind::Access)
     }
 
     #[test]
@@ -205,7 +209,10 @@ mod tests {
         for (json, reason) in table {
             assert_eq!(parse(json), Err(reason), "{json}");
         }
-        assert_eq!(Header::parse(b"{\"alg\":\"ES256\",\"x\":\"\xff\"}"), Err(MalformedHeader("not UTF-8")));
+        assert_eq!(
+            Header::parse(b"{\"alg\":\"ES256\",\"x\":\"\xff\"}", TokenKind::Access),
+            Err(MalformedHeader("not UTF-8"))
+        );
     }
 
     #[test]
@@ -240,10 +247,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn rs_150_a_logout_token_is_named_so_or_not_at_all() {
+        let parse = |typ: &str, kind| {
+            Header::parse(format!(r#"{{"alg":"ES256","typ":"{typ}"}}"#).as_bytes(), kind).map(drop)
+        };
+        for typ in ["logout+jwt", "Logout+JWT", "application/logout+jwt", "APPLICATION/LOGOUT+JWT"] {
+            assert_eq!(parse(typ, TokenKind::Logout), Ok(()), "{typ}");
+            assert_eq!(parse(typ, TokenKind::Access), Err(TokenType), "{typ}");
+        }
+        assert_eq!(parse("JWT", TokenKind::Logout), Ok(()), "as older issuers have it");
+        for typ in ["at+jwt", "application/at+jwt", "secevent+jwt", "dpop+jwt", "", "logout", "x/logout+jwt"]
+        {
+            assert_eq!(parse(typ, TokenKind::Logout), Err(TokenType), "{typ}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = Header::parse(&bytes);
+            let _ = Header::parse(&bytes, TokenKind::Access);
         }
 
         #[test]

@@ -46,8 +46,10 @@ pub struct Issuer {
     pub(super) iss: Arc<str>,
     pub(super) missing_iss_allowed: bool,
     binding: Binding,
+    /// Whom its logout tokens are meant for. Empty: it sends none.
+    pub(super) logout_clients: Vec<Box<str>>,
     algorithms: AlgorithmSet,
-    leeway: Duration,
+    pub(super) leeway: Duration,
     max_age: Option<Duration>,
     profile: Profile,
     guard: Option<Guard>,
@@ -95,6 +97,7 @@ impl Issuer {
             iss: iss.into(),
             missing_iss_allowed: false,
             binding,
+            logout_clients: Vec::new(),
             algorithms: Algorithm::ASYMMETRIC.iter().collect(),
             leeway: Duration::from_secs(60),
             max_age: None,
@@ -155,6 +158,17 @@ impl Issuer {
     #[must_use]
     pub fn allow_missing_iss(mut self) -> Self {
         self.missing_iss_allowed = true;
+        self
+    }
+
+    /// Trusts logout tokens for this client (`OpenID` Connect Back-Channel Logout §2.4): their `aud` is the
+    /// `client_id` that the issuer knows the application by, not the audience of its access tokens. May be said of
+    /// several; without it, every logout token of this issuer is refused.
+    ///
+    /// See [`JwtVerifier::verify_logout_token`](crate::JwtVerifier::verify_logout_token).
+    #[must_use]
+    pub fn logout_client(mut self, client_id: impl Into<String>) -> Self {
+        self.logout_clients.push(client_id.into().into());
         self
     }
 
@@ -248,8 +262,10 @@ impl Issuer {
             Err(fault.clone())
         } else if self.iss.is_empty() {
             Err(ConfigError::EmptyIssuer)
-        } else if names.iter().any(|name| name.is_empty()) {
+        } else if names.iter().chain(&self.logout_clients).any(|name| name.is_empty()) {
             Err(ConfigError::EmptyAudience)
+        } else if self.missing_iss_allowed && !self.logout_clients.is_empty() {
+            Err(ConfigError::LogoutWithoutIss)
         } else if self.algorithms.is_empty() {
             Err(ConfigError::NoAlgorithm)
         } else {
@@ -290,7 +306,7 @@ impl Issuer {
         self.guard.map_or(Ok(()), |guard| guard(payload))
     }
 
-    fn allows(&self, algorithm: Algorithm) -> bool {
+    pub(super) fn allows(&self, algorithm: Algorithm) -> bool {
         match &self.secret {
             _ if !algorithm.is_symmetric() => self.algorithms.contains(algorithm),
             Some(secret) => secret.algorithm() == algorithm,
@@ -299,7 +315,7 @@ impl Issuer {
     }
 
     /// RFC 7519 §4.1.4–4.1.6. At `exp` the token is over.
-    fn check_times(&self, payload: &Payload<'_>, now: SystemTime) -> Result<(), Reason> {
+    pub(super) fn check_times(&self, payload: &Payload<'_>, now: SystemTime) -> Result<(), Reason> {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let leeway = self.leeway.as_secs_f64();
         let exp = payload.exp.ok_or(Reason::MalformedClaims("exp is missing"))?;
@@ -371,7 +387,7 @@ fn is_key_file(secret: &[u8]) -> bool {
         || (text.starts_with(b"{") && text.windows(5).any(|part| part == b"\"kty\""))
 }
 
-fn contains(names: &[Box<str>], name: &str) -> bool {
+pub(super) fn contains(names: &[Box<str>], name: &str) -> bool {
     names.iter().any(|known| **known == *name)
 }
 

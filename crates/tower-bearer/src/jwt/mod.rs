@@ -12,6 +12,7 @@ mod header;
 mod issuer;
 mod issuers;
 mod json;
+mod logout;
 mod payload;
 pub(crate) mod signature;
 mod verifier;
@@ -20,7 +21,15 @@ pub use algorithm::Algorithm;
 pub use claims::{Audience, RegisteredClaims, Scopes};
 pub use config::ConfigError;
 pub use issuer::Issuer;
+pub use logout::{LogoutToken, VerifyLogoutToken};
 pub use verifier::{JwtVerifier, WaitForKeys};
 
 pub(crate) use json::{Fault, Text, Typed, Typing, from_object};
 pub(crate) use payload::Payload;
+
+/// What a token is asked to be. No token is two of them (RFC 8725 §3.12).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum TokenKind {
+    Access,
+    Logout,
+}

@@ -70,6 +70,11 @@ impl<'a> Payload<'a> {
         let kind = &self.kind;
         kind.id_token_hash || kind.events || kind.other_use || (kind.nonce && self.scope.is_none())
     }
+
+    /// Whether there is a `nonce`, which a logout token must not have.
+    pub(crate) fn has_nonce(&self) -> bool {
+        self.kind.nonce
+    }
 }
 
 struct Reader<'f>(&'f mut Fault);

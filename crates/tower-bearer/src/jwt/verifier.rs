@@ -1,7 +1,7 @@
 //! From a token to a proof, or a reason why not.
 
 use super::{
-    RegisteredClaims,
+    RegisteredClaims, TokenKind,
     compact::{self, Compact},
     config::ConfigError,
     header::Header,
@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 use std::{
     fmt,
     future::Future,
+    marker::PhantomData,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -37,21 +38,37 @@ struct Shared {
 
 /// The future of a [`JwtVerifier`] for a token whose key is not known yet: the refresher is asked once, and
 /// answers within its own bounds.
-pub struct WaitForKeys {
+pub struct WaitForKeys(Waiting<Verified>);
+
+/// A token of either kind whose key is not known yet.
+pub(super) struct Waiting<P> {
     question: Question,
     verifier: JwtVerifier,
     token: Box<str>,
     now: SystemTime,
     since: Instant,
+    proof: PhantomData<fn() -> P>,
 }
 
-enum Outcome {
-    Decided(Result<Verified, AuthError>),
+/// What a good token of its kind becomes, and the rules that make it one.
+pub(super) trait Proof: Sized {
+    const KIND: TokenKind;
+
+    /// Everything that can be said about a token without its signature. Refusing early is safe; a pass means
+    /// nothing yet.
+    fn check(issuer: &Issuer, token: &Signed<'_>, now: SystemTime) -> Result<(), Reason>;
+
+    /// The proof. Asked for only when everything, the signature too, was found good.
+    fn prove(issuer: &Issuer, token: Signed<'_>) -> Result<Self, AuthError>;
+}
+
+pub(super) enum Outcome<P> {
+    Decided(Result<P, AuthError>),
     Waiting(Question),
 }
 
 /// What the publisher of an issuer's keys was asked, and what the answer is if it brings nothing new.
-struct Question {
+pub(super) struct Question {
     iss: Arc<str>,
     keys: KeySource,
     generation: u64,
@@ -133,25 +150,43 @@ impl JwtVerifier {
     /// Verifies a token that came by another way than a request, such as the first message of a WebSocket. The caller
     /// bounds its length.
     pub fn verify_token(&self, token: &str, now: SystemTime) -> Verification<WaitForKeys> {
+        match self.start(token, now) {
+            Ok(result) => Verification::Done(result),
+            Err(waiting) => Verification::Pending(WaitForKeys(waiting)),
+        }
+    }
+
+    /// Decides now, or says what it waits for.
+    pub(super) fn start<P: Proof>(
+        &self,
+        token: &str,
+        now: SystemTime,
+    ) -> Result<Result<P, AuthError>, Waiting<P>> {
         match self.decide(token, now, true) {
-            Outcome::Decided(result) => Verification::Done(result),
-            Outcome::Waiting(question) => Verification::Pending(WaitForKeys {
+            Outcome::Decided(result) => Ok(result),
+            Outcome::Waiting(question) => Err(Waiting {
                 question,
                 verifier: self.clone(),
                 token: token.into(),
                 now,
                 since: Instant::now(),
+                proof: PhantomData,
             }),
         }
     }
 
-    fn decide(&self, token: &str, now: SystemTime, may_wait: bool) -> Outcome {
+    fn decide<P: Proof>(&self, token: &str, now: SystemTime, may_wait: bool) -> Outcome<P> {
         decide(&self.0.issuers.load(), token, now, may_wait)
             .unwrap_or_else(|error| Outcome::Decided(Err(error)))
     }
 }
 
-fn decide(issuers: &Issuers, token: &str, now: SystemTime, may_wait: bool) -> Result<Outcome, AuthError> {
+fn decide<P: Proof>(
+    issuers: &Issuers,
+    token: &str,
+    now: SystemTime,
+    may_wait: bool,
+) -> Result<Outcome<P>, AuthError> {
     let compact = Compact::split(token)?;
     // The three segments decoded, in one allocation: three bytes for four characters, and for each odd end.
     let mut buffer = Vec::with_capacity(token.len() / 4 * 3 + 3 * 3);
@@ -161,7 +196,7 @@ fn decide(issuers: &Issuers, token: &str, now: SystemTime, may_wait: bool) -> Re
     let (header, rest) = buffer.split_at(header_len);
     let (json, signature) = rest.split_at(json_len);
 
-    let header = Header::parse(header)?;
+    let header = Header::parse(header, P::KIND)?;
     let json = std::str::from_utf8(json).map_err(|_| Reason::MalformedClaims("not UTF-8"))?;
     let payload = Payload::parse(json)?;
 
@@ -171,32 +206,48 @@ fn decide(issuers: &Issuers, token: &str, now: SystemTime, may_wait: bool) -> Re
 }
 
 /// A token taken apart, and nothing of it believed.
-struct Signed<'a> {
-    header: Header<'a>,
-    payload: Payload<'a>,
-    json: &'a str,
+pub(super) struct Signed<'a> {
+    pub(super) header: Header<'a>,
+    pub(super) payload: Payload<'a>,
+    pub(super) json: &'a str,
     message: &'a [u8],
     signature: &'a [u8],
 }
 
 /// By the rules and keys of the issuer that it names.
-fn judge(issuer: &Issuer, token: Signed<'_>, now: SystemTime, may_wait: bool) -> Result<Outcome, AuthError> {
-    let Signed { header, payload, json, message, signature } = token;
-    issuer.check(&header, &payload, now)?;
+fn judge<P: Proof>(
+    issuer: &Issuer,
+    token: Signed<'_>,
+    now: SystemTime,
+    may_wait: bool,
+) -> Result<Outcome<P>, AuthError> {
+    P::check(issuer, &token, now)?;
+    let Signed { header, message, signature, .. } = &token;
     if header.algorithm.is_symmetric() {
         let secret = issuer.secret.as_ref().ok_or(Reason::Algorithm)?;
         if !secret.verify(message, signature) {
             return Err(Reason::Signature.into());
         }
-    } else if let Some(question) = ask_keys(issuer, &header, message, signature, may_wait)? {
+    } else if let Some(question) = ask_keys(issuer, header, message, signature, may_wait)? {
         return Ok(Outcome::Waiting(question));
     }
+    P::prove(issuer, token).map(|proof| Outcome::Decided(Ok(proof)))
+}
 
-    let registered = Arc::new(RegisteredClaims::from(payload));
-    let (claims, name) = issuer
-        .decode(json, &registered)
-        .map_err(|mismatch| AuthError::new(Reason::ClaimsType).with_source(mismatch))?;
-    Ok(Outcome::Decided(Ok(Verified::assertion_of(registered, claims, name).with_read_json(json))))
+impl Proof for Verified {
+    const KIND: TokenKind = TokenKind::Access;
+
+    fn check(issuer: &Issuer, token: &Signed<'_>, now: SystemTime) -> Result<(), Reason> {
+        issuer.check(&token.header, &token.payload, now)
+    }
+
+    fn prove(issuer: &Issuer, Signed { payload, json, .. }: Signed<'_>) -> Result<Self, AuthError> {
+        let registered = Arc::new(RegisteredClaims::from(payload));
+        let (claims, name) = issuer
+            .decode(json, &registered)
+            .map_err(|mismatch| AuthError::new(Reason::ClaimsType).with_source(mismatch))?;
+        Ok(Self::assertion_of(registered, claims, name).with_read_json(json))
+    }
 }
 
 /// Verifies under one snapshot of the issuer's keys. `Some` means that these keys cannot tell, and that the
@@ -252,6 +303,14 @@ impl Verify for JwtVerifier {
 
 impl Future for WaitForKeys {
     type Output = Result<Verified, AuthError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl<P: Proof> Future for Waiting<P> {
+    type Output = Result<P, AuthError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         ready!(Pin::new(&mut self.question.answer).poll(cx));

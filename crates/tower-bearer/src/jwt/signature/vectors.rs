@@ -2,6 +2,7 @@
 
 use super::{
     super::{
+        TokenKind,
         compact::{self, Compact},
         header::Header,
     },
@@ -49,7 +50,7 @@ fn decode(segment: &str) -> Result<Vec<u8>, Reason> {
 fn read(jws: &str) -> Result<(Algorithm, Option<String>), Reason> {
     let compact = Compact::split(jws)?;
     let header = decode(compact.header)?;
-    let header = Header::parse(&header)?;
+    let header = Header::parse(&header, TokenKind::Access)?;
     Ok((header.algorithm, header.kid.map(Into::into)))
 }
 
@@ -138,7 +139,12 @@ fn invalid_examples_are_refused_before_a_key_is_looked_for() {
         // An unsecured JWS has an empty third segment; a JWE has five.
         assert!(matches!(refused, Reason::NotAJwt | Reason::Encrypted), "{}: {refused}", example.id);
         let header = Example::header(example);
-        assert_eq!(Header::parse(&header).map(|_| ()), Err(Reason::Algorithm), "{}", example.id);
+        assert_eq!(
+            Header::parse(&header, TokenKind::Access).map(|_| ()),
+            Err(Reason::Algorithm),
+            "{}",
+            example.id
+        );
     }
 }
 
