@@ -49,6 +49,6 @@ pub use bearer_jwks::{self, Connect, ConnectError, Connector};
 pub use tower_bearer::{
     self, AccessToken, Algorithm, AuthError, AuthErrorKind, BearerLayer, ConfigError, Issuer, JwtVerifier,
     Observe, ProblemDetails, ProtectedResource, Reason, Refusal, RegisteredClaims, RequireLayer, Verified,
-    policy,
+    Verify, policy, revocation,
     supabase::{self, SupabaseClaims},
 };

@@ -6,6 +6,7 @@
 //! * [`JwtVerifier`] is that verifier for JWTs of one or several [`Issuer`]s.
 //! * [`RequireLayer`] holds verified callers to a [`policy`].
 //! * [`ProtectedResource`] tells clients that know only a URL where to get a token (RFC 9728).
+//! * [`revocation`] is asked about tokens that were good once; logout tokens of the issuer may feed it.
 //! * [`keys`] are parsed when they are published, and swapped while requests go on; `bearer-jwks` fetches them.
 //!
 //! The gate only verifies. It never sees, stores or spends a refresh token: an expired access token gets one crisp
@@ -45,6 +46,7 @@ mod rejection;
 mod relay;
 mod require;
 mod resource;
+pub mod revocation;
 mod scope;
 mod service;
 pub mod supabase;

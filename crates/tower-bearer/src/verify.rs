@@ -5,6 +5,7 @@ use crate::{
     credential::Credential,
     error::{AuthError, Reason},
     jwt::{RegisteredClaims, Scopes, from_object},
+    revocation::{Revocable, Revocation, WhenUnsure},
     unauthenticated::Unauthenticated,
 };
 use http::{Extensions, HeaderMap, Method, Request, Uri};
@@ -66,6 +67,12 @@ pub trait Verify: Clone {
     /// because RFC 6750 §3 wants at least one parameter after the scheme.
     fn realm(&self) -> Option<&str> {
         None
+    }
+
+    /// Asks `revocation` about every credential that this verifier accepts; `when_unsure` says what happens when
+    /// that cannot tell. Whatever caches proofs belongs inside of it, so that cached ones are asked about too.
+    fn revocable<R: Revocation>(self, revocation: R, when_unsure: WhenUnsure) -> Revocable<Self, R> {
+        Revocable::new(self, revocation, when_unsure)
     }
 }
 
