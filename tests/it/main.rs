@@ -11,6 +11,7 @@ mod multi_issuer;
 mod policies;
 mod readiness;
 mod refresher;
+mod revocation;
 mod standards;
 mod story;
 mod supabase;

@@ -45,6 +45,9 @@ pub use rejection::AuthRejection;
 
 #[doc(no_inline)]
 pub use bearer_jwks::{self, Connect, ConnectError, Connector};
+#[cfg(feature = "logout")]
+#[doc(no_inline)]
+pub use tower_bearer::LogoutReceiver;
 #[doc(no_inline)]
 pub use tower_bearer::{
     self, AccessToken, Algorithm, AuthError, AuthErrorKind, BearerLayer, ConfigError, Issuer, JwtVerifier,

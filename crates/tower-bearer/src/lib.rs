@@ -38,6 +38,8 @@ mod gate;
 mod jwt;
 pub mod keys;
 mod layer;
+#[cfg(feature = "logout")]
+mod logout;
 mod observe;
 mod pages;
 pub mod policy;
@@ -61,6 +63,8 @@ pub use jwt::{
     VerifyLogoutToken, WaitForKeys,
 };
 pub use layer::BearerLayer;
+#[cfg(feature = "logout")]
+pub use logout::{LogoutFuture, LogoutReceiver};
 pub use observe::{Accepted, Observe, Refused};
 pub use pages::ReturnPath;
 pub use refusal::Refusal;

@@ -59,7 +59,7 @@ enum State {
 
 impl JwtVerifier {
     /// Verifies a logout token, for an [`Issuer`] with a [`logout_client`](Issuer::logout_client). The caller bounds
-    /// its length, and heeds each `jti` once.
+    /// its length, and heeds each `jti` once; `LogoutReceiver` (feature `logout`) does both.
     ///
     /// Demanded are a signature of the issuer, `aud` with the client, `iat` of the last ten minutes, `exp` in the
     /// future, `jti`, the event of back-channel logout, and `sub` or `sid`; a `nonce`, or a `typ` of another kind of

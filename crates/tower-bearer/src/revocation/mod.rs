@@ -45,6 +45,9 @@ pub use deny_list::{DenyList, Full};
 pub use future::RevocableFuture;
 pub use revocable::Revocable;
 
+#[cfg(feature = "logout")]
+pub(crate) use table::{Key, Kind, Table, Term};
+
 use crate::Verified;
 use std::{error::Error, fmt, future::Ready, sync::Arc};
 

@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Token,
     Session,
     Subject,
+    #[cfg(feature = "logout")]
+    LogoutToken,
 }
 
 /// A name, whole and with its issuer.

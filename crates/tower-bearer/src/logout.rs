@@ -1,0 +1,306 @@
+//! The receiver of logout tokens (`OpenID` Connect Back-Channel Logout 1.0 §2.5–2.8).
+
+mod future;
+
+pub use future::LogoutFuture;
+
+use crate::{
+    AuthError, AuthErrorKind, JwtVerifier, LogoutToken, VerifyLogoutToken,
+    revocation::{DenyList, Full, Key, Kind, Table, Term},
+};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+};
+use http_body::Body;
+use std::{
+    convert::Infallible,
+    error::Error,
+    fmt,
+    marker::PhantomData,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+};
+use tower_service::Service;
+
+/// The longest request, in bytes.
+const LIMIT: usize = 64 * 1024;
+
+/// How many logout tokens are remembered, each for some ten minutes.
+const REMEMBERED: usize = 64 * 1024;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Longer than any token lives, and short enough to be added to any date.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// The service at the `backchannel_logout_uri`: the issuer posts a logout token, and the access tokens of that session
+/// or user are in the [`DenyList`].
+///
+/// | request | answer |
+/// |---|---|
+/// | a good logout token | 200 |
+/// | not `POST` | 405 |
+/// | more than 64 KiB | 413 |
+/// | no form, no `logout_token` or two, a bad one, one that came before | 400 `invalid_request` |
+/// | one that cannot be judged now, for want of keys, or of room | 503, `Retry-After` |
+///
+/// A token with `sid` revokes that session; one with `sub` alone revokes what was issued to the user up to the second
+/// of its `iat`. Every answer has `Cache-Control: no-store`, and a refusal its [`AuthError`] in the response
+/// extensions. Anybody may post: no gate belongs around it. How long a request may take is the server's to bound.
+///
+/// ```
+/// use http::{Request, StatusCode};
+/// use tower::ServiceExt;
+/// use tower_bearer::{Algorithm, Issuer, JwtVerifier, LogoutReceiver, revocation::DenyList};
+/// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let verifier = JwtVerifier::new([Issuer::new("https://issuer.example", "https://api.example")
+///     .hmac_secret(Algorithm::HS256, [7; 32])
+///     .logout_client("web")])?;
+/// let list = DenyList::new(100_000);
+/// let receiver = LogoutReceiver::new(verifier, list.clone());
+///
+/// # let key = SigningKey::hmac(Alg::HS256, &[7; 32]);
+/// # let logout = TokenBuilder::new(&key, "https://issuer.example", "web").logout().claim("sid", "s-1").sign();
+/// let post = |body: String| {
+///     Request::post("/logout").header("content-type", "application/x-www-form-urlencoded").body(body)
+/// };
+/// let response = receiver.clone().oneshot(post(format!("logout_token={logout}"))?).await?;
+/// assert_eq!(response.status(), StatusCode::OK);
+/// assert_eq!(list.len(), 1);
+///
+/// let again = receiver.oneshot(post(format!("logout_token={logout}"))?).await?;
+/// assert_eq!(again.status(), StatusCode::BAD_REQUEST, "each is heeded once");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct LogoutReceiver<ResBody = String> {
+    verifier: JwtVerifier,
+    effect: Effect,
+    clock: fn() -> SystemTime,
+    body: PhantomData<fn() -> ResBody>,
+}
+
+/// What a good logout token brings about.
+#[derive(Clone)]
+struct Effect {
+    list: DenyList,
+    seen: Arc<Table>,
+    lifetime: Duration,
+}
+
+impl LogoutReceiver {
+    /// Verifies with `verifier`, whose issuers have a [`logout_client`](crate::Issuer::logout_client), and revokes in
+    /// `list`.
+    pub fn new(verifier: JwtVerifier, list: DenyList) -> Self {
+        let effect = Effect { list, seen: Arc::new(Table::new(REMEMBERED)), lifetime: DAY };
+        Self { verifier, effect, clock: SystemTime::now, body: PhantomData }
+    }
+}
+
+impl<ResBody> LogoutReceiver<ResBody> {
+    /// The longest life of an access token of these issuers, leeway included: so long a revocation is kept. Default
+    /// 24 hours. Shorter takes less room; too short, and a token comes to life again.
+    #[must_use]
+    pub fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.effect.lifetime = lifetime.min(CENTURY);
+        self
+    }
+
+    /// How many logout tokens are remembered as heeded, each for the ten minutes and leeway that it would be accepted.
+    /// When there is no room for another, the answer is 503. Default 65536. Clones made before remember by themselves.
+    #[must_use]
+    pub fn remembered(mut self, tokens: usize) -> Self {
+        self.effect.seen = Arc::new(Table::new(tokens));
+        self
+    }
+
+    /// Where the time comes from, for tests. Default [`SystemTime::now`].
+    #[must_use]
+    pub fn clock(mut self, clock: fn() -> SystemTime) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The type of the response bodies, such as that of the server around it. Default [`String`].
+    #[must_use]
+    pub fn response_body<B: From<&'static str>>(self) -> LogoutReceiver<B> {
+        LogoutReceiver { verifier: self.verifier, effect: self.effect, clock: self.clock, body: PhantomData }
+    }
+}
+
+impl<B, ResBody> Service<Request<B>> for LogoutReceiver<ResBody>
+where
+    B: Body,
+    ResBody: From<&'static str>,
+{
+    type Response = Response<ResBody>;
+    type Error = Infallible;
+    type Future = LogoutFuture<B, ResBody>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (head, body) = request.into_parts();
+        match check_head(&head.method, &head.headers) {
+            Ok(()) => LogoutFuture::reading(body, self.clone()),
+            Err(refusal) => LogoutFuture::refused(refusal),
+        }
+    }
+}
+
+impl<ResBody> LogoutReceiver<ResBody> {
+    fn verify(&self, form: &[u8]) -> Result<VerifyLogoutToken, Refusal> {
+        Ok(self.verifier.verify_logout_token(&logout_token(form)?, (self.clock)()))
+    }
+
+    fn heed(&self, token: &LogoutToken) -> Result<(), Refusal> {
+        self.effect.of(token, (self.clock)())
+    }
+}
+
+/// Why there is no logout.
+#[derive(Debug)]
+enum Refusal {
+    Method,
+    TooLong,
+    /// The request, before the token is looked at.
+    Form(&'static str),
+    Token(AuthError),
+}
+
+fn check_head(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
+    if method != Method::POST {
+        return Err(Refusal::Method);
+    }
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    match (types.next(), types.next()) {
+        (Some(one), None) if is_form(one) => Ok(()),
+        _ => Err(Refusal::Form("the content type is not application/x-www-form-urlencoded")),
+    }
+}
+
+fn is_form(content_type: &HeaderValue) -> bool {
+    let essence = content_type.to_str().ok().and_then(|text| text.split(';').next());
+    essence.is_some_and(|text| text.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+}
+
+/// The one `logout_token`; other parameters are ignored (Back-Channel Logout §2.5).
+fn logout_token(form: &[u8]) -> Result<String, Refusal> {
+    let mut tokens = form_urlencoded::parse(form).filter(|(name, _)| name == "logout_token");
+    match (tokens.next(), tokens.next()) {
+        (Some((_, token)), None) => Ok(token.into_owned()),
+        (None, _) => Err(Refusal::Form("no logout_token")),
+        _ => Err(Refusal::Form("more than one logout_token")),
+    }
+}
+
+impl Effect {
+    /// Takes the `jti`, and revokes (Back-Channel Logout §2.6, §2.7).
+    fn of(&self, token: &LogoutToken, now: SystemTime) -> Result<(), Refusal> {
+        let full =
+            |full: Full| Refusal::Token(AuthError::unavailable("no room for a logout").with_source(full));
+        let id = Key { kind: Kind::LogoutToken, iss: &token.iss, name: &token.jti };
+        let mut is_new = false;
+        let seen = Term { until: token.refused_from, issued_before: None };
+        self.seen
+            .update(&id, now, |before| {
+                is_new = before.is_none();
+                before.or(Some(seen))
+            })
+            .map_err(full)?;
+        if !is_new {
+            return Err(Refusal::Token(AuthError::invalid_token("the logout token came before")));
+        }
+        self.revoke(token, now).map_err(|error| {
+            // Nothing happened, so the issuer may repeat it. Forgetting one makes room, and so cannot fail.
+            let _ = self.seen.update(&id, now, |_| None);
+            full(error)
+        })
+    }
+
+    fn revoke(&self, token: &LogoutToken, now: SystemTime) -> Result<(), Full> {
+        let until = now + self.lifetime;
+        match (&token.sid, &token.sub) {
+            (Some(sid), _) => self.list.revoke_session(&token.iss, sid, until),
+            (None, Some(sub)) => {
+                // Both dates are of the issuer's clock, so no leeway: it would refuse who signs in again at once. But
+                // issuers count in whole seconds, and a token of the same second may be one from before.
+                self.list.revoke_subject(&token.iss, sub, token.iat + Duration::from_secs(1), until)
+            }
+            // The verifier lets none of these through.
+            (None, None) => Err(Full),
+        }
+    }
+}
+
+impl Refusal {
+    fn into_response<B: From<&'static str>>(self) -> Response<B> {
+        let error = match self {
+            Self::Method => return answer(StatusCode::METHOD_NOT_ALLOWED, "", [(ALLOW, "POST")]),
+            Self::TooLong => {
+                return answer(StatusCode::PAYLOAD_TOO_LARGE, "", []);
+            }
+            Self::Form(detail) => AuthError::invalid_request(detail),
+            Self::Token(error) => error,
+        };
+        let source = error.source().map(tracing::field::display);
+        let mut response = if error.kind() == AuthErrorKind::Unavailable {
+            tracing::warn!(reason = %error, source, "logout refused: cannot decide");
+            let mut response = answer(StatusCode::SERVICE_UNAVAILABLE, "", []);
+            let seconds = error.retry_after().as_secs();
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+            response
+        } else {
+            tracing::debug!(reason = %error, source, "logout refused");
+            answer(StatusCode::BAD_REQUEST, INVALID_REQUEST, [(CONTENT_TYPE, "application/json")])
+        };
+        response.extensions_mut().insert(error);
+        response
+    }
+}
+
+/// One text for all causes, as at the gate (Back-Channel Logout §2.8).
+const INVALID_REQUEST: &str =
+    r#"{"error":"invalid_request","error_description":"the logout token is missing or not valid"}"#;
+
+/// Never stored by a cache (Back-Channel Logout §2.8).
+fn answer<B: From<&'static str>, const N: usize>(
+    status: StatusCode,
+    body: &'static str,
+    headers: [(http::HeaderName, &'static str); N],
+) -> Response<B> {
+    let mut response = Response::new(B::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, value) in headers {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+// By hand: a derived `Clone` would demand it of the body.
+impl<ResBody> Clone for LogoutReceiver<ResBody> {
+    fn clone(&self) -> Self {
+        let (verifier, effect) = (self.verifier.clone(), self.effect.clone());
+        Self { verifier, effect, clock: self.clock, body: PhantomData }
+    }
+}
+
+impl<ResBody> fmt::Debug for LogoutReceiver<ResBody> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogoutReceiver")
+            .field("verifier", &self.verifier)
+            .field("list", &self.effect.list)
+            .field("access_token_lifetime", &self.effect.lifetime)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+mod tests;
