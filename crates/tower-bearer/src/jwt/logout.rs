@@ -351,11 +351,16 @@ mod tests {
         let verifier = JwtVerifier::new([Issuer::new(ISS, "api").keys(source).logout_client("web")])
             .expect("a verifier");
         let token = logout().sign();
-        let (result, ()) = tokio::join!(verifier.verify_logout_token(&token, SystemTime::now()), async {
-            let miss = sink.missed().await.expect("somebody asks");
-            sink.publish(set());
-            drop(miss);
-        });
+        let asking = verifier.verify_logout_token(&token, SystemTime::now());
+        let (result, ()) = tokio::time::timeout(Duration::from_secs(20), async {
+            tokio::join!(asking, async {
+                let miss = sink.missed().await.expect("somebody asks");
+                sink.publish(set());
+                drop(miss);
+            })
+        })
+        .await
+        .expect("it takes too long");
         assert!(result.is_ok());
         sink.expire();
         let without_keys = verifier.verify_logout_token(&token, SystemTime::now()).await;

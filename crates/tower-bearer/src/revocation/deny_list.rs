@@ -110,7 +110,11 @@ impl DenyList {
     }
 
     fn revoke(&self, key: Key<'_>, term: Term) -> Result<(), Full> {
-        self.table.update(&key, (self.clock)(), |old| Some(old.map_or(term, |old| old.or_later(term))))
+        let now = (self.clock)();
+        if !term.is_live(now) {
+            return Ok(());
+        }
+        self.table.update(&key, now, |old| Some(old.map_or(term, |old| old.or_later(term))))
     }
 
     fn is_revoked(&self, claims: &RegisteredClaims, now: SystemTime) -> bool {
@@ -292,25 +296,26 @@ mod tests {
     #[test]
     fn once_revoked_every_later_question_is_answered_so() {
         const EACH: usize = 2_000;
+        static DONE: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
         let list = list(2 * EACH);
-        let done = [AtomicUsize::new(0), AtomicUsize::new(0)];
         let name = |writer: usize, n: usize| format!("{writer}-{n}");
         thread::scope(|scope| {
-            for (writer, done) in done.iter().enumerate() {
+            let write = |(writer, done): (usize, &'static AtomicUsize)| {
                 let list = list.clone();
                 scope.spawn(move || {
                     for n in 0..EACH {
                         list.revoke_token(A, &name(writer, n), at(100)).expect("room");
                         done.store(n + 1, SeqCst);
                     }
-                });
-            }
+                })
+            };
+            let writers: Arc<Vec<_>> = Arc::new(DONE.iter().enumerate().map(write).collect());
             for reader in 0..2 {
-                let (list, done) = (list.clone(), &done);
+                let (list, writers) = (list.clone(), Arc::clone(&writers));
                 scope.spawn(move || {
                     let mut random = reader;
-                    while done.iter().any(|done| done.load(SeqCst) < EACH) {
-                        for (writer, done) in done.iter().enumerate() {
+                    while writers.iter().any(|writer| !writer.is_finished()) {
+                        for (writer, done) in DONE.iter().enumerate() {
                             let Some(last) = done.load(SeqCst).checked_sub(1) else { continue };
                             random = (random * 7 + 3) % 1_009;
                             for n in [last, random % (last + 1)] {

@@ -178,7 +178,7 @@ impl Table {
 }
 
 impl Term {
-    fn is_live(&self, now: SystemTime) -> bool {
+    pub(crate) fn is_live(&self, now: SystemTime) -> bool {
         now < self.until
     }
 
