@@ -16,3 +16,4 @@ mod standards;
 mod story;
 mod supabase;
 mod support;
+mod ways;

@@ -247,7 +247,7 @@ mod tests {
                 AuthError::new(Reason::MalformedCredential),
                 400,
                 Some(
-                    r#"Bearer realm="api", error="invalid_request", error_description="the Authorization header is malformed""#,
+                    r#"Bearer realm="api", error="invalid_request", error_description="the credential is malformed""#,
                 ),
             ),
             (

@@ -49,6 +49,11 @@ impl<'a> Credential<'a> {
         Self::parse(value.as_bytes(), scheme, limit)
     }
 
+    /// One that was checked before, and kept since.
+    pub(crate) const fn of_checked(token: &'a str) -> Self {
+        Self { token }
+    }
+
     /// The token: b64token characters only.
     pub const fn token(&self) -> &'a str {
         self.token
@@ -66,11 +71,16 @@ impl<'a> Credential<'a> {
             return Err(Reason::OtherScheme);
         }
         let spaces = rest.iter().take_while(|b| **b == b' ').count();
-        let token = &rest[spaces..];
+        let credential = Self::from_bytes(&rest[spaces..], limit)?;
+        if spaces == 0 { Err(Reason::MalformedCredential) } else { Ok(credential) }
+    }
+
+    /// One b64token of at most `limit` bytes, wherever it was found.
+    pub(crate) fn from_bytes(token: &'a [u8], limit: usize) -> Result<Self, Reason> {
         if token.len() > limit {
             return Err(Reason::CredentialTooLong);
         }
-        if spaces == 0 || !is_b64token(token) {
+        if !is_b64token(token) {
             return Err(Reason::MalformedCredential);
         }
         // b64token is ASCII, so this cannot fail; if it ever did, refusing is right.
@@ -119,7 +129,7 @@ pub(crate) const fn is_tchar(byte: u8) -> bool {
         )
 }
 
-fn trim(mut value: &[u8]) -> &[u8] {
+pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = value {
         value = rest;
     }

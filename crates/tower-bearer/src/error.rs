@@ -71,13 +71,13 @@ pub enum AuthErrorKind {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Reason {
-    /// The request has no `Authorization` header.
+    /// The request has no `Authorization` header, nor a credential elsewhere that is looked at.
     NoCredential,
     /// The `Authorization` header is of another scheme.
     OtherScheme,
-    /// More than one `Authorization` header.
+    /// More than one `Authorization` header, or tokens in two places that differ.
     SeveralCredentials,
-    /// The header is not `Bearer`, spaces, one b64token (RFC 6750 §2.1).
+    /// The header is not `Bearer`, spaces, one b64token (RFC 6750 §2.1), or another source has no b64token.
     MalformedCredential,
     /// The token is longer than the gate's limit.
     CredentialTooLong,
@@ -429,7 +429,7 @@ impl Reason {
             Self::CrossSite => "the request came from another site",
             _ => match self.kind() {
                 AuthErrorKind::MissingCredential => "an access token is required",
-                AuthErrorKind::InvalidRequest => "the Authorization header is malformed",
+                AuthErrorKind::InvalidRequest => "the credential is malformed",
                 AuthErrorKind::InvalidToken => "the access token is invalid",
                 AuthErrorKind::InsufficientScope => "the access token does not have the scope that is needed",
                 AuthErrorKind::InsufficientUserAuthentication => {
@@ -448,10 +448,12 @@ impl Error for Reason {}
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoCredential => "no Authorization header",
+            Self::NoCredential => "no credential",
             Self::OtherScheme => "the Authorization header is of another scheme",
-            Self::SeveralCredentials => "more than one Authorization header",
-            Self::MalformedCredential => "the Authorization header is not a scheme and one token",
+            Self::SeveralCredentials => "more than one credential",
+            Self::MalformedCredential => {
+                "the credential is not one token in the form that its place asks for"
+            }
             Self::CredentialTooLong => "the token is longer than the limit",
             Self::NotAJwt => "the token is not three segments of base64url",
             Self::Encrypted => "the token is encrypted (five segments)",

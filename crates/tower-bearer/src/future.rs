@@ -2,7 +2,7 @@
 
 use crate::{
     Rejection, Verify,
-    gate::{Gate, Watch, outward},
+    gate::{Gate, Outward},
 };
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -32,7 +32,7 @@ pin_project! {
     #[project = StateProj]
     enum State<Verifying, Calling, R, Response, Suspended> {
         Verifying { #[pin] verifying: Verifying, suspended: Option<Suspended> },
-        Calling { #[pin] calling: Calling, rejection: R, watch: Option<Box<Watch>> },
+        Calling { #[pin] calling: Calling, rejection: R, outward: Outward },
         Refused { response: Option<Response> },
     }
 }
@@ -47,8 +47,8 @@ struct Suspended<S, R, B> {
 }
 
 impl<S: Service<Request<B>>, V: Verify, R, B> ResponseFuture<S, V, R, B> {
-    pub(crate) fn calling(calling: S::Future, rejection: R, watch: Option<Box<Watch>>) -> Self {
-        Self { state: State::Calling { calling, rejection, watch } }
+    pub(crate) fn calling(calling: S::Future, rejection: R, outward: Outward) -> Self {
+        Self { state: State::Calling { calling, rejection, outward } }
     }
 
     pub(crate) fn refused(response: S::Response) -> Self {
@@ -88,17 +88,17 @@ where
                     match outcome {
                         Ok(verified) => {
                             gate.admit(&mut request, verified, now);
-                            let watch = gate.watch(&request);
+                            let outward = gate.enter(&mut request);
                             let calling = ready.call(request);
-                            this.state.set(State::Calling { calling, rejection, watch });
+                            this.state.set(State::Calling { calling, rejection, outward });
                         }
                         // Dropping the suspended service gives back what it had reserved.
                         Err(error) => return Poll::Ready(Ok(gate.refuse(&request, &rejection, error))),
                     }
                 }
-                StateProj::Calling { calling, rejection, watch } => {
+                StateProj::Calling { calling, rejection, outward } => {
                     let response = ready!(calling.poll(cx))?;
-                    return Poll::Ready(Ok(outward(response, rejection, watch.as_deref())));
+                    return Poll::Ready(Ok(outward.settle(response, rejection)));
                 }
                 StateProj::Refused { response } => {
                     return Poll::Ready(Ok(response.take().expect("polled after completion")));

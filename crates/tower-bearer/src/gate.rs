@@ -2,21 +2,25 @@
 //! request.
 
 use crate::{
-    Accepted, AccessToken, AuthError, Credential, Rejection, Unauthenticated, Verified,
+    Accepted, AccessToken, AuthError, Credential, Reason, Rejection, Unauthenticated, Verified,
     challenge::{Challenge, Dialect},
     observe::{Observe, Refused, Seen},
     pages::{Redirect, SignIn},
+    preflight::is_preflight,
     refusal::{FromWithin, refuse, render},
+    source::{Caching, Sources},
 };
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header::CACHE_CONTROL};
 use std::{fmt, sync::Arc, time::SystemTime};
 
 /// The settings of a gate.
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) challenge: Arc<Challenge>,
+    pub(crate) sources: Sources,
     pub(crate) limit: usize,
     pub(crate) absent: Absent,
+    pub(crate) preflight: Preflight,
     pub(crate) clock: fn() -> SystemTime,
     pub(crate) relays: bool,
     pub(crate) sign_in: Option<Arc<SignIn>>,
@@ -30,7 +34,21 @@ pub(crate) enum Absent {
     Anonymous,
 }
 
+/// What becomes of a CORS preflight.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Preflight {
+    AsAnyOther,
+    Anonymous,
+}
+
 impl Gate {
+    /// Whether a request without a credential goes on as anonymous.
+    pub(crate) fn lets_in_without<B>(&self, reason: Reason, request: &Request<B>) -> bool {
+        let is_absent = matches!(reason, Reason::NoCredential | Reason::OtherScheme);
+        let passes = self.preflight == Preflight::Anonymous && reason == Reason::NoCredential;
+        (self.absent == Absent::Anonymous && is_absent) || (passes && is_preflight(request))
+    }
+
     /// Hands over what was proved.
     pub(crate) fn admit<B>(&self, request: &mut Request<B>, verified: Verified, now: SystemTime) {
         let verified = verified.under(&self.challenge, now);
@@ -72,52 +90,77 @@ impl Gate {
     }
 
     fn redirect_for<B>(&self, request: &Request<B>, dialect: Dialect) -> Option<Redirect> {
-        self.sign_in.as_ref().filter(|_| dialect == Dialect::Http)?.redirect_for(request)
+        let sign_in = self.sign_in.as_ref().filter(|_| dialect == Dialect::Http)?;
+        sign_in.redirect_for(request.method(), &self.sources.target(request.uri()), request.headers())
     }
 
-    /// What the answer to this request will be held against; `None` in the usual case that nobody asked.
-    pub(crate) fn watch<B>(&self, request: &Request<B>) -> Option<Box<Watch>> {
+    /// Makes a request ready for the inner service, and keeps what its answer will be held against.
+    pub(crate) fn enter<B>(&self, request: &mut Request<B>) -> Outward {
+        let caching = self.sources.enter(request);
         let redirect = self.redirect_for(request, Dialect::of(request.headers()));
         let observer = self.observer.clone();
-        if redirect.is_none() && observer.is_none() {
-            return None;
-        }
-        let seen = Seen::of(request, request.extensions().get());
-        Some(Box::new(Watch { redirect, observer, seen }))
+        // In the usual case nobody asked.
+        let watch = (redirect.is_some() || observer.is_some()).then(|| {
+            let seen = Seen::of(request, request.extensions().get());
+            Box::new(Watch { redirect, observer, seen })
+        });
+        Outward { caching, watch }
     }
 }
 
+/// What becomes of the answer of the inner service on its way out.
+pub(crate) struct Outward {
+    caching: Caching,
+    watch: Option<Box<Watch>>,
+}
+
 /// What is kept of a request that the inner service has.
-pub(crate) struct Watch {
+struct Watch {
     redirect: Option<Redirect>,
     observer: Option<Arc<dyn Observe>>,
     seen: Seen,
 }
 
-/// The answer of the inner service on its way out: a refusal from within is rendered like the gate's own.
-pub(crate) fn outward<B: Default>(
-    mut response: Response<B>,
-    rejection: &impl Rejection<B>,
-    watch: Option<&Watch>,
-) -> Response<B> {
-    let Some(FromWithin(dialect)) = response.extensions_mut().remove() else {
-        return response;
-    };
-    if let (Some(watch), Some(error)) = (watch, response.extensions().get::<AuthError>()) {
-        if let Some(observer) = &watch.observer {
-            observer.refused(&watch.seen.refused(error));
+impl Outward {
+    /// A refusal from within is rendered like the gate's own.
+    pub(crate) fn settle<B: Default>(
+        &self,
+        mut response: Response<B>,
+        rejection: &impl Rejection<B>,
+    ) -> Response<B> {
+        if let Some(FromWithin(dialect)) = response.extensions_mut().remove() {
+            return self.refused(response, dialect, rejection);
         }
-        if let Some(redirected) = watch.redirect.as_ref().and_then(|redirect| redirect.instead_of(error)) {
-            return redirected;
+        if self.caching == Caching::Private {
+            response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
         }
+        response
     }
-    render(dialect, rejection, response.map(drop))
+
+    fn refused<B: Default>(
+        &self,
+        response: Response<B>,
+        dialect: Dialect,
+        rejection: &impl Rejection<B>,
+    ) -> Response<B> {
+        if let (Some(watch), Some(error)) = (&self.watch, response.extensions().get::<AuthError>()) {
+            if let Some(observer) = &watch.observer {
+                observer.refused(&watch.seen.refused(error));
+            }
+            if let Some(redirected) = watch.redirect.as_ref().and_then(|redirect| redirect.instead_of(error))
+            {
+                return redirected;
+            }
+        }
+        render(dialect, rejection, response.map(drop))
+    }
 }
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate")
             .field("challenge", &self.challenge)
+            .field("sources", &self.sources)
             .field("limit", &self.limit)
             .field("absent", &self.absent)
             .finish_non_exhaustive()

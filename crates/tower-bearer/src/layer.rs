@@ -3,9 +3,10 @@
 use crate::{
     Bearer, EmptyRejection, Observe, ProtectedResource, Verify,
     challenge::Challenge,
-    gate::{Absent, Gate},
+    gate::{Absent, Gate, Preflight},
     jwt::ConfigError,
     pages::SignIn,
+    source::{Source, Sources},
 };
 use std::{sync::Arc, time::SystemTime};
 use tower_layer::Layer;
@@ -67,8 +68,10 @@ impl<V: Verify> BearerLayer<V> {
         let challenge = Challenge::lenient(V::SCHEME, verifier.realm().unwrap_or_default());
         let gate = Gate {
             challenge: Arc::new(challenge),
+            sources: Sources::authorization(),
             limit: LIMIT,
             absent: Absent::Refused,
+            preflight: Preflight::AsAnyOther,
             clock: SystemTime::now,
             relays: false,
             sign_in: None,
@@ -94,6 +97,34 @@ impl<V, R> BearerLayer<V, R> {
     /// challenge only where CORS exposes `WWW-Authenticate`.
     pub fn resource_metadata(mut self, resource: &ProtectedResource) -> Self {
         self.challenge_mut().resource = Some(resource.pointer());
+        self
+    }
+
+    /// Also takes tokens that come this way; may be called again for another one. See [`Source`].
+    pub fn also_from(mut self, source: Source) -> Self {
+        self.gate_mut().sources = self.gate.sources.clone().with(source);
+        self
+    }
+
+    /// Takes refresh tokens out of what is let in, so that nothing further in can spend one. On by itself where a
+    /// cookie is a [`Source`]; without a gate, there is
+    /// [`StripRefreshTokensLayer`](crate::StripRefreshTokensLayer).
+    ///
+    /// These are cookies and headers by the names that are usual: `sb-<project>-auth-token` and its chunks,
+    /// `sb-refresh-token`, `supabase-auth-token`, `refresh_token`, `refreshToken`, `refresh-token` (all of them also
+    /// behind `__Host-` and `__Secure-`), and headers such as `Refresh-Token` and `X-Refresh-Token`. All other cookies
+    /// stay as they are. Each route is warned about once, without the value.
+    pub fn strip_refresh_tokens(mut self) -> Self {
+        self.gate_mut().sources = self.gate.sources.clone().without_refresh_tokens();
+        self
+    }
+
+    /// Lets CORS preflights without a credential through as anonymous, for services that answer them further in:
+    /// OPTIONS with `Origin` and `Access-Control-Request-Method`. No other OPTIONS.
+    ///
+    /// Not needed where a CORS layer stands outside of this gate, which is also the way for pages to read refusals.
+    pub fn pass_preflight(mut self) -> Self {
+        self.gate_mut().preflight = Preflight::Anonymous;
         self
     }
 

@@ -1,7 +1,8 @@
 //! The bearer-token gate for Rust services: a Tower [`Layer`](tower_layer::Layer) that verifies access tokens
 //! (JWT) and puts what it proved into the request extensions, for axum, tonic and hyper alike.
 //!
-//! * [`BearerLayer`] takes one [`Credential`] from the request head, asks a [`Verify`], and either hands the
+//! * [`BearerLayer`] takes one [`Credential`] from the request head (the `Authorization` header, and each [`Source`]
+//!   that is switched on), asks a [`Verify`], and either hands the
 //!   request on with [`Verified`] in its extensions or answers it (RFC 6750 §3).
 //! * [`JwtVerifier`] is that verifier for JWTs of one or several [`Issuer`]s.
 //! * [`RequireLayer`] holds verified callers to a [`policy`].
@@ -43,6 +44,8 @@ mod logout;
 mod observe;
 mod pages;
 pub mod policy;
+mod preflight;
+mod refresh_tokens;
 mod refusal;
 mod rejection;
 mod relay;
@@ -51,6 +54,7 @@ mod resource;
 pub mod revocation;
 mod scope;
 mod service;
+mod source;
 pub mod supabase;
 mod unauthenticated;
 mod verify;
@@ -67,11 +71,13 @@ pub use layer::BearerLayer;
 pub use logout::{LogoutFuture, LogoutReceiver};
 pub use observe::{Accepted, Observe, Refused};
 pub use pages::ReturnPath;
+pub use refresh_tokens::{StripRefreshTokens, StripRefreshTokensLayer};
 pub use refusal::Refusal;
 pub use rejection::{EmptyRejection, ProblemDetails, Rejection};
 pub use relay::AccessToken;
 pub use require::{Require, RequireFuture, RequireLayer};
 pub use resource::{Metadata, MetadataFuture, MetadataLayer, MetadataService, ProtectedResource};
 pub use service::Bearer;
+pub use source::Source;
 pub use unauthenticated::Unauthenticated;
 pub use verify::{Presented, Verification, Verified, Verify};

@@ -5,7 +5,7 @@ use crate::{
     jwt::ConfigError,
 };
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    HeaderMap, HeaderValue, Method, Response, StatusCode, Uri,
     header::{ACCEPT, CACHE_CONTROL, LOCATION},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -75,12 +75,17 @@ impl SignIn {
     }
 
     /// The redirect for this request, should it be refused; `None` for what is not a page that a person asked for.
-    pub(crate) fn redirect_for<B>(&self, request: &Request<B>) -> Option<Redirect> {
+    pub(crate) fn redirect_for(
+        &self,
+        method: &Method,
+        target: &Uri,
+        headers: &HeaderMap,
+    ) -> Option<Redirect> {
         // The sign-in page itself behind the gate would be an endless round.
-        if !is_navigation(request.method(), request.headers()) || request.uri().path() == &*self.path {
+        if !is_navigation(method, headers) || target.path() == &*self.path {
             return None;
         }
-        let wanted = request.uri().path_and_query().map_or("/", |wanted| wanted.as_str());
+        let wanted = target.path_and_query().map_or("/", |wanted| wanted.as_str());
         let back = ReturnPath::parse(wanted);
         let back = back.as_ref().map_or("/", ReturnPath::as_str);
         let location = format!("{}{}", self.opening, utf8_percent_encode(back, QUERY_VALUE));
@@ -128,11 +133,17 @@ fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
     use crate::error::Reason;
+    use http::Request;
     use proptest::prelude::*;
 
-    fn location(sign_in: &str, request: http::request::Builder) -> Option<String> {
+    fn redirect(sign_in: &str, request: http::request::Builder) -> Option<Redirect> {
         let request = request.body(()).expect("a request");
-        let redirect = SignIn::new(sign_in).expect("a path").redirect_for(&request)?;
+        let sign_in = SignIn::new(sign_in).expect("a path");
+        sign_in.redirect_for(request.method(), request.uri(), request.headers())
+    }
+
+    fn location(sign_in: &str, request: http::request::Builder) -> Option<String> {
+        let redirect = redirect(sign_in, request)?;
         let answer: Response<()> = redirect.instead_of(&Reason::NoCredential.into()).expect("a 401");
         assert_eq!(
             (answer.status(), &answer.headers()[CACHE_CONTROL]),
@@ -183,10 +194,7 @@ mod tests {
 
     #[test]
     fn only_what_a_sign_in_mends_is_redirected() {
-        let redirect = SignIn::new("/in")
-            .expect("a path")
-            .redirect_for(&navigation("/").body(()).unwrap())
-            .expect("one");
+        let redirect = redirect("/in", navigation("/")).expect("one");
         let is_redirected = |error: AuthError| redirect.instead_of::<()>(&error).is_some();
         assert!(is_redirected(Reason::Expired.into()));
         assert!(is_redirected(AuthError::insufficient_user_authentication(["aal2"], None)));

@@ -1,10 +1,7 @@
 //! [`Bearer`]: the gate itself.
 
-use crate::{
-    Credential, Presented, Reason, Rejection, ResponseFuture, Verification, Verify,
-    gate::{Absent, Gate},
-};
-use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
+use crate::{Presented, Rejection, ResponseFuture, Verification, Verify, gate::Gate};
+use http::{Request, Response};
 use std::{
     mem,
     sync::Arc,
@@ -39,10 +36,10 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let gate = &*self.gate;
         // Before anything can print the headers.
-        mark_sensitive(request.headers_mut());
-        let credential = match Credential::from_headers(request.headers(), V::SCHEME, gate.limit) {
-            Ok(credential) => credential,
-            Err(Reason::NoCredential | Reason::OtherScheme) if gate.absent == Absent::Anonymous => {
+        gate.sources.mark_sensitive(request.headers_mut());
+        let found = match gate.sources.find(&request, V::SCHEME, gate.limit) {
+            Ok(found) => found,
+            Err(reason) if gate.lets_in_without(reason, &request) => {
                 gate.admit_anonymous(&mut request);
                 return self.forward(request);
             }
@@ -52,8 +49,8 @@ where
             }
         };
         let now = (gate.clock)();
-        let verification = self.verifier.verify(&Presented::new(credential, &request, now));
-        if let Some(token) = gate.relayed(credential) {
+        let verification = self.verifier.verify(&Presented::new(found.credential(), &request, now));
+        if let Some(token) = gate.relayed(found.credential()) {
             request.extensions_mut().insert(token);
         }
         match verification {
@@ -75,13 +72,13 @@ where
 }
 
 impl<S: Clone, V, R: Clone> Bearer<S, V, R> {
-    fn forward<ReqBody, ResBody>(&mut self, request: Request<ReqBody>) -> ResponseFuture<S, V, R, ReqBody>
+    fn forward<ReqBody, ResBody>(&mut self, mut request: Request<ReqBody>) -> ResponseFuture<S, V, R, ReqBody>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
         V: Verify,
     {
-        let watch = self.gate.watch(&request);
-        ResponseFuture::calling(self.inner.call(request), self.rejection.clone(), watch)
+        let outward = self.gate.enter(&mut request);
+        ResponseFuture::calling(self.inner.call(request), self.rejection.clone(), outward)
     }
 
     /// The inner service was ready for this request, and is not called.
@@ -92,17 +89,6 @@ impl<S: Clone, V, R: Clone> Bearer<S, V, R> {
     {
         give_back(&mut self.inner);
         ResponseFuture::refused(response)
-    }
-}
-
-/// Whoever prints the request further in does not print its credential.
-fn mark_sensitive(headers: &mut HeaderMap) {
-    // `entry` alone would make room for a header that most refused requests do not have.
-    if !headers.contains_key(AUTHORIZATION) {
-        return;
-    }
-    if let http::header::Entry::Occupied(mut values) = headers.entry(AUTHORIZATION) {
-        values.iter_mut().for_each(|value| value.set_sensitive(true));
     }
 }
 

@@ -80,7 +80,7 @@ async fn refusals(tour: &mut Tour, issuer: &TestSupabase, user: &str) -> reqwest
     let good = token().sign();
     let several = r#"error="invalid_request", error_description="the request has more than one credential""#;
     tour.step("two Authorization headers", me().token(&good).token(&good), refusal(400, several)).await?;
-    let malformed = r#"error="invalid_request", error_description="the Authorization header is malformed""#;
+    let malformed = r#"error="invalid_request", error_description="the credential is malformed""#;
     tour.step("a malformed header", me().authorization("Bearer two words"), refusal(400, malformed)).await
 }
 

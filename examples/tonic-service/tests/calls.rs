@@ -62,7 +62,7 @@ async fn a_credential_that_proves_nothing_is_unauthenticated() {
         ("tampered", client.token(token().tampered()), invalid),
         ("unsigned", client.token(token().unsigned()), invalid),
         ("audience", client.token(token().audience("another-api").sign()), invalid),
-        ("malformed", client.token("two words"), "the Authorization header is malformed"),
+        ("malformed", client.token("two words"), "the credential is malformed"),
     ] {
         let expected = (Code::Unauthenticated, message.to_owned());
         assert_eq!(outcome(client.hello("Bob").await).unwrap_err(), expected, "{name}");

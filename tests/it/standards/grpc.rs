@@ -71,7 +71,7 @@ async fn rs_154_a_refusal_has_no_body_even_where_plain_http_has_one() {
     let Frame { kind, flags, .. } = frames.next().await;
     assert_eq!((kind, flags & END_STREAM), (HEADERS, END_STREAM));
     let plain = Http2::connect(server.address).await.ask("POST", UNARY, &[]).await;
-    assert_eq!(plain.body, r#"{"error":"no Authorization header"}"#);
+    assert_eq!(plain.body, r#"{"error":"no credential"}"#);
 }
 
 #[tokio::test]

@@ -57,6 +57,12 @@ pub enum ConfigError {
     InvalidScope(String),
     /// `offline_access` is between a client and its authorization server; a resource never asks for it.
     OfflineAccess,
+    /// No cookie can have this name (RFC 6265 §4.1.1).
+    InvalidCookieName(String),
+    /// A query parameter whose name is not letters, digits and `-._~`.
+    InvalidParameterName(String),
+    /// A header that means something else and holds no token.
+    ReservedHeader(String),
 }
 
 impl fmt::Display for ConfigError {
@@ -100,6 +106,11 @@ impl fmt::Display for ConfigError {
             Self::OfflineAccess => f.write_str(
                 "offline_access is asked of the authorization server: a resource neither needs nor lists it",
             ),
+            Self::InvalidCookieName(name) => write!(f, "{name:?} is not the name of a cookie"),
+            Self::InvalidParameterName(name) => {
+                write!(f, "{name:?} is not a plain name of a query parameter")
+            }
+            Self::ReservedHeader(name) => write!(f, "the header {name} holds no token of its own"),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::{
     TokenKind, claims,
     issuer::{self, Issuer},
     payload::Payload,
-    verifier::{JwtVerifier, Proof, Signed, Waiting},
+    verifier::{JwtVerifier, Outcome, Proof, Signed, Waiting},
 };
 use crate::{AuthError, Reason};
 use serde::Deserialize;
@@ -90,9 +90,9 @@ impl JwtVerifier {
     /// As at the gate: of the kind [`Unavailable`](crate::AuthErrorKind::Unavailable) when there are no keys to
     /// decide by, else why the token is none.
     pub fn verify_logout_token(&self, token: &str, now: SystemTime) -> VerifyLogoutToken {
-        VerifyLogoutToken(match self.start(token, now) {
-            Ok(result) => State::Decided(Some(Box::new(result))),
-            Err(waiting) => State::Waiting(waiting),
+        VerifyLogoutToken(match self.decide(token, now, true) {
+            Outcome::Decided(result) => State::Decided(Some(Box::new(result))),
+            Outcome::Waiting(question) => State::Waiting(self.wait(question, token, now)),
         })
     }
 }

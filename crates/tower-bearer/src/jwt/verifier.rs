@@ -150,32 +150,18 @@ impl JwtVerifier {
     /// Verifies a token that came by another way than a request, such as the first message of a WebSocket. The caller
     /// bounds its length.
     pub fn verify_token(&self, token: &str, now: SystemTime) -> Verification<WaitForKeys> {
-        match self.start(token, now) {
-            Ok(result) => Verification::Done(result),
-            Err(waiting) => Verification::Pending(WaitForKeys(waiting)),
-        }
-    }
-
-    /// Decides now, or says what it waits for.
-    pub(super) fn start<P: Proof>(
-        &self,
-        token: &str,
-        now: SystemTime,
-    ) -> Result<Result<P, AuthError>, Waiting<P>> {
         match self.decide(token, now, true) {
-            Outcome::Decided(result) => Ok(result),
-            Outcome::Waiting(question) => Err(Waiting {
-                question,
-                verifier: self.clone(),
-                token: token.into(),
-                now,
-                since: Instant::now(),
-                proof: PhantomData,
-            }),
+            Outcome::Decided(result) => Verification::Done(result),
+            Outcome::Waiting(question) => Verification::Pending(WaitForKeys(self.wait(question, token, now))),
         }
     }
 
-    fn decide<P: Proof>(&self, token: &str, now: SystemTime, may_wait: bool) -> Outcome<P> {
+    pub(super) fn wait<P: Proof>(&self, question: Question, token: &str, now: SystemTime) -> Waiting<P> {
+        let (verifier, token, since) = (self.clone(), token.into(), Instant::now());
+        Waiting { question, verifier, token, now, since, proof: PhantomData }
+    }
+
+    pub(super) fn decide<P: Proof>(&self, token: &str, now: SystemTime, may_wait: bool) -> Outcome<P> {
         decide(&self.0.issuers.load(), token, now, may_wait)
             .unwrap_or_else(|error| Outcome::Decided(Err(error)))
     }
