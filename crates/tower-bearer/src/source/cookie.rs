@@ -7,6 +7,7 @@ use http::{HeaderMap, header::COOKIE};
 #[derive(Clone, Copy)]
 pub(crate) struct Cookie<'a> {
     pub(crate) name: &'a [u8],
+    #[cfg_attr(not(feature = "cookies"), expect(dead_code, reason = "read by cookie sources only"))]
     pub(crate) value: &'a [u8],
 }
 

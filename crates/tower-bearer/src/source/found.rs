@@ -30,7 +30,10 @@ pub(crate) enum Carrier {
     /// The client put it there for this request.
     Header,
     /// The browser adds it by itself: whether this request may use it.
-    #[cfg_attr(not(feature = "cookies"), expect(dead_code, reason = "made by cookie sources only"))]
+    #[cfg_attr(
+        not(any(feature = "cookies", test)),
+        expect(dead_code, reason = "made by cookie sources only")
+    )]
     Cookie { permitted: bool },
     /// RFC 6750 §2.3: then it stands nowhere else.
     Query,

@@ -12,7 +12,6 @@ pub(crate) struct SessionName(Box<str>);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Part {
     Whole,
-    #[cfg_attr(not(feature = "cookies"), expect(dead_code, reason = "only readers look at the number"))]
     Chunk(usize),
 }
 
