@@ -152,9 +152,9 @@ async fn rs_011_two_tokens_that_differ_are_refused_wherever_they_stand() {
         let same = ask(&app, with_authorization(put(&good), &good)).await;
         // RFC 6750 §2.3: a token in the query stands nowhere else.
         if name == "query" {
-            same.assert_malformed(name)
+            same.assert_malformed(name);
         } else {
-            same.assert_passed(name)
+            same.assert_passed(name);
         }
         let mut twice = put(&good);
         twice.headers_mut().append(header::AUTHORIZATION, HeaderValue::from_static("Bearer x"));
@@ -292,7 +292,7 @@ async fn rs_012_another_site_cannot_use_the_cookie() {
 async fn mirror(request: Request) -> Response {
     let mut text = format!("{} {}\n", request.method(), request.uri());
     for (name, value) in request.headers() {
-        text += &format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()));
+        text += &[name.as_str(), ": ", &String::from_utf8_lossy(value.as_bytes()), "\n"].concat();
     }
     text += if request.extensions().get::<Verified>().is_some() { "verified" } else { "nobody" };
     ([(REACHED, "yes")], text).into_response()
