@@ -4,6 +4,7 @@
 mod jose;
 mod node;
 mod oidc_provider;
+mod supabase_ssr;
 
 #[allow(dead_code, reason = "the other binary uses the rest")]
 #[path = "../it/support"]

@@ -43,7 +43,7 @@ struct Listing {
 
 #[derive(Clone)]
 enum Entry {
-    Trusted(Issuer),
+    Trusted(Box<Issuer>),
     Unreachable,
     NoAnswer,
 }
@@ -54,7 +54,7 @@ impl Directory {
     }
     fn trust(&self, issuer: &TestIssuer) {
         let trusted = Issuer::new(issuer.issuer(), issuer.audience()).jwks_uri(issuer.jwks_uri());
-        self.list(issuer.issuer(), Entry::Trusted(trusted));
+        self.list(issuer.issuer(), Entry::Trusted(Box::new(trusted)));
     }
     fn list(&self, iss: &str, entry: Entry) {
         self.tenants().insert(iss.to_owned(), entry);
@@ -84,7 +84,7 @@ impl ResolveIssuer for Directory {
         sleep(delay).await;
         self.0.being_asked.fetch_sub(1, Ordering::Relaxed);
         match entry {
-            Some(Entry::Trusted(issuer)) => Ok(Some(issuer)),
+            Some(Entry::Trusted(issuer)) => Ok(Some(*issuer)),
             Some(Entry::Unreachable) => Err(io::Error::other("no route to the database at 10.0.0.7")),
             Some(Entry::NoAnswer) => pending().await,
             None => Ok(None),
@@ -101,7 +101,7 @@ struct Local {
 impl Local {
     fn of(directory: &Directory, iss: &str) -> Self {
         let tenant = Self { iss: iss.to_owned(), key: SigningKey::generate(Algorithm::EdDSA).kid("key-1") };
-        directory.list(iss, Entry::Trusted(tenant.config()));
+        directory.list(iss, Entry::Trusted(Box::new(tenant.config())));
         tenant
     }
     fn config(&self) -> Issuer {
@@ -167,7 +167,7 @@ async fn nothing_is_fetched_for_an_issuer_that_the_resolver_did_not_name() {
     directory.trust(&tenant);
     // A resolver that answers with the wrong row, in both directions.
     let canarys = Issuer::new(canary.issuer(), canary.audience()).jwks_uri(canary.jwks_uri());
-    directory.list("https://asked.example", Entry::Trusted(canarys));
+    directory.list("https://asked.example", Entry::Trusted(Box::new(canarys)));
     let verifier = new(&directory);
 
     assert!(verify(&verifier, &tenant.token().sign()).await.is_ok());
@@ -240,7 +240,7 @@ async fn a_stranger_is_remembered_for_thirty_seconds() {
     assert_eq!(reason(verify_now(&verifier, &token)), Some(Reason::UnknownIssuer));
     assert_eq!(directory.questions(), 1);
 
-    directory.list(&tenant.iss, Entry::Trusted(tenant.config()));
+    directory.list(&tenant.iss, Entry::Trusted(Box::new(tenant.config())));
     sleep(Duration::from_secs(2)).await;
     assert!(verify(&verifier, &token).await.is_ok());
     assert_eq!(directory.questions(), 2);
@@ -252,7 +252,7 @@ async fn a_stranger_that_is_forgotten_is_asked_for_at_once() {
     let verifier = new(&directory);
     let tenant = Local { iss: "https://new.example".to_owned(), key: SigningKey::generate(Algorithm::EdDSA) };
     assert_eq!(reason(verify(&verifier, &tenant.token().sign()).await), Some(Reason::UnknownIssuer));
-    directory.list(&tenant.iss, Entry::Trusted(tenant.config()));
+    directory.list(&tenant.iss, Entry::Trusted(Box::new(tenant.config())));
     assert!(!verifier.forget(&tenant.iss), "it was not known");
     assert!(verify(&verifier, &tenant.token().sign()).await.is_ok());
 }
@@ -376,7 +376,7 @@ async fn a_tenant_that_is_set_up_wrongly_is_a_503_and_is_not_kept() {
         Issuer::new(iss, "api").jwks_uri("https://169.254.169.254/jwks"),
         Issuer::new(iss, "api").keys(KeySource::fixed(KeySet::default())),
     ] {
-        directory.list(iss, Entry::Trusted(wrong));
+        directory.list(iss, Entry::Trusted(Box::new(wrong)));
         let verifier = new(&directory);
         let token = TokenBuilder::new(&SigningKey::generate(Algorithm::EdDSA), iss, "api").sign();
         assert_eq!(kind(verify(&verifier, &token).await), Some(AuthErrorKind::Unavailable));
