@@ -19,7 +19,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tower_bearer::{
-    AuthError, Issuer, JwtVerifier, Presented, Reason, Verification, Verified, Verify, WaitForKeys,
+    AuthError, Issuer, JwtVerifier, Presented, Reason, TokenCache, Verification, Verified, Verify,
+    WaitForKeys,
 };
 
 /// The most issuers that are kept, by default.
@@ -83,6 +84,8 @@ struct Tenants<R> {
     resolver: R,
     connector: ReadyConnector,
     known: Cache<String, JwtVerifier>,
+    /// One for all tenants, so that its size is one.
+    tokens: TokenCache,
     /// Names that were asked for in vain.
     refused: Cache<String, Refused>,
     questions: Semaphore,
@@ -113,6 +116,7 @@ impl<R: ResolveIssuer> DynamicVerifier<R> {
             resolver,
             connector: connector.ready()?,
             known: Cache::new(capacity),
+            tokens: TokenCache::default(),
             refused: Cache::new(STRANGERS),
             questions: Semaphore::new(QUESTIONS),
         })))
@@ -181,7 +185,9 @@ impl<R: ResolveIssuer> Tenants<R> {
     }
 
     fn start(&self, issuer: Issuer) -> Result<JwtVerifier, ConnectError> {
-        JwtVerifier::new([self.connector.start(issuer, Duration::ZERO)?]).map_err(ConnectError::Config)
+        let issuer = self.connector.start(issuer, Duration::ZERO)?;
+        let verifier = JwtVerifier::new([issuer]).map_err(ConnectError::Config)?;
+        Ok(verifier.cache(&self.tokens))
     }
 }
 

@@ -63,7 +63,7 @@ pub use credential::Credential;
 pub use error::{AuthError, AuthErrorKind, Reason};
 pub use future::ResponseFuture;
 pub use jwt::{
-    Algorithm, Audience, ConfigError, Issuer, JwtVerifier, LogoutToken, RegisteredClaims, Scopes,
+    Algorithm, Audience, ConfigError, Issuer, JwtVerifier, LogoutToken, RegisteredClaims, Scopes, TokenCache,
     VerifyLogoutToken, WaitForKeys,
 };
 pub use layer::BearerLayer;

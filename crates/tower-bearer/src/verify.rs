@@ -4,7 +4,7 @@ use crate::{
     challenge::Challenge,
     credential::Credential,
     error::{AuthError, Reason},
-    jwt::{RegisteredClaims, Scopes, from_object},
+    jwt::{Receipt, RegisteredClaims, Scopes, from_object},
     revocation::{Revocable, Revocation, WhenUnsure},
     unauthenticated::Unauthenticated,
 };
@@ -136,12 +136,30 @@ impl fmt::Debug for Presented<'_> {
 /// claims are inside, read with [`claims`](Self::claims).
 #[derive(Clone)]
 pub struct Verified {
-    registered: Arc<RegisteredClaims>,
-    claims: Arc<dyn Any + Send + Sync>,
-    claims_type: &'static str,
-    json: Option<Arc<str>>,
+    /// One allocation, shared by all requests with the same token.
+    proof: Arc<Proof>,
     at: SystemTime,
     challenge: Option<Arc<Challenge>>,
+}
+
+/// What does not depend on the request.
+#[derive(Clone)]
+struct Proof {
+    registered: Arc<RegisteredClaims>,
+    claims: Claims,
+    json: Option<Arc<str>>,
+    receipt: Option<Receipt>,
+}
+
+/// The application's own claims.
+#[derive(Clone)]
+enum Claims {
+    /// It has none: the registered claims are what it asks for.
+    Registered,
+    Own {
+        claims: Arc<dyn Any + Send + Sync>,
+        name: &'static str,
+    },
 }
 
 impl Verified {
@@ -150,15 +168,24 @@ impl Verified {
     /// `registered` is what most policies look at; `claims` is the application's own type, `()` if it has none. What
     /// policies on other claims look at comes with [`with_json`](Self::with_json).
     pub fn assertion<C: Send + Sync + 'static>(registered: RegisteredClaims, claims: C) -> Self {
-        Self::assertion_of(Arc::new(registered), Arc::new(claims), type_name::<C>())
+        let claims = Claims::Own { claims: Arc::new(claims), name: type_name::<C>() };
+        Self::of_proof(Proof { registered: Arc::new(registered), claims, json: None, receipt: None })
     }
 
-    pub(crate) fn assertion_of(
-        registered: Arc<RegisteredClaims>,
-        claims: Arc<dyn Any + Send + Sync>,
-        claims_type: &'static str,
+    /// As [`assertion`](Self::assertion), for a JWT: with what it would take to say the same again.
+    pub(crate) fn assertion_of_jwt(
+        registered: RegisteredClaims,
+        claims: Option<(Arc<dyn Any + Send + Sync>, &'static str)>,
+        json: &str,
+        receipt: Receipt,
     ) -> Self {
-        Self { registered, claims, claims_type, json: None, at: SystemTime::now(), challenge: None }
+        let claims = claims.map_or(Claims::Registered, |(claims, name)| Claims::Own { claims, name });
+        let (registered, json) = (Arc::new(registered), Some(json.into()));
+        Self::of_proof(Proof { registered, claims, json, receipt: Some(receipt) })
+    }
+
+    fn of_proof(proof: Proof) -> Self {
+        Self { proof: Arc::new(proof), at: SystemTime::now(), challenge: None }
     }
 
     /// Adds all claims as they were received, for policies that look at others than the registered ones: the text of
@@ -167,13 +194,9 @@ impl Verified {
     #[must_use]
     pub fn with_json(mut self, claims: impl Into<Arc<str>>) -> Self {
         let claims = claims.into();
-        self.json = from_object::<IgnoredAny>(&claims).is_ok().then_some(claims);
+        let is_object = from_object::<IgnoredAny>(&claims).is_ok();
+        Arc::make_mut(&mut self.proof).json = is_object.then_some(claims);
         self
-    }
-
-    /// As [`with_json`](Self::with_json), for text that was read before.
-    pub(crate) fn with_read_json(self, claims: &str) -> Self {
-        Self { json: Some(claims.into()), ..self }
     }
 
     /// Sets the time that [`at`](Self::at) tells. The gate sets it to the time of the request.
@@ -197,7 +220,7 @@ impl Verified {
 
     /// The registered claims of the token: issuer, subject, audience, times.
     pub fn registered(&self) -> &RegisteredClaims {
-        &self.registered
+        &self.proof.registered
     }
 
     /// `sub`, or `None` for a token without one (a client's own).
@@ -213,13 +236,17 @@ impl Verified {
     /// The application's own claims, or `None` when the verifier was set up for another type; see
     /// [`claims_type`](Self::claims_type).
     pub fn claims<C: Send + Sync + 'static>(&self) -> Option<Arc<C>> {
-        Arc::clone(&self.claims).downcast().ok()
+        let claims: Arc<dyn Any + Send + Sync> = match &self.proof.claims {
+            Claims::Own { claims, .. } => Arc::clone(claims),
+            Claims::Registered => Arc::clone(&self.proof.registered) as _,
+        };
+        claims.downcast().ok()
     }
 
     /// All claims as they were received, the text of one JSON object; `None` from a verifier that did not
     /// [add](Self::with_json) them.
     pub fn json(&self) -> Option<&str> {
-        self.json.as_deref()
+        self.proof.json.as_deref()
     }
 
     /// When the credential was verified: what policies take for now.
@@ -229,7 +256,10 @@ impl Verified {
 
     /// The name of the type of the claims inside, for the log line about a wrong one.
     pub fn claims_type(&self) -> &'static str {
-        self.claims_type
+        match self.proof.claims {
+            Claims::Own { name, .. } => name,
+            Claims::Registered => type_name::<RegisteredClaims>(),
+        }
     }
 
     /// The scheme that the credential came under; challenges further in repeat it.
@@ -242,6 +272,10 @@ impl Verified {
         Self { challenge: Some(Arc::clone(challenge)), at, ..self }
     }
 
+    pub(crate) fn receipt(&self) -> Option<&Receipt> {
+        self.proof.receipt.as_ref()
+    }
+
     pub(crate) fn challenge(&self) -> Option<&Arc<Challenge>> {
         self.challenge.as_ref()
     }
@@ -252,7 +286,7 @@ impl fmt::Debug for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verified")
             .field("iss", &self.registered().iss)
-            .field("claims_type", &self.claims_type)
+            .field("claims_type", &self.claims_type())
             .finish_non_exhaustive()
     }
 }

@@ -1,12 +1,11 @@
 //! Whom we trust, and for what: one [`Issuer`] with its rules.
 
 use super::{
-    RegisteredClaims,
     algorithm::{Algorithm, AlgorithmSet},
     application::{ClaimsMismatch, ClaimsType},
     config::ConfigError,
     header::Header,
-    payload::Payload,
+    payload::{Payload, Times},
     signature::{HmacKey, Rejected},
 };
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
 };
 use serde::de::DeserializeOwned;
 use std::{
-    any::{Any, type_name},
+    any::Any,
     fmt,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -60,6 +59,9 @@ pub struct Issuer {
     jwks_uri: Option<String>,
     fault: Option<ConfigError>,
 }
+
+/// The application's claims, and the name of their type.
+type OwnClaims = (Arc<dyn Any + Send + Sync>, &'static str);
 
 /// A rule of a preset that looks at more than the registered claims.
 pub(crate) type Guard = fn(&Payload<'_>) -> Result<(), Reason>;
@@ -301,7 +303,7 @@ impl Issuer {
         if payload.is_other_kind() {
             return Err(Reason::NotAnAccessToken);
         }
-        self.check_times(payload, now)?;
+        self.check_times(payload.times(), now)?;
         self.check_binding(payload)?;
         self.guard.map_or(Ok(()), |guard| guard(payload))
     }
@@ -315,20 +317,20 @@ impl Issuer {
     }
 
     /// RFC 7519 §4.1.4–4.1.6. At `exp` the token is over.
-    pub(super) fn check_times(&self, payload: &Payload<'_>, now: SystemTime) -> Result<(), Reason> {
+    pub(super) fn check_times(&self, times: Times, now: SystemTime) -> Result<(), Reason> {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let leeway = self.leeway.as_secs_f64();
-        let exp = payload.exp.ok_or(Reason::MalformedClaims("exp is missing"))?;
+        let exp = times.exp.ok_or(Reason::MalformedClaims("exp is missing"))?;
         if now >= exp + leeway {
             return Err(Reason::Expired);
         }
-        if payload.nbf.is_some_and(|nbf| now + leeway < nbf) {
+        if times.nbf.is_some_and(|nbf| now + leeway < nbf) {
             return Err(Reason::NotYetValid);
         }
-        if payload.iat.is_some_and(|iat| now + leeway < iat) {
+        if times.iat.is_some_and(|iat| now + leeway < iat) {
             return Err(Reason::IssuedInTheFuture);
         }
-        match (self.max_age, payload.iat) {
+        match (self.max_age, times.iat) {
             (None, _) => Ok(()),
             (Some(age), Some(iat)) if now < iat + age.as_secs_f64() + leeway => Ok(()),
             (Some(_), _) => Err(Reason::TooOld),
@@ -346,16 +348,16 @@ impl Issuer {
         }
     }
 
-    /// The application's claims of a verified payload, and the name of their type.
-    pub(super) fn decode(
-        &self,
-        json: &str,
-        registered: &Arc<RegisteredClaims>,
-    ) -> Result<(Arc<dyn Any + Send + Sync>, &'static str), ClaimsMismatch> {
-        match self.claims {
-            Some(claims) => Ok((claims.decode(json)?, claims.name)),
-            None => Ok((Arc::clone(registered) as _, type_name::<RegisteredClaims>())),
-        }
+    /// The application's claims of a verified payload, and the name of their type; `None` where it has none.
+    pub(super) fn decode(&self, json: &str) -> Result<Option<OwnClaims>, ClaimsMismatch> {
+        self.claims.map(|claims| Ok((claims.decode(json)?, claims.name))).transpose()
+    }
+
+    /// A token was accepted while the issuer's keys could not be refreshed: right, and worth knowing.
+    #[cfg_attr(not(feature = "metrics"), allow(clippy::unused_self, reason = "the label of a metric"))]
+    pub(super) fn count_lagging_accept(&self) {
+        #[cfg(feature = "metrics")]
+        metrics::counter!("bearer_lagging_accepts_total", "issuer" => self.iss.to_string()).increment(1);
     }
 
     fn fault(&mut self, fault: ConfigError) {

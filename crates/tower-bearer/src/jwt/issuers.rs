@@ -1,6 +1,7 @@
 //! The allow-list of issuers: a token is judged by the one that its `iss` names, or by none.
 
 use super::{config::ConfigError, issuer::Issuer};
+use foldhash::fast::RandomState;
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::Arc,
@@ -9,7 +10,8 @@ use std::{
 /// One state of the list. Cheap to clone: a change makes a new list of the same issuers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Issuers {
-    by_name: HashMap<Box<str>, Arc<Issuer>>,
+    /// Looked into on every request, by names that strangers send; what is in it is ours.
+    by_name: HashMap<Box<str>, Arc<Issuer>, RandomState>,
     /// The one that allows tokens without `iss`.
     nameless: Option<Arc<Issuer>>,
 }
@@ -41,10 +43,10 @@ impl Issuers {
     }
 
     /// The issuer that may have made a token of this `iss`: an exact name of the list.
-    pub(super) fn find(&self, iss: Option<&str>) -> Option<&Issuer> {
+    pub(super) fn find(&self, iss: Option<&str>) -> Option<&Arc<Issuer>> {
         match iss {
-            Some(iss) => self.by_name.get(iss).map(Arc::as_ref),
-            None => self.nameless.as_deref(),
+            Some(iss) => self.by_name.get(iss),
+            None => self.nameless.as_ref(),
         }
     }
 

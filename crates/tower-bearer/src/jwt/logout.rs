@@ -5,7 +5,7 @@ use super::{
     TokenKind, claims,
     issuer::{self, Issuer},
     payload::Payload,
-    verifier::{JwtVerifier, Outcome, Proof, Signed, Waiting},
+    verifier::{JwtVerifier, Maker, Outcome, Proof, Signed, Waiting},
 };
 use crate::{AuthError, Reason};
 use serde::Deserialize;
@@ -119,7 +119,7 @@ impl Proof for LogoutToken {
         if payload.has_nonce() || !has_logout_event(json) {
             return Err(Reason::NotALogoutToken);
         }
-        issuer.check_times(payload, now)?;
+        issuer.check_times(payload.times(), now)?;
         if !payload.aud.iter().any(|aud| issuer::contains(&issuer.logout_clients, aud)) {
             return Err(Reason::Audience);
         }
@@ -127,8 +127,8 @@ impl Proof for LogoutToken {
         if now >= token.refused_from { Err(Reason::TooOld) } else { Ok(()) }
     }
 
-    fn prove(issuer: &Issuer, token: Signed<'_>) -> Result<Self, AuthError> {
-        Ok(Self::read(issuer, &token.payload)?)
+    fn prove(token: Signed<'_>, by: Maker<'_>) -> Result<Self, AuthError> {
+        Ok(Self::read(by.issuer, &token.payload)?)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod algorithm;
 mod application;
+mod cache;
 mod claims;
 mod compact;
 mod config;
@@ -18,12 +19,14 @@ pub(crate) mod signature;
 mod verifier;
 
 pub use algorithm::Algorithm;
+pub use cache::TokenCache;
 pub use claims::{Audience, RegisteredClaims, Scopes};
 pub use config::ConfigError;
 pub use issuer::Issuer;
 pub use logout::{LogoutToken, VerifyLogoutToken};
 pub use verifier::{JwtVerifier, WaitForKeys};
 
+pub(crate) use cache::Receipt;
 pub(crate) use json::{Fault, Text, Typed, Typing, from_object};
 pub(crate) use payload::Payload;
 

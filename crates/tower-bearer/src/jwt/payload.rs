@@ -31,6 +31,14 @@ pub(crate) struct Payload<'a> {
     pub(crate) kind: Kind<'a>,
 }
 
+/// When a token is good, in seconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Times {
+    pub(crate) exp: Option<f64>,
+    pub(crate) nbf: Option<f64>,
+    pub(crate) iat: Option<f64>,
+}
+
 #[derive(Debug, PartialEq)]
 pub(crate) enum ScopeClaim<'a> {
     Text(Cow<'a, str>),
@@ -61,6 +69,10 @@ impl<'a> Payload<'a> {
             .deserialize(&mut deserializer)
             .and_then(|payload| deserializer.end().map(|()| payload))
             .map_err(|error| Reason::MalformedClaims(fault.explain(&error)))
+    }
+
+    pub(crate) fn times(&self) -> Times {
+        Times { exp: self.exp, nbf: self.nbf, iat: self.iat }
     }
 
     /// Whether the claims are those of another kind of token than an access token (RFC 8725 §3.12).

@@ -1,7 +1,7 @@
 //! From a token to a proof, or a reason why not.
 
 use super::{
-    RegisteredClaims, TokenKind,
+    Receipt, TokenCache, TokenKind,
     compact::{self, Compact},
     config::ConfigError,
     header::Header,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     AuthError, Presented, Reason, Verification, Verified, Verify,
-    keys::{Answer, KeySource, KeyState, MissKind, Snapshot},
+    keys::{Answer, Key, KeySource, KeyState, MissKind, Snapshot},
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -32,8 +32,9 @@ use std::{
 pub struct JwtVerifier(Arc<Shared>);
 
 struct Shared {
-    issuers: ArcSwap<Issuers>,
-    realm: Box<str>,
+    issuers: Arc<ArcSwap<Issuers>>,
+    realm: Arc<str>,
+    cache: TokenCache,
 }
 
 /// The future of a [`JwtVerifier`] for a token whose key is not known yet: the refresher is asked once, and
@@ -58,8 +59,15 @@ pub(super) trait Proof: Sized {
     /// nothing yet.
     fn check(issuer: &Issuer, token: &Signed<'_>, now: SystemTime) -> Result<(), Reason>;
 
+    /// The same as an earlier time.
+    fn recall(_: &TokenCache, _: &str, _: &Issuers, _: SystemTime) -> Option<Self> {
+        None
+    }
+
+    fn remember(_: &TokenCache, _: &str, _: &Self) {}
+
     /// The proof. Asked for only when everything, the signature too, was found good.
-    fn prove(issuer: &Issuer, token: Signed<'_>) -> Result<Self, AuthError>;
+    fn prove(token: Signed<'_>, by: Maker<'_>) -> Result<Self, AuthError>;
 }
 
 pub(super) enum Outcome<P> {
@@ -89,7 +97,17 @@ impl JwtVerifier {
             list.insert(Arc::new(issuer))?;
         }
         let realm = realm.ok_or(ConfigError::NoIssuer)?;
-        Ok(Self(Arc::new(Shared { issuers: ArcSwap::from_pointee(list), realm })))
+        let issuers = Arc::new(ArcSwap::from_pointee(list));
+        Ok(Self(Arc::new(Shared { issuers, realm, cache: TokenCache::default() })))
+    }
+
+    /// Remembers accepted tokens there, instead of in a cache of 8 MiB of its own. Clones that were made before keep
+    /// theirs. `TokenCache::new(0)` verifies every token anew.
+    #[must_use]
+    pub fn cache(self, cache: &TokenCache) -> Self {
+        let Shared { issuers, realm, .. } = &*self.0;
+        let (issuers, realm) = (Arc::clone(issuers), Arc::clone(realm));
+        Self(Arc::new(Shared { issuers, realm, cache: cache.clone() }))
     }
 
     /// Trusts one more issuer, from the next request on, in all clones.
@@ -162,8 +180,15 @@ impl JwtVerifier {
     }
 
     pub(super) fn decide<P: Proof>(&self, token: &str, now: SystemTime, may_wait: bool) -> Outcome<P> {
-        decide(&self.0.issuers.load(), token, now, may_wait)
-            .unwrap_or_else(|error| Outcome::Decided(Err(error)))
+        let issuers = self.0.issuers.load();
+        if let Some(proof) = P::recall(&self.0.cache, token, &issuers, now) {
+            return Outcome::Decided(Ok(proof));
+        }
+        let outcome = decide(&issuers, token, now, may_wait);
+        if let Ok(Outcome::Decided(Ok(proof))) = &outcome {
+            P::remember(&self.0.cache, token, proof);
+        }
+        outcome.unwrap_or_else(|error| Outcome::Decided(Err(error)))
     }
 }
 
@@ -187,8 +212,9 @@ fn decide<P: Proof>(
     let payload = Payload::parse(json)?;
 
     let issuer = issuers.find(payload.iss.as_deref()).ok_or(Reason::UnknownIssuer)?;
+    let by = Maker { issuer, key: None };
     let signed = Signed { header, payload, json, message: compact.signing_input.as_bytes(), signature };
-    judge(issuer, signed, now, may_wait).map_err(|error| error.of_issuer(&issuer.iss))
+    judge(by, signed, now, may_wait).map_err(|error| error.of_issuer(&issuer.iss))
 }
 
 /// A token taken apart, and nothing of it believed.
@@ -200,13 +226,21 @@ pub(super) struct Signed<'a> {
     signature: &'a [u8],
 }
 
+/// Who made a token.
+pub(super) struct Maker<'a> {
+    pub(super) issuer: &'a Arc<Issuer>,
+    /// `None` for a shared secret.
+    key: Option<Arc<Key>>,
+}
+
 /// By the rules and keys of the issuer that it names.
 fn judge<P: Proof>(
-    issuer: &Issuer,
+    mut by: Maker<'_>,
     token: Signed<'_>,
     now: SystemTime,
     may_wait: bool,
 ) -> Result<Outcome<P>, AuthError> {
+    let issuer = by.issuer;
     P::check(issuer, &token, now)?;
     let Signed { header, message, signature, .. } = &token;
     if header.algorithm.is_symmetric() {
@@ -214,10 +248,13 @@ fn judge<P: Proof>(
         if !secret.verify(message, signature) {
             return Err(Reason::Signature.into());
         }
-    } else if let Some(question) = ask_keys(issuer, header, message, signature, may_wait)? {
-        return Ok(Outcome::Waiting(question));
+    } else {
+        match ask_keys(issuer, header, message, signature, may_wait)? {
+            Ok(key) => by.key = Some(key),
+            Err(question) => return Ok(Outcome::Waiting(question)),
+        }
     }
-    P::prove(issuer, token).map(|proof| Outcome::Decided(Ok(proof)))
+    P::prove(token, by).map(|proof| Outcome::Decided(Ok(proof)))
 }
 
 impl Proof for Verified {
@@ -227,33 +264,47 @@ impl Proof for Verified {
         issuer.check(&token.header, &token.payload, now)
     }
 
-    fn prove(issuer: &Issuer, Signed { payload, json, .. }: Signed<'_>) -> Result<Self, AuthError> {
-        let registered = Arc::new(RegisteredClaims::from(payload));
-        let (claims, name) = issuer
-            .decode(json, &registered)
+    fn prove(Signed { payload, json, .. }: Signed<'_>, by: Maker<'_>) -> Result<Self, AuthError> {
+        let Maker { issuer, key } = by;
+        let receipt = Receipt::new(issuer, key, payload.times());
+        let claims = issuer
+            .decode(json)
             .map_err(|mismatch| AuthError::new(Reason::ClaimsType).with_source(mismatch))?;
-        Ok(Self::assertion_of(registered, claims, name).with_read_json(json))
+        Ok(Self::assertion_of_jwt(payload.into(), claims, json, receipt))
+    }
+
+    fn recall(cache: &TokenCache, token: &str, issuers: &Issuers, now: SystemTime) -> Option<Self> {
+        cache.recall(token, issuers, now)
+    }
+
+    fn remember(cache: &TokenCache, token: &str, proof: &Self) {
+        cache.remember(token, proof);
     }
 }
 
-/// Verifies under one snapshot of the issuer's keys. `Some` means that these keys cannot tell, and that the
-/// refresher was asked whether there are others.
+/// The key that made the signature, under one snapshot of the issuer's keys; or, where these keys cannot tell, the
+/// question to the refresher whether there are others.
 fn ask_keys(
     issuer: &Issuer,
     header: &Header<'_>,
     message: &[u8],
     signature: &[u8],
     may_wait: bool,
-) -> Result<Option<Question>, Reason> {
+) -> Result<Result<Arc<Key>, Question>, Reason> {
     let keys = issuer.keys.as_ref().ok_or(Reason::UnknownKey)?;
     let kid = header.kid.as_deref();
-    let (result, generation, state) = keys
-        .with(|now| (now.verify(kid, header.algorithm, message, signature), now.generation(), now.state()));
-    let Err(otherwise) = result else {
-        if state == KeyState::Lagging {
-            count_lagging_accept(issuer.iss());
+    let (result, generation, state) = keys.with(|now| {
+        let key = now.signer(kid, header.algorithm, message, signature).cloned();
+        (key, now.generation(), now.state())
+    });
+    let otherwise = match result {
+        Ok(key) => {
+            if state == KeyState::Lagging {
+                issuer.count_lagging_accept();
+            }
+            return Ok(Ok(key));
         }
-        return Ok(None);
+        Err(otherwise) => otherwise,
     };
     let kind = match otherwise {
         Reason::UnknownKey | Reason::NoKeys => MissKind::UnknownKey,
@@ -265,14 +316,7 @@ fn ask_keys(
         return Err(otherwise);
     }
     let answer = keys.miss(kind, kid, generation).ok_or(otherwise)?;
-    Ok(Some(Question { iss: Arc::clone(&issuer.iss), keys: keys.clone(), generation, otherwise, answer }))
-}
-
-/// A token was accepted while the issuer's keys could not be refreshed: right, and worth knowing.
-#[cfg_attr(not(feature = "metrics"), allow(unused_variables, reason = "the label of a metric"))]
-fn count_lagging_accept(issuer: &str) {
-    #[cfg(feature = "metrics")]
-    metrics::counter!("bearer_lagging_accepts_total", "issuer" => issuer.to_owned()).increment(1);
+    Ok(Err(Question { iss: Arc::clone(&issuer.iss), keys: keys.clone(), generation, otherwise, answer }))
 }
 
 impl Verify for JwtVerifier {

@@ -1,6 +1,6 @@
 //! The hand-over of keys: one end publishes, the other reads snapshots and says what it misses.
 
-use super::KeySet;
+use super::{Key, KeySet};
 use crate::{error::Reason, jwt::Algorithm};
 use arc_swap::ArcSwap;
 use std::{fmt, sync::Arc};
@@ -134,26 +134,28 @@ impl Snapshot {
         matches!(self.state, KeyState::Ready | KeyState::Lagging)
     }
 
-    /// Whether a key that fits `kid` and `algorithm` made this signature.
-    pub(crate) fn verify(
+    /// The key that fits `kid` and `algorithm`, and made this signature.
+    pub(crate) fn signer(
         &self,
         kid: Option<&str>,
         algorithm: Algorithm,
         message: &[u8],
         signature: &[u8],
-    ) -> Result<(), Reason> {
+    ) -> Result<&Arc<Key>, Reason> {
         match self.state {
             KeyState::Waiting => Err(Reason::NoKeys),
             KeyState::Stale => Err(Reason::StaleKeys),
-            KeyState::Ready | KeyState::Lagging => self.keys.verify(kid, algorithm, message, signature),
+            KeyState::Ready | KeyState::Lagging => self.keys.signer(kid, algorithm, message, signature),
         }
     }
 }
 
 impl KeySink {
     /// Replaces the set, at once and for all readers. What is not in `keys` is gone.
-    pub fn publish(&mut self, keys: KeySet) {
-        let generation = self.current.load().generation + 1;
+    pub fn publish(&mut self, mut keys: KeySet) {
+        let before = self.current.load();
+        keys.keep_of(&before.keys);
+        let generation = before.generation + 1;
         self.current.store(Arc::new(Snapshot { generation, keys: Arc::new(keys), state: KeyState::Ready }));
     }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, sync::Arc};
 
 /// The most keys that one set may have.
 const MAX_KEYS: usize = 100;
@@ -22,13 +22,13 @@ const MAX_TRIES: usize = 4;
 #[derive(Debug, Default)]
 pub struct KeySet {
     /// One entry for each key and algorithm; an RSA key without `alg` has six.
-    keys: Vec<Key>,
+    keys: Vec<Arc<Key>>,
     /// How many keys of the set that are.
     count: usize,
     skipped: Vec<SkippedKey>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Key {
     pub(crate) kid: Option<Box<str>>,
     pub(crate) public: PublicKey,
@@ -112,7 +112,7 @@ impl KeySet {
         for raw in set.keys {
             match jwk::parse(raw.get()) {
                 Ok(keys) => {
-                    parsed.keys.extend(keys);
+                    parsed.keys.extend(keys.into_iter().map(Arc::new));
                     parsed.count += 1;
                     used.push(raw.get());
                 }
@@ -131,7 +131,7 @@ impl KeySet {
     pub fn from_pem(text: &str) -> Result<Self, SkipReason> {
         let mut parsed = Self::default();
         for block in super::pem::blocks(text) {
-            parsed.keys.extend(super::pem::parse(block)?);
+            parsed.keys.extend(super::pem::parse(block)?.into_iter().map(Arc::new));
             parsed.count += 1;
         }
         if parsed.is_empty() { Err(SkipReason::Malformed("no PEM block")) } else { Ok(parsed) }
@@ -161,15 +161,29 @@ impl KeySet {
         &self.skipped
     }
 
-    /// Whether one of the keys that the token may mean made the signature: those of its `kid`, or those that have
+    /// Takes over the keys that stay from the set before: they are the same keys, and not only equal ones.
+    pub(super) fn keep_of(&mut self, before: &Self) {
+        for key in &mut self.keys {
+            if let Some(same) = before.keys.iter().find(|other| *other == key) {
+                *key = Arc::clone(same);
+            }
+        }
+    }
+
+    /// Whether this very key is one of the set.
+    pub(crate) fn has(&self, key: &Arc<Key>) -> bool {
+        self.keys.iter().any(|other| Arc::ptr_eq(other, key))
+    }
+
+    /// Which of the keys that the token may mean made the signature: those of its `kid`, or those that have
     /// none; for a token without `kid`, all. Only keys for `algorithm` are tried, and only a few.
-    pub(crate) fn verify(
+    pub(crate) fn signer(
         &self,
         kid: Option<&str>,
         algorithm: Algorithm,
         message: &[u8],
         signature: &[u8],
-    ) -> Result<(), Reason> {
+    ) -> Result<&Arc<Key>, Reason> {
         let try_keys = |meant: fn(&Key, Option<&str>) -> bool| {
             let mut tries = self
                 .keys
@@ -178,10 +192,10 @@ impl KeySet {
                 .take(MAX_TRIES)
                 .peekable();
             let any = tries.peek().is_some();
-            match tries.any(|key| key.public.verify(message, signature)) {
-                true => Ok(()),
-                false if any => Err(Reason::Signature),
-                false => Err(Reason::KeyAlgorithm),
+            match tries.find(|key| key.public.verify(message, signature)) {
+                Some(key) => Ok(key),
+                None if any => Err(Reason::Signature),
+                None => Err(Reason::KeyAlgorithm),
             }
         };
         if kid.is_none() {
@@ -191,6 +205,20 @@ impl KeySet {
         } else {
             try_keys(|key, _| key.kid.is_none()).map_err(|_| Reason::UnknownKey)
         }
+    }
+}
+
+#[cfg(test)]
+impl KeySet {
+    /// Whether there is such a key.
+    pub(crate) fn verify(
+        &self,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), Reason> {
+        self.signer(kid, algorithm, message, signature).map(drop)
     }
 }
 

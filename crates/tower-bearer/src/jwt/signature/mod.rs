@@ -45,6 +45,17 @@ pub(crate) enum PublicParts<'a> {
     },
 }
 
+impl PublicParts<'_> {
+    fn material(self) -> Box<[u8]> {
+        match self {
+            // The length of the modulus tells where the exponent begins.
+            Self::Rsa { n, e } => [&n.len().to_be_bytes(), n, e].concat().into(),
+            Self::Ec { x, y } => [x, y].concat().into(),
+            Self::Ed25519 { x } => (*x).into(),
+        }
+    }
+}
+
 /// Why the backend would not take a key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Rejected {
@@ -58,12 +69,21 @@ pub(crate) enum Rejected {
 pub(crate) struct PublicKey {
     algorithm: Algorithm,
     key: backend::PublicKey,
+    /// What tells it from other keys for the algorithm.
+    material: Box<[u8]>,
+}
+
+/// The same key for the same algorithm.
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.algorithm == other.algorithm && self.material == other.material
+    }
 }
 
 impl PublicKey {
     /// Parses, and so validates, a key. Rules that do not depend on the backend were applied before.
     pub(crate) fn new(algorithm: Algorithm, parts: PublicParts<'_>) -> Result<Self, Rejected> {
-        Ok(Self { algorithm, key: backend::PublicKey::new(algorithm, parts)? })
+        Ok(Self { algorithm, key: backend::PublicKey::new(algorithm, parts)?, material: parts.material() })
     }
 
     pub(crate) fn algorithm(&self) -> Algorithm {
