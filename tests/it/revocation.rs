@@ -92,7 +92,7 @@ async fn a_subject_that_signs_in_again_is_welcome() {
 #[tokio::test]
 async fn a_store_that_is_down_refuses_or_accepts_as_was_chosen() {
     let store = |verified: &Verified| {
-        let session = verified.registered().session_id.clone();
+        let session = verified.registered().sid.clone();
         async move {
             tokio::task::yield_now().await;
             match session.as_deref() {
@@ -140,6 +140,19 @@ async fn rs_153_after_a_logout_the_old_session_is_refused_and_a_new_one_is_not()
 
     let repeated = post(&app, &logout).await;
     assert_eq!((repeated.status, repeated.header("cache-control")), (400, Some("no-store")));
+}
+
+#[tokio::test]
+async fn rs_153_a_token_with_two_names_of_its_session_is_refused_by_either() {
+    let (app, _) = listed();
+    let both = access("by-sid", "a").claim("session_id", "by-session-id").sign();
+    let other = access("other-sid", "b").claim("session_id", "by-session-id").sign();
+    bearer(&app, &both).await.assert_passed("before");
+    assert_eq!(post(&app, &logout().claim("sid", "by-sid").sign()).await.status, 200);
+    bearer(&app, &both).await.assert_invalid("by its sid", Reason::Revoked);
+    bearer(&app, &other).await.assert_passed("another sid");
+    assert_eq!(post(&app, &logout().claim("sid", "by-session-id").sign()).await.status, 200);
+    bearer(&app, &other).await.assert_invalid("by its session_id", Reason::Revoked);
 }
 
 #[tokio::test]

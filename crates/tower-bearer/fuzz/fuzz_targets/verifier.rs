@@ -141,6 +141,9 @@ fn check_copy(payload: &Value, verified: &Verified) {
     for (name, found) in [("iss", &registered.iss), ("sub", &registered.sub), ("jti", &registered.jti)] {
         assert_eq!(found.as_deref(), payload.get(name).map(|value| value.as_str().expect(name)), "{name}");
     }
+    for (name, found) in [("session_id", &registered.session_id), ("sid", &registered.sid)] {
+        assert_eq!(found.as_deref(), payload[name].as_str(), "{name}");
+    }
     let client = payload.get("client_id").or(payload.get("azp")).and_then(Value::as_str);
     assert_eq!(registered.client_id.as_deref(), client);
     let seconds = |time: Option<SystemTime>| {

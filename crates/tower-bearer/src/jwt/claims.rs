@@ -26,9 +26,11 @@ pub struct RegisteredClaims {
     pub jti: Option<String>,
     /// `client_id`, or `azp` where there is none: the OAuth client that asked for the token.
     pub client_id: Option<String>,
-    /// `session_id` (Supabase), or `sid` where there is none (OpenID Connect Back-Channel Logout §2.1): the session
-    /// that the token belongs to.
+    /// `session_id`: the session that the token belongs to, as Supabase names it.
     pub session_id: Option<String>,
+    /// `sid`: the session that the token belongs to, as it is named in logout tokens (`OpenID` Connect Back-Channel
+    /// Logout §2.1). A token may have both, and they may differ.
+    pub sid: Option<String>,
     /// `scope` or `scp`.
     pub scopes: Scopes,
 }
@@ -121,7 +123,8 @@ impl From<Payload<'_>> for RegisteredClaims {
             iat: payload.iat.map(time),
             jti: payload.jti.map(Into::into),
             client_id: payload.client_id.or(payload.azp).map(Into::into),
-            session_id: payload.session_id.or(payload.sid).map(Into::into),
+            session_id: payload.session_id.map(Into::into),
+            sid: payload.sid.map(Into::into),
             scopes: match payload.scope {
                 None => Scopes::default(),
                 Some(ScopeClaim::Text(text)) => Scopes(text.into()),

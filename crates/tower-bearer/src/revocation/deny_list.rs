@@ -70,7 +70,8 @@ impl DenyList {
         self.revoke(Key { kind: Kind::Token, iss, name: jti }, Term { until, issued_before: None })
     }
 
-    /// Refuses the tokens of this `session_id` (or `sid`) until then: the longest life of an access token from now.
+    /// Refuses the tokens of this session until then: the longest life of an access token from now. A token that has
+    /// both `session_id` and `sid` is refused by either.
     ///
     /// # Errors
     /// [`Full`] when there is no room.
@@ -125,6 +126,7 @@ impl DenyList {
         let find = |kind, name: Option<&String>| self.table.find(&Key { kind, iss, name: name? }, now);
         find(Kind::Token, claims.jti.as_ref()).is_some()
             || find(Kind::Session, claims.session_id.as_ref()).is_some()
+            || find(Kind::Session, claims.sid.as_ref()).is_some()
             || find(Kind::Subject, claims.sub.as_ref()).is_some_and(|term| term.covers(claims.iat))
     }
 }
@@ -194,6 +196,10 @@ mod tests {
         }
     }
 
+    fn with_sid(sid: &str, claims: RegisteredClaims) -> RegisteredClaims {
+        RegisteredClaims { sid: Some(sid.into()), ..claims }
+    }
+
     #[test]
     fn rs_101_names_are_compared_whole_with_their_issuer_and_kind() {
         let list = list(9);
@@ -204,13 +210,21 @@ mod tests {
             ("nothing of it", claims(A, "j2", "s2", "u2", None), false),
             ("the token", claims(A, "j", "s2", "u2", None), true),
             ("the session", claims(A, "j2", "s", "u2", None), true),
+            ("the session by sid", with_sid("s", claims(A, "j2", "s2", "u2", None)), true),
+            ("the session by session_id", with_sid("s2", claims(A, "j2", "s", "u2", None)), true),
+            (
+                "the session by sid alone",
+                with_sid("s", RegisteredClaims { session_id: None, ..claims(A, "j2", "", "u2", None) }),
+                true,
+            ),
+            ("another sid", with_sid("s3", claims(A, "j2", "s2", "u2", None)), false),
             ("the subject, earlier", claims(A, "j2", "s2", "u", Some(49)), true),
             ("the subject, at no time", claims(A, "j2", "s2", "u", None), true),
             ("the subject, at that time", claims(A, "j2", "s2", "u", Some(50)), false),
             ("the subject, later", claims(A, "j2", "s2", "u", Some(51)), false),
-            ("names of other kinds", claims(A, "s", "u", "j", None), false),
+            ("names of other kinds", with_sid("j", claims(A, "s", "u", "j", None)), false),
             ("parts and other cases", claims(A, "J", "s ", "", None), false),
-            ("another issuer", claims("https://b.example", "j", "s", "u", None), false),
+            ("another issuer", with_sid("s", claims("https://b.example", "j", "s", "u", None)), false),
             ("no issuer", RegisteredClaims { iss: None, ..claims(A, "j", "s", "u", None) }, false),
             ("no names at all", RegisteredClaims { iss: Some(A.into()), ..Default::default() }, false),
         ];
@@ -263,7 +277,7 @@ mod tests {
         #[test]
         fn it_refuses_what_a_plain_list_would(
             calls in proptest::collection::vec((0..3, 0..3usize, 0..3usize, 0..20u64, 0..20u64), 0..40),
-            asked in proptest::collection::vec((0..3usize, 0..3usize, 0..3usize, 0..3usize, proptest::option::of(0..20u64), 0..20u64), 1..40),
+            asked in proptest::collection::vec((0..3usize, 0..3usize, (0..3usize, 0..3usize), 0..3usize, proptest::option::of(0..20u64), 0..20u64), 1..40),
         ) {
             const NAMES: [&str; 3] = ["", "a", "b"];
             let list = list(100);
@@ -275,7 +289,7 @@ mod tests {
                     _ => list.revoke_subject(iss, name, at(before), until),
                 }.expect("room");
             }
-            for (iss, jti, session, sub, iat, now) in asked {
+            for (iss, jti, (session, sid), sub, iat, now) in asked {
                 let of = |kind: i32, name: usize| {
                     let same = calls.iter().filter(move |call| (call.0, call.1, call.2) == (kind, iss, name));
                     // The later times hold, of calls that had an effect at all.
@@ -285,9 +299,9 @@ mod tests {
                         Some((later.0.max(call.3), later.1.max(call.4)))
                     }).filter(|(_, until)| now < *until)
                 };
-                let expected = of(0, jti).is_some() || of(1, session).is_some()
+                let expected = of(0, jti).is_some() || of(1, session).is_some() || of(1, sid).is_some()
                     || of(2, sub).is_some_and(|(before, _)| iat.is_none_or(|iat| iat < before));
-                let claims = claims(NAMES[iss], NAMES[jti], NAMES[session], NAMES[sub], iat);
+                let claims = with_sid(NAMES[sid], claims(NAMES[iss], NAMES[jti], NAMES[session], NAMES[sub], iat));
                 prop_assert_eq!(list.is_revoked(&claims, at(now)), expected);
             }
         }

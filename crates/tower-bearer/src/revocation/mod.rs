@@ -56,6 +56,9 @@ use std::{error::Error, fmt, future::Ready, sync::Arc};
 /// Asked after everything else about the token was found good, and each time that it is presented. The time of the
 /// request is [`Verified::at`].
 ///
+/// A token may name its session twice: `session_id` and `sid`, which may differ. Ask for both, since whoever ends the
+/// session may know either.
+///
 /// A closure that makes a future is one; it takes what it needs out of the [`Verified`], since the future may not
 /// borrow from it:
 ///
@@ -63,26 +66,28 @@ use std::{error::Error, fmt, future::Ready, sync::Arc};
 /// use tower_bearer::{RegisteredClaims, Verified, revocation::{CannotTell, Inquiry, Revocation, Standing}};
 ///
 /// let ask_the_store = |verified: &Verified| {
-///     let session = verified.registered().session_id.clone();
+///     let claims = verified.registered();
+///     let names = [claims.session_id.clone(), claims.sid.clone()];
 ///     async move {
-///         match session.as_deref() {
-///             Some("open") => Ok(Standing::Good),
-///             Some(_) => Ok(Standing::Revoked),
-///             None => Err(CannotTell::new("no session")),
+///         if names == [None, None] {
+///             return Err(CannotTell::new("no session"));
 ///         }
+///         let is_open = names.iter().flatten().all(|name| name == "open");
+///         Ok(if is_open { Standing::Good } else { Standing::Revoked })
 ///     }
 /// };
-/// # let ask = |session: Option<&str>| {
+/// # let ask = |session_id: Option<&str>, sid: Option<&str>| {
 /// #     let mut claims = RegisteredClaims::default();
-/// #     claims.session_id = session.map(Into::into);
+/// #     claims.session_id = session_id.map(Into::into);
+/// #     claims.sid = sid.map(Into::into);
 /// #     match ask_the_store.ask(&Verified::assertion(claims, ())) {
 /// #         Inquiry::Pending(future) => tokio_test::block_on(future),
 /// #         Inquiry::Answered(_) => unreachable!(),
 /// #     }
 /// # };
-/// assert_eq!(ask(Some("open")).ok(), Some(Standing::Good));
-/// assert_eq!(ask(Some("closed")).ok(), Some(Standing::Revoked));
-/// assert!(ask(None).is_err());
+/// assert_eq!(ask(Some("open"), None).ok(), Some(Standing::Good));
+/// assert_eq!(ask(Some("open"), Some("closed")).ok(), Some(Standing::Revoked));
+/// assert!(ask(None, None).is_err());
 /// ```
 pub trait Revocation: Clone {
     /// Resolves when [`Inquiry::Pending`] was answered. It bounds its own time.
