@@ -42,9 +42,10 @@ const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// |---|---|
 /// | a good logout token | 200 |
 /// | not `POST` | 405 |
-/// | more than 64 KiB | 413 |
-/// | no form, no `logout_token` or two, a bad one, one that came before | 400 `invalid_request` |
-/// | one that cannot be judged now, for want of keys, or of room | 503, `Retry-After` |
+/// | more than 64 KiB, no form, no `logout_token` or two, a bad one, one that came before | 400 `invalid_request` |
+/// | one that cannot be judged now, for want of keys, or of room | 400 `temporarily_unavailable`, `Retry-After` |
+///
+/// That a logout that failed is 400, whatever the cause, is the rule of Back-Channel Logout §2.8.
 ///
 /// A token with `sid` revokes that session; one with `sub` alone revokes what was issued to the user up to the second
 /// of its `iat`. Every answer has `Cache-Control: no-store`, and a refusal its [`AuthError`] in the response
@@ -111,7 +112,7 @@ impl<ResBody> LogoutReceiver<ResBody> {
     }
 
     /// How many logout tokens are remembered as heeded, each for the ten minutes and leeway that it would be accepted.
-    /// When there is no room for another, the answer is 503. Default 65536. Clones made before remember by themselves.
+    /// When there is no room for another, the logout fails. Default 65536. Clones made before remember by themselves.
     #[must_use]
     pub fn remembered(mut self, tokens: usize) -> Self {
         self.effect.seen = Arc::new(Table::new(tokens));
@@ -168,7 +169,6 @@ impl<ResBody> LogoutReceiver<ResBody> {
 #[derive(Debug)]
 enum Refusal {
     Method,
-    TooLong,
     /// The request, before the token is looked at.
     Form(&'static str),
     Token(AuthError),
@@ -243,31 +243,33 @@ impl Refusal {
     fn into_response<B: From<&'static str>>(self) -> Response<B> {
         let error = match self {
             Self::Method => return answer(StatusCode::METHOD_NOT_ALLOWED, "", [(ALLOW, "POST")]),
-            Self::TooLong => {
-                return answer(StatusCode::PAYLOAD_TOO_LARGE, "", []);
-            }
             Self::Form(detail) => AuthError::invalid_request(detail),
             Self::Token(error) => error,
         };
         let source = error.source().map(tracing::field::display);
+        let bad_request = |body| answer(StatusCode::BAD_REQUEST, body, [(CONTENT_TYPE, "application/json")]);
         let mut response = if error.kind() == AuthErrorKind::Unavailable {
             tracing::warn!(reason = %error, source, "logout refused: cannot decide");
-            let mut response = answer(StatusCode::SERVICE_UNAVAILABLE, "", []);
+            let mut response = bad_request(UNAVAILABLE);
             let seconds = error.retry_after().as_secs();
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
             response
         } else {
             tracing::debug!(reason = %error, source, "logout refused");
-            answer(StatusCode::BAD_REQUEST, INVALID_REQUEST, [(CONTENT_TYPE, "application/json")])
+            bad_request(INVALID_REQUEST)
         };
         response.extensions_mut().insert(error);
         response
     }
 }
 
-/// One text for all causes, as at the gate (Back-Channel Logout §2.8).
+/// One text for all that is wrong with a request, as at the gate.
 const INVALID_REQUEST: &str =
     r#"{"error":"invalid_request","error_description":"the logout token is missing or not valid"}"#;
+
+/// It may be repeated: the fault is ours, and passes (Back-Channel Logout §2.5).
+const UNAVAILABLE: &str =
+    r#"{"error":"temporarily_unavailable","error_description":"the logout cannot be carried out now"}"#;
 
 /// Never stored by a cache (Back-Channel Logout §2.8).
 fn answer<B: From<&'static str>, const N: usize>(

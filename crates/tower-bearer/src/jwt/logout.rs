@@ -62,8 +62,9 @@ impl JwtVerifier {
     /// its length, and heeds each `jti` once; `LogoutReceiver` (feature `logout`) does both.
     ///
     /// Demanded are a signature of the issuer, `aud` with the client, `iat` of the last ten minutes, `exp` in the
-    /// future, `jti`, the event of back-channel logout, and `sub` or `sid`; a `nonce`, or a `typ` of another kind of
-    /// token, is refused. So access and ID tokens are refused here, as logout tokens are at the gate.
+    /// future (drafts of the specification had none), `jti`, the event of back-channel logout, and `sub` or `sid`. A
+    /// `nonce` is refused, and a `typ` of another kind of token; `logout+jwt` is recommended there, not demanded. So
+    /// access and ID tokens are refused here, as logout tokens are at the gate.
     ///
     /// ```
     /// use std::time::SystemTime;

@@ -90,7 +90,7 @@ fn read<B: Body>(
         // Trailers are never looked at.
         let Ok(data) = frame.into_data() else { continue };
         if data.remaining() > LIMIT - form.len() {
-            return Poll::Ready(Err(Refusal::TooLong));
+            return Poll::Ready(Err(Refusal::Form("the request is too long")));
         }
         form.put(data);
     }
