@@ -1,15 +1,20 @@
-//! What permitting costs: no allocation. In a binary of its own, since `allocation-counter` replaces the allocator.
+//! What permitting costs, and asking a list of what was revoked: no allocation. In a binary of its own, since
+//! `allocation-counter` replaces the allocator.
 
+use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
+use http::Request;
 use std::{
     sync::Arc,
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tower_bearer::{
-    AuthError, RegisteredClaims, Scopes, Verified,
+    Algorithm, AuthError, Credential, Issuer, JwtVerifier, Presented, RegisteredClaims, Scopes, Verification,
+    Verified, Verify,
     policy::{
         Claim, ClaimPath, Policy, aal, acr, acr_any, audience, authenticated, claim, claims, client, deny,
         max_age, not, not_anonymous, role, roles_all, roles_any, scope, scopes_all, scopes_any,
     },
+    revocation::{DenyList, Standing, WhenUnsure},
 };
 
 /// Claims of several issuers at once, nested, with what has to be skipped on the way.
@@ -99,4 +104,68 @@ fn the_counter_counts_and_only_a_challenge_that_was_completed_in_vain_costs_some
     let count = allocation_counter::measure(|| outcome = completed_in_vain.check(&caller));
     assert!(outcome.is_ok());
     assert!((1..=5).contains(&count.count_total), "{}", count.count_total);
+}
+
+const ISS: &str = "https://issuer.example";
+
+/// A list that has something of every kind, and one session by either name.
+fn list() -> DenyList {
+    let (list, now) = (DenyList::new(1000), SystemTime::now());
+    let later = now + minute();
+    for other in 0..100 {
+        list.revoke_token(ISS, &format!("other-{other}"), later).expect("room");
+    }
+    list.revoke_session(ISS, "closed", later).expect("room");
+    list.revoke_subject(ISS, "gone", now + minute(), later).expect("room");
+    list
+}
+
+#[test]
+fn asking_a_deny_list_costs_no_allocation() {
+    let of = |sub: &str, session_id: &str, sid: &str| {
+        let mut claims = RegisteredClaims::default();
+        let some = |text: &str| Some(text.to_owned());
+        (claims.iss, claims.sub, claims.jti) = (some(ISS), some(sub), some("j"));
+        (claims.session_id, claims.sid) = (some(session_id), some(sid));
+        Verified::assertion(claims, ())
+    };
+    let (list, empty) = (list(), DenyList::new(1000));
+    // A thread that asks for the first time gets its place among the readers.
+    list.standing(&of("ada", "s-1", "s-2"));
+    for (list, verified, expected) in [
+        (&empty, of("gone", "closed", "closed"), Standing::Good),
+        (&list, of("ada", "s-1", "s-2"), Standing::Good),
+        (&list, of("ada", "closed", "s-2"), Standing::Revoked),
+        (&list, of("ada", "s-1", "closed"), Standing::Revoked),
+        (&list, of("gone", "s-1", "s-2"), Standing::Revoked),
+    ] {
+        let mut standing = Standing::Good;
+        let count = allocation_counter::measure(|| standing = list.standing(&verified));
+        assert_eq!((standing, count.count_total), (expected, 0), "{:?}", verified.registered());
+    }
+}
+
+#[test]
+fn a_verifier_with_a_deny_list_costs_no_allocation_more_than_the_verifier() {
+    let secret = [7; 32];
+    let token = TokenBuilder::new(&SigningKey::hmac(Alg::HS256, &secret), ISS, "api");
+    let token = token.subject("ada").claim("jti", "j").claim("session_id", "s-1").claim("sid", "s-2").sign();
+    let verifier = JwtVerifier::new([Issuer::new(ISS, "api").hmac_secret(Algorithm::HS256, secret)]);
+    let verifier = verifier.expect("an issuer with a secret");
+    let request = Request::new(());
+    let presented = Presented::new(Credential::new(&token).expect("b64token"), &request, SystemTime::now());
+    fn allocations<V: Verify>(verifier: &V, presented: &Presented<'_>) -> u64 {
+        let mut accepted = false;
+        let count = allocation_counter::measure(|| {
+            accepted = matches!(verifier.verify(presented), Verification::Done(Ok(_)));
+        });
+        assert!(accepted);
+        count.count_total
+    }
+    let revocable = verifier.clone().revocable(list(), WhenUnsure::Refuse);
+    // As above: the first time of this thread.
+    allocations(&revocable, &presented);
+    let alone = allocations(&verifier, &presented);
+    assert!(alone > 0, "the counter counts");
+    assert_eq!(allocations(&revocable, &presented), alone);
 }
