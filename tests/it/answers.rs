@@ -82,6 +82,19 @@ async fn one_renderer_speaks_for_the_gate_and_for_all_behind_it() {
 }
 
 #[tokio::test]
+async fn of_two_gates_the_nearer_one_renders_a_refusal_and_the_other_leaves_it_alone() {
+    let app = Router::new()
+        .fallback(reached)
+        .layer(RequireLayer::new(scope("write")))
+        .layer(gate(issuer()).rejection(ProblemDetails))
+        .layer(gate(issuer()));
+    let answer = bearer(&app, &token().sign()).await;
+    answer.assert_insufficient("the scope");
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    assert!(answer.body.contains("insufficient_scope"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn rs_031_each_scheme_has_a_challenge_on_a_line_of_its_own() {
     let gate = gate(issuer()).also_challenge("DPoP", &[("algs", "ES256 \"x\"")]).unwrap();
     let app = service(gate.also_challenge("Basic", &[("realm", "a, b"), ("charset", "UTF-8")]).unwrap());

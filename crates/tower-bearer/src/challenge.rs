@@ -225,6 +225,21 @@ mod tests {
     }
 
     #[test]
+    fn a_challenge_of_another_scheme_is_text_without_line_breaks() {
+        let add = |scheme: &str, name: &str, value: &str| {
+            Challenge::lenient("Bearer", "api").add_other(scheme, &[(name, value)])
+        };
+        assert_eq!(add("DPoP", "algs", "ES256 \t\"x\""), Ok(()));
+        for value in ["a\r\nb", "\r", "\n", "\0", "\x7f", "\u{e9}"] {
+            assert_eq!(add("DPoP", "algs", value), Err(ConfigError::InvalidChallenge), "{value:?}");
+        }
+        for (scheme, name) in [("", "a"), ("a", ""), ("a b", "a"), ("a", "a b"), ("a\r\nb", "a"), ("a", "a=")]
+        {
+            assert_eq!(add(scheme, name, "x"), Err(ConfigError::InvalidChallenge), "{scheme:?} {name:?}");
+        }
+    }
+
+    #[test]
     fn every_kind_has_its_status_and_challenge() {
         let table = [
             (AuthError::new(Reason::NoCredential), 401, Some(r#"Bearer realm="api""#)),

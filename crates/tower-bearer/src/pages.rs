@@ -210,6 +210,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_return_path_is_short_and_has_nothing_that_browsers_read_as_something_else() {
+        let longest = format!("/{}", "x".repeat(LONGEST - 1));
+        for good in ["/", "/a?b=c&d#e", "/a//b", "/%5C%09", &longest] {
+            assert_eq!(ReturnPath::parse(good).as_ref().map(ReturnPath::as_str), Some(good));
+        }
+        let too_long = format!("{longest}x");
+        for bad in [
+            "",
+            "a",
+            "//a",
+            r"/\a",
+            r"/a\b",
+            "/\t/a",
+            "/a\tb",
+            "/\n/a",
+            "/a\r\nb",
+            "/a b",
+            "/\0",
+            "/\x7f",
+            "/\u{e9}",
+            "https://a",
+            &too_long,
+        ] {
+            assert_eq!(ReturnPath::parse(bad), None, "{bad:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_return_path_resolves_within_the_site(text in any::<String>()) {

@@ -143,3 +143,55 @@ fn challenge_of(extensions: &Extensions) -> Arc<Challenge> {
     let unauthenticated = extensions.get::<Unauthenticated>().map(Unauthenticated::challenge);
     Arc::clone(verified.or(unauthenticated).unwrap_or(&NO_GATE))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Reason;
+    use http::{
+        StatusCode,
+        header::{CACHE_CONTROL, WWW_AUTHENTICATE},
+    };
+
+    /// A refusal, as it is after a renderer that made an answer of its own.
+    fn rendered(dialect: Dialect, reason: Reason, status: u16, challenge: Option<&str>) -> Response<String> {
+        let mut gate = Challenge::lenient("Bearer", "api");
+        gate.add_other("DPoP", &[("algs", "ES256")]).expect("a challenge");
+        let renderer = |_: &AuthError, _: Response<()>| {
+            let own = challenge.iter().map(|challenge| (WWW_AUTHENTICATE, *challenge));
+            let own =
+                own.fold(Response::builder().status(status), |own, (name, value)| own.header(name, value));
+            own.body("mine".to_owned()).expect("an answer")
+        };
+        refuse(&gate, dialect, &renderer, reason.into())
+    }
+
+    #[test]
+    fn what_belongs_to_a_status_stays_with_it_whatever_a_renderer_makes() {
+        for (reason, status, own, challenges, is_kept) in [
+            (Reason::Expired, 401, None, 2, true),
+            (Reason::Expired, 401, Some("Mine"), 1, true),
+            (Reason::Scope, 403, None, 1, true),
+            (Reason::Scope, 401, None, 1, true),
+            (Reason::Scope, 404, None, 0, false),
+            (Reason::Expired, 404, None, 0, false),
+        ] {
+            let answer = rendered(Dialect::Http, reason, status, own);
+            let found: Vec<_> = answer.headers().get_all(WWW_AUTHENTICATE).iter().collect();
+            assert_eq!(found.len(), challenges, "{reason} {status}");
+            assert!(own.is_none_or(|own| found == [own]), "the renderer's own stands alone");
+            let kept = answer.headers().get(CACHE_CONTROL).map(|value| value == "no-store");
+            assert_eq!(kept.unwrap_or_default(), is_kept, "{reason} {status}");
+            assert_eq!((answer.status().as_u16(), &**answer.body()), (status, "mine"));
+            let error = answer.extensions().get::<AuthError>();
+            assert_eq!(error.map(AuthError::reason), Some(reason), "for whoever logs it");
+        }
+    }
+
+    #[test]
+    fn a_grpc_refusal_is_rendered_by_nobody() {
+        let answer = rendered(Dialect::Grpc, Reason::Expired, 401, None);
+        assert_eq!((answer.status(), &**answer.body()), (StatusCode::OK, ""));
+        assert_eq!(answer.headers()["grpc-status"], "16");
+    }
+}

@@ -145,6 +145,16 @@ fn asking_a_deny_list_costs_no_allocation() {
     }
 }
 
+/// How many one verification makes.
+fn allocations<V: Verify>(verifier: &V, presented: &Presented<'_>) -> u64 {
+    let mut accepted = false;
+    let count = allocation_counter::measure(|| {
+        accepted = matches!(verifier.verify(presented), Verification::Done(Ok(_)));
+    });
+    assert!(accepted);
+    count.count_total
+}
+
 #[test]
 fn a_verifier_with_a_deny_list_costs_no_allocation_more_than_the_verifier() {
     let secret = [7; 32];
@@ -154,14 +164,6 @@ fn a_verifier_with_a_deny_list_costs_no_allocation_more_than_the_verifier() {
     let verifier = verifier.expect("an issuer with a secret");
     let request = Request::new(());
     let presented = Presented::new(Credential::new(&token).expect("b64token"), &request, SystemTime::now());
-    fn allocations<V: Verify>(verifier: &V, presented: &Presented<'_>) -> u64 {
-        let mut accepted = false;
-        let count = allocation_counter::measure(|| {
-            accepted = matches!(verifier.verify(presented), Verification::Done(Ok(_)));
-        });
-        assert!(accepted);
-        count.count_total
-    }
     let revocable = verifier.clone().revocable(list(), WhenUnsure::Refuse);
     // As above: the first time of this thread.
     allocations(&revocable, &presented);

@@ -344,3 +344,26 @@ fn mark_sensitive(headers: &mut HeaderMap, name: &HeaderName) {
         values.iter_mut().for_each(|value| value.set_sensitive(true));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn every_line_that_may_hold_a_token_is_marked_before_a_verifier_sees_it() {
+        let own = HeaderName::from_static("x-token");
+        let sources = Sources::authorization()
+            .with(Source::header(own.clone()).expect("a header"))
+            .with(Source::websocket_protocol())
+            .without_refresh_tokens();
+        for name in [AUTHORIZATION, own, SEC_WEBSOCKET_PROTOCOL, COOKIE] {
+            let mut headers = HeaderMap::new();
+            for line in ["a", "b"] {
+                headers.append(&name, HeaderValue::from_static(line));
+            }
+            sources.mark_sensitive(&mut headers);
+            assert!(headers.get_all(&name).iter().all(HeaderValue::is_sensitive), "{name}");
+        }
+    }
+}
