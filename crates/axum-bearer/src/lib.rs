@@ -51,7 +51,7 @@ pub use tower_bearer::LogoutReceiver;
 #[doc(no_inline)]
 pub use tower_bearer::{
     self, AccessToken, Algorithm, AuthError, AuthErrorKind, BearerLayer, ConfigError, Issuer, JwtVerifier,
-    Observe, ProblemDetails, ProtectedResource, Reason, Refusal, RegisteredClaims, RequireLayer, Source,
-    StripRefreshTokensLayer, Verified, Verify, policy, revocation,
+    Observe, ProblemDetails, ProtectedResource, Reason, Refusal, RegisteredClaims, RequireLayer, ReturnPath,
+    Source, StripRefreshTokensLayer, Verified, Verify, policy, revocation,
     supabase::{self, SupabaseClaims},
 };
