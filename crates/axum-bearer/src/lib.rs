@@ -29,6 +29,80 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Who may do what
+//!
+//! Whatever stands inside of the gate is for verified callers alone. What they may do there can be said in four
+//! places, all in the same words, those of [`policy`]:
+//!
+//! | | when |
+//! |---|---|
+//! | [`AuthUser`] | any caller who is signed in will do, and the handler wants to know who it is |
+//! | [`Authorized`] | one handler has a requirement: it stands in its signature, and goes where the handler goes |
+//! | [`RequireLayer`] | many routes have one, or a service that is no handler |
+//! | [`GuardedRouter`] | an API, in which a route without a policy shall not compile |
+//!
+//! ```
+//! use axum::{Router, body::Body, http::{Request, StatusCode}, routing::get};
+//! use axum_bearer::{Authorized, AuthUser, BearerLayer, RegisteredClaims, RequireLayer, policy::{deny, scope}};
+//! # use axum_bearer::{Algorithm, Issuer, JwtVerifier};
+//! # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
+//! # use tower::ServiceExt;
+//!
+//! axum_bearer::scopes! { OrdersRead = "orders:read"; }
+//!
+//! async fn me(user: AuthUser<RegisteredClaims>) -> String {
+//!     user.sub.clone().unwrap_or_default()
+//! }
+//! async fn orders(_: Authorized<OrdersRead, RegisteredClaims>) {}
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! # let secret = [7; 32];
+//! # let issuer = Issuer::new("https://issuer.example", "api").hmac_secret(Algorithm::HS256, secret);
+//! # let verifier = JwtVerifier::new([issuer])?;
+//! let reports = Router::new().route("/", get(async || "reports")).layer(RequireLayer::new(scope("reports")));
+//! let app = Router::new()
+//!     .route("/me", get(me))
+//!     .route("/orders", get(orders))
+//!     .nest("/reports", reports)
+//!     .route("/payouts", get(async || "payouts").layer(RequireLayer::new(deny())))
+//!     .fallback(async || StatusCode::NOT_FOUND)
+//!     .layer(BearerLayer::new(verifier));
+//!
+//! # let token = TokenBuilder::new(&SigningKey::hmac(Alg::HS256, &secret), "https://issuer.example", "api")
+//! #     .scope("orders:read").sign();
+//! for (path, stranger, reader_of_orders) in
+//!     [("/me", 401, 200), ("/orders", 401, 200), ("/reports", 401, 403), ("/payouts", 401, 403), ("/x", 401, 404)]
+//! {
+//!     let request = || Request::get(path);
+//!     assert_eq!(app.clone().oneshot(request().body(Body::empty())?).await?.status(), stranger, "{path}");
+//!     let request = request().header("authorization", format!("Bearer {token}")).body(Body::empty())?;
+//!     assert_eq!(app.clone().oneshot(request).await?.status(), reader_of_orders, "{path}");
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | caller | status | what the challenge tells a client to do |
+//! |---|---|---|
+//! | has no credential | 401 | sign in |
+//! | has a bad one | 401 `invalid_token` | refresh, or sign in |
+//! | lacks a scope | 403 `insufficient_scope` | ask for the `scope` |
+//! | signed in too weakly, or too long ago | 401 `insufficient_user_authentication` | sign in again, as `acr_values` and `max_age` say |
+//! | is not permitted for another reason | 403 | nothing: no token of this caller's would do |
+//! | cannot be judged now | 503 | nothing: try again after `Retry-After` |
+//! | is asked about by what the service was not set up for | 500 | nothing: the mistake is ours |
+//!
+//! To deny by default:
+//!
+//! * Take a [`GuardedRouter`] where you can. It also tells strangers nothing about which paths there are.
+//! * With a plain `Router`, add the gate last, for [`layer`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.layer)
+//!   is around what was added before it; and name a fallback, for the one that is not named may lose the gate when
+//!   routers are merged.
+//! * [`policy::deny`] holds a route that nobody has decided about. A requirement of nothing, such as an empty list of
+//!   scopes, panics when it is made: it would permit everybody.
+//! * What depends on the data, such as whose order it is, the handler decides, and answers with a [`Refusal`] of
+//!   [`AuthError::forbidden`].
+//!
 //! Everything of [`tower_bearer`] and [`bearer_jwks`] that an application names is here too.
 
 mod auth_user;

@@ -22,8 +22,19 @@ const LIMIT: usize = 16 * 1024;
 /// | no credential of our scheme | 401, a challenge without an error code |
 /// | a credential that is none, or two | 400 `invalid_request` |
 /// | a token longer than 16 KiB | 400 `invalid_request`, since a 401 would make clients refresh |
-/// | a token that proves nothing | 401 `invalid_token` |
-/// | a token that cannot be judged now, for want of keys | 503, `Retry-After` |
+/// | a token that proves nothing, or was [revoked](crate::revocation) | 401 `invalid_token` |
+/// | a cookie as the credential of a request from another site | 403 |
+/// | a token that cannot be judged now, for want of keys or of word about its revocation | 503, `Retry-After` |
+/// | one of a browser that opens a page, instead of a 401, with a [`sign_in_page`](Self::sign_in_page) | 303 |
+///
+/// What is refused by a [policy](crate::policy) behind it is answered in its name:
+///
+/// | verified caller | answer |
+/// |---|---|
+/// | without the scopes | 403 `insufficient_scope`, which names them |
+/// | whose sign-in is too weak or too long ago (RFC 9470) | 401 `insufficient_user_authentication`, which says what is wanted; 303 for a page |
+/// | whom another policy refuses | 403 |
+/// | held to claims that the verifier was not set up for | 500 |
 ///
 /// gRPC calls (told by their content type) get the same as a gRPC status. Every answer has its
 /// [`AuthError`](crate::AuthError) in the response extensions.
