@@ -12,6 +12,7 @@ mod policies;
 mod readiness;
 mod refresher;
 mod revocation;
+mod scenarios;
 mod standards;
 mod story;
 mod supabase;

@@ -7,7 +7,7 @@ use crate::{
     observe::{Observe, Refused, Seen},
     pages::{Redirect, SignIn},
     preflight::is_preflight,
-    refusal::{FromWithin, refuse, render},
+    refusal::{Content, FromWithin, refuse, render},
     source::{Caching, Sources},
 };
 use http::{HeaderValue, Request, Response, header::CACHE_CONTROL};
@@ -86,7 +86,7 @@ impl Gate {
         let dialect = Dialect::of(request.headers());
         self.redirect_for(request, dialect)
             .and_then(|redirect| redirect.instead_of(&error))
-            .unwrap_or_else(|| refuse(&self.challenge, dialect, rejection, error))
+            .unwrap_or_else(|| refuse(&self.challenge, dialect, Content::of(request), rejection, error))
     }
 
     fn redirect_for<B>(&self, request: &Request<B>, dialect: Dialect) -> Option<Redirect> {
@@ -104,13 +104,14 @@ impl Gate {
             let seen = Seen::of(request, request.extensions().get());
             Box::new(Watch { redirect, observer, seen })
         });
-        Outward { caching, watch }
+        Outward { caching, content: Content::of(request), watch }
     }
 }
 
 /// What becomes of the answer of the inner service on its way out.
 pub(crate) struct Outward {
     caching: Caching,
+    content: Content,
     watch: Option<Box<Watch>>,
 }
 
@@ -152,7 +153,7 @@ impl Outward {
                 return redirected;
             }
         }
-        render(dialect, rejection, response.map(drop))
+        render(dialect, self.content, rejection, response.map(drop))
     }
 }
 

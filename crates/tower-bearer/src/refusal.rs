@@ -5,7 +5,7 @@ use crate::{
     challenge::{Challenge, Dialect},
     error::{AuthError, AuthErrorKind},
 };
-use http::{Extensions, HeaderMap, Response};
+use http::{Extensions, HeaderMap, Method, Request, Response, Version};
 use std::{
     error::Error,
     fmt,
@@ -47,6 +47,22 @@ pub struct Refusal {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FromWithin(pub(crate) Dialect);
 
+/// Whether the body of an answer is sent, or only its head.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Content {
+    Sent,
+    /// The answer to HEAD (RFC 9110 §9.3.2). hyper keeps a body back under HTTP/1, and knows its length then; under
+    /// HTTP/2 it sends what it is given, which breaks the stream.
+    Withheld,
+}
+
+impl Content {
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        let is_head = request.method() == Method::HEAD;
+        if is_head && request.version() >= Version::HTTP_2 { Self::Withheld } else { Self::Sent }
+    }
+}
+
 impl Refusal {
     /// A refusal of the request with these headers and extensions.
     pub fn new(error: AuthError, headers: &HeaderMap, extensions: &Extensions) -> Self {
@@ -83,16 +99,18 @@ impl Error for Refusal {
 pub(crate) fn refuse<B: Default>(
     challenge: &Challenge,
     dialect: Dialect,
+    content: Content,
     rejection: &impl Rejection<B>,
     error: AuthError,
 ) -> Response<B> {
     log(&error);
-    render(dialect, rejection, challenge.answer(dialect, error))
+    render(dialect, content, rejection, challenge.answer(dialect, error))
 }
 
 /// Lets the application's renderer have its way with an answer, and holds on to what must stay.
 pub(crate) fn render<B: Default>(
     dialect: Dialect,
+    content: Content,
     rejection: &impl Rejection<B>,
     answer: Response<()>,
 ) -> Response<B> {
@@ -116,7 +134,10 @@ pub(crate) fn render<B: Default>(
         }
     }
     rendered.extensions_mut().insert(error);
-    rendered
+    match content {
+        Content::Sent => rendered,
+        Content::Withheld => rendered.map(|_| B::default()),
+    }
 }
 
 /// Every refusal is logged, once. The field names are those of OpenTelemetry's conventions where there is one.

@@ -1,7 +1,10 @@
 //! What a refusal looks like to the client: the body, and whatever else an application wants to say.
 
 use crate::error::AuthError;
-use http::{HeaderValue, Response, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, Response,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
 use serde::Serialize;
 
 /// Renders the answers to refused requests: those of the gate, and those of the policies and extractors behind it.
@@ -38,7 +41,9 @@ pub trait Rejection<B>: Clone {
     /// belongs to it; add a body and its `Content-Type`, or change what you must.
     ///
     /// An answer of your own with the same status is given those headers again that it lacks, and so is every 401
-    /// (RFC 9110 §11.6.1); the error is put into the extensions whatever becomes of the rest. Refused gRPC calls are not rendered: they have no body.
+    /// (RFC 9110 §11.6.1); the error is put into the extensions whatever becomes of the rest. Refused gRPC calls are not
+    /// rendered: they have no body. Nor has the answer to HEAD: under HTTP/2 the gate drops it, and keeps your headers,
+    /// `Content-Length` among them if you set it.
     fn render(&self, error: &AuthError, answer: Response<()>) -> Response<B>;
 }
 
@@ -112,7 +117,10 @@ impl<B: From<String>> Rejection<B> for ProblemDetails {
         };
         // Texts and numbers: this cannot fail, and an empty body would say no less.
         let body = serde_json::to_string(&problem).unwrap_or_default();
-        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        // Also for HEAD, where the body is not sent (RFC 9110 §8.6).
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         answer.map(|()| body.into())
     }
 }
