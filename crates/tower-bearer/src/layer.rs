@@ -171,7 +171,8 @@ impl<V, R> BearerLayer<V, R> {
     }
 
     /// Adds a challenge of another scheme, which a layer outside takes, to the 401s of this gate, on a line of its own
-    /// (RFC 9110 §11.6.1): `also_challenge("DPoP", &[("algs", "ES256")])`.
+    /// (RFC 9110 §11.6.1): `also_challenge("DPoP", &[("algs", "ES256")])`. Not where a policy asks for another sign-in:
+    /// another scheme would not bring that.
     ///
     /// # Errors
     /// [`ConfigError::InvalidChallenge`] when the scheme or a name is no token, a value has other characters than

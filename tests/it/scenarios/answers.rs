@@ -15,7 +15,7 @@ use http::Response;
 use std::future::ready;
 use tower_bearer::{
     AuthError, ProblemDetails, ProtectedResource, Rejection, Verified,
-    policy::{authenticated, deny, scope},
+    policy::{aal, authenticated, deny, scope},
     revocation::{CannotTell, WhenUnsure},
 };
 
@@ -108,6 +108,15 @@ const THREE_LINES_FOR_A_BAD_TOKEN: Outcome = refused(
     16,
 );
 
+const WEAK: Outcome = refused(
+    401,
+    &[concat!(
+        r#"Bearer realm="https://api.example", error="insufficient_user_authentication", "#,
+        r#"error_description="a stronger or more recent sign-in is required", acr_values="aal2""#
+    )],
+    16,
+);
+
 #[tokio::test]
 async fn rs_031_159_168_other_schemes_have_lines_of_their_own_everywhere() {
     let gate = gate(issuer())
@@ -115,13 +124,20 @@ async fn rs_031_159_168_other_schemes_have_lines_of_their_own_everywhere() {
         .unwrap()
         .also_challenge("Basic", &[("realm", r#"a, "b""#), ("charset", "UTF-8")])
         .unwrap();
-    let servers = Servers::start(gate, by(deny())).await;
+    let servers = Servers::start(gate.clone(), by(deny())).await;
     servers
         .hold([
             row("no token", get(), THREE_LINES),
             row("a bad token", bearer("x"), THREE_LINES_FOR_A_BAD_TOKEN),
             row("a malformed one", authorization("Bearer"), MALFORMED),
             row("a good one that may not", bearer(token().sign()), FORBIDDEN),
+        ])
+        .await;
+    let stepping_up = Servers::start(gate, by(aal("aal2"))).await;
+    stepping_up
+        .hold([
+            row("a weak sign-in", bearer(token().sign()), WEAK),
+            row("no token, before a step-up", get(), THREE_LINES),
         ])
         .await;
 }
