@@ -12,7 +12,7 @@ use std::{
     hint::black_box,
     time::{Duration, Instant, SystemTime},
 };
-use tower_bearer::{Issuer, JwtVerifier, Verification};
+use tower_bearer::{Issuer, JwtVerifier, TokenCache, Verification};
 
 const AUDIENCE: &str = "https://api.example";
 const SAMPLES: usize = 4000;
@@ -45,7 +45,7 @@ impl Tenants {
             tokio::spawn(refresher.run());
             issuers.push(Issuer::new(name(number), AUDIENCE).keys(keys));
         }
-        let verifier = JwtVerifier::new(issuers).expect("a good set-up");
+        let verifier = JwtVerifier::new(issuers).expect("a good set-up").cache(&TokenCache::new(0));
         tokio::task::yield_now().await;
         let bytes_each =
             before.zip(resident_bytes()).map(|(before, after)| after.saturating_sub(before) / count as u64);

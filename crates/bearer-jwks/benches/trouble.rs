@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 use tokio::runtime::Runtime;
-use tower_bearer::{Issuer, JwtVerifier, Verification};
+use tower_bearer::{Issuer, JwtVerifier, TokenCache, Verification};
 
 const ROUNDS: usize = 40;
 const SAMPLES: usize = 1000;
@@ -56,7 +56,7 @@ impl Scenario {
         let running = refresher.schedule(schedule).spawn();
         status.wait_for(Status::is_ready).await.expect("the refresher runs");
         let rules = Issuer::new(issuer.issuer(), issuer.audience()).keys(keys);
-        let verifier = JwtVerifier::new([rules]).expect("a good set-up");
+        let verifier = JwtVerifier::new([rules]).expect("a good set-up").cache(&TokenCache::new(0));
         let good = issuer.token().expires_in(24 * 3600).sign();
         let others = match trouble {
             Trouble::Flood => {

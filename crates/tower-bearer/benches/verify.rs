@@ -1,13 +1,15 @@
-//! What the gate costs on top of the signature.
+//! What the gate costs on top of the signature, and beside it.
 //!
 //! * `floor`: aws-lc-rs alone, with a parsed key, over the decoded signature. Nothing that verifies is cheaper.
-//! * `layer`: a request with a Supabase access token through [`BearerLayer`], from `poll_ready` to the response:
+//! * `cold`: a request with a Supabase access token through [`BearerLayer`], from `poll_ready` to the response:
 //!   header, base64url, JSON, every rule, the keys, the signature, the typed claims, the extensions, and dropping it
-//!   all. Nothing is remembered from one request to the next.
+//!   all. The cache of tokens is off.
+//! * `repeat`: the same with the cache on, and a token that came before.
 //! * `bare`: the same request and inner service without the gate.
+//! * refusals, all of them without a look at the signature, but for a token of an unknown key.
 //!
 //! The requests are built outside the measurement. Criterion's figures are taken one after the other, for comparing
-//! a change with the state before it. The table at the end compares the three with each other: they take turns, one
+//! a change with the state before it. The table at the end compares the rows with each other: they take turns, one
 //! call each, thousands of times, and the first percentile of each is shown, so that neither a busy neighbour nor a
 //! change of the processor's clock decides. Allocations are those of Rust code, each growth counted as one more;
 //! the counting is off while the table's calls are timed.
@@ -33,24 +35,23 @@ use std::{
 };
 use tower::{Layer, Service, service_fn};
 use tower_bearer::{
-    BearerLayer, Issuer, JwtVerifier, Verified,
+    BearerLayer, Issuer, JwtVerifier, TokenCache, Verified,
     keys::{KeySet, KeySource},
 };
 
 const PROJECT: &str = "https://abcdefghijklmnopqrst.supabase.co";
 const USER: &str = "0b1f3f0e-9d0a-4c8e-8b59-6a4a2f6d2c11";
 
-/// The algorithm, aws-lc-rs's name for it, and the most that the layer may cost: a multiple of the floor.
-const SIGNATURES: [(Algorithm, &dyn VerificationAlgorithm, f64); 3] = [
-    (Algorithm::ES256, &signature::ECDSA_P256_SHA256_FIXED, 1.10),
-    (Algorithm::RS256, &signature::RSA_PKCS1_2048_8192_SHA256, 1.25),
-    (Algorithm::EdDSA, &signature::ED25519, 1.10),
+/// The algorithm, and aws-lc-rs's name for it.
+const SIGNATURES: [(Algorithm, &dyn VerificationAlgorithm); 3] = [
+    (Algorithm::ES256, &signature::ECDSA_P256_SHA256_FIXED),
+    (Algorithm::RS256, &signature::RSA_PKCS1_2048_8192_SHA256),
+    (Algorithm::EdDSA, &signature::ED25519),
 ];
 
 /// One token, and what each of the three needs to look at it.
 struct Case {
     name: &'static str,
-    budget: f64,
     key: ParsedPublicKey,
     token: String,
     signing_input: usize,
@@ -59,12 +60,11 @@ struct Case {
 }
 
 impl Case {
-    fn new(key: &SigningKey, algorithm: &'static dyn VerificationAlgorithm, budget: f64) -> Self {
+    fn new(key: &SigningKey, algorithm: &'static dyn VerificationAlgorithm) -> Self {
         let token = access_token(key);
         let (signing_input, signature) = token.rsplit_once('.').expect("a compact JWS");
         Self {
             name: key.algorithm().name(),
-            budget,
             key: ParsedPublicKey::new(algorithm, key.public_der()).expect("a public key"),
             signing_input: signing_input.len(),
             signature: URL_SAFE_NO_PAD.decode(signature).expect("base64url"),
@@ -103,18 +103,33 @@ fn access_token(key: &SigningKey) -> String {
 
 /// One set with all the keys, as after two rotations.
 fn cases() -> (KeySet, Vec<Case>) {
-    let keys = SIGNATURES.map(|(algorithm, ..)| {
+    let keys = SIGNATURES.map(|(algorithm, _)| {
         SigningKey::generate(algorithm).kid(format!("3f2a7c1e-5b64-4d0f-9a8c-{:012}", algorithm as u8))
     });
     let jwks = json!({ "keys": keys.each_ref().map(SigningKey::public_jwk) }).to_string();
-    let cases =
-        keys.iter().zip(SIGNATURES).map(|(key, (_, algorithm, budget))| Case::new(key, algorithm, budget));
+    let cases = keys.iter().zip(SIGNATURES).map(|(key, (_, algorithm))| Case::new(key, algorithm));
     (KeySet::from_jwks(&jwks).expect("a key set"), cases.collect())
 }
 
-fn gate(keys: KeySet) -> BearerLayer<JwtVerifier> {
+fn verifier(keys: KeySet) -> JwtVerifier {
     let issuer = Issuer::supabase(PROJECT).expect("a project").keys(KeySource::fixed(keys));
-    BearerLayer::new(JwtVerifier::new([issuer]).expect("an issuer with keys"))
+    JwtVerifier::new([issuer]).expect("an issuer with keys")
+}
+
+/// Requests that are refused.
+fn refusals() -> Vec<(&'static str, Request<()>)> {
+    let key = SigningKey::generate(Algorithm::EdDSA).kid("nobodys");
+    let token = |iss: &str| TokenBuilder::new(&key, iss, "authenticated").claim("role", "authenticated");
+    let ours = format!("{PROJECT}/auth/v1");
+    let with =
+        |credential: &str| Request::builder().header(AUTHORIZATION, credential).body(()).expect("a request");
+    vec![
+        ("expired", with(&format!("Bearer {}", token(&ours).expired().sign()))),
+        ("foreign", with(&format!("Bearer {}", token("https://evil.example").sign()))),
+        ("unknown key", with(&format!("Bearer {}", token(&ours).sign()))),
+        ("garbage", with("Bearer garbage")),
+        ("none", Request::new(())),
+    ]
 }
 
 fn inner(request: Request<()>) -> Ready<Result<Response<()>, Infallible>> {
@@ -136,17 +151,23 @@ fn serve<S: Service<Request<()>, Response = Response<()>>>(
 
 fn bench(criterion: &mut Criterion) {
     let (keys, cases) = cases();
-    let (layer, mut bare) = (gate(keys), service_fn(inner));
-    let mut gated = layer.layer(bare);
+    let verifier = verifier(keys);
+    let cold = BearerLayer::new(verifier.clone().cache(&TokenCache::new(0)));
+    let (repeat, mut bare) = (BearerLayer::new(verifier), service_fn(inner));
+    let (mut cold, mut repeat, witness) = (cold.layer(bare), repeat.layer(bare), cold);
 
     // That the gate does its work, before it is timed.
-    let mut witness = layer.layer(service_fn(|request: Request<()>| {
+    let mut witness = witness.layer(service_fn(|request: Request<()>| {
         let subject = request.extensions().get::<Verified>().and_then(Verified::subject);
         assert_eq!(subject, Some(USER));
         inner(request)
     }));
     for case in &cases {
         assert_eq!(serve(&mut witness, case.request()).status(), StatusCode::OK);
+        assert_eq!(serve(&mut repeat, case.request()).status(), StatusCode::OK);
+    }
+    for (name, request) in refusals() {
+        assert_eq!(serve(&mut cold, request).status(), StatusCode::UNAUTHORIZED, "{name}");
     }
 
     let mut group = criterion.benchmark_group("floor");
@@ -154,12 +175,14 @@ fn bench(criterion: &mut Criterion) {
         group.bench_function(case.name, |bencher| bencher.iter(|| case.floor()));
     }
     group.finish();
-    serving(criterion.benchmark_group("layer"), &cases, &mut gated);
+    serving(criterion.benchmark_group("cold"), &cases, &mut cold);
+    serving(criterion.benchmark_group("repeat"), &cases[..1], &mut repeat);
     serving(criterion.benchmark_group("bare"), &cases[..1], &mut bare);
 
     let asked = |option: &str| std::env::args().any(|argument| argument == option);
     if asked("--bench") && !asked("--test") && !asked("--list") {
-        table(&cases, &mut gated, &mut bare);
+        table(&cases, &mut cold, &mut repeat, &mut bare);
+        refusal_table(&mut cold, &mut bare);
     }
 }
 
@@ -175,41 +198,74 @@ where
     group.finish();
 }
 
-fn table<G, B>(cases: &[Case], gated: &mut G, bare: &mut B)
+/// A service of the table, whatever it is made of.
+type Row<'a> = &'a mut dyn FnMut(Request<()>) -> Response<()>;
+
+fn table<C, R, B>(cases: &[Case], cold: &mut C, repeat: &mut R, bare: &mut B)
 where
-    G: Service<Request<()>, Response = Response<()>>,
+    C: Service<Request<()>, Response = Response<()>>,
+    R: Service<Request<()>, Response = Response<()>>,
     B: Service<Request<()>, Response = Response<()>>,
 {
     println!(
-        "{:<6} {:>6} {:>9} {:>9} {:>8} {:>6}  budget  allocations",
-        "", "bytes", "floor ns", "layer ns", "bare ns", "ratio"
+        "{:<6} {:>6} {:>9} {:>9} {:>9} {:>9} {:>7}   allocations: cold, repeat",
+        "", "bytes", "floor ns", "bare ns", "cold ns", "repeat ns", "ratio"
     );
     for case in cases {
-        let mut times: [Vec<Duration>; 3] = Default::default();
-        allocation_counter::opt_out(|| {
-            for _ in 0..10_000 {
-                let (first, second) = (case.request(), case.request());
-                times[0].push(time(|| case.floor()));
-                times[1].push(time(|| serve(gated, first)));
-                times[2].push(time(|| serve(bare, second)));
-            }
-        });
-        let [floor, layer, bare] = times.map(|times| undisturbed(times).as_nanos());
+        let (mut cold, mut repeat, mut bare) = (
+            |request| serve(cold, request),
+            |request| serve(repeat, request),
+            |request| serve(bare, request),
+        );
+        let rows: [Row<'_>; 3] = [&mut cold, &mut repeat, &mut bare];
+        let (floor, [cold_ns, repeat_ns, bare_ns]) = timed(rows, || case.request(), || case.floor());
         #[allow(clippy::cast_precision_loss, reason = "nanoseconds of one call")]
-        let ratio = layer as f64 / floor as f64;
-
-        let request = case.request();
-        let count = allocation_counter::measure(|| drop(serve(gated, request)));
+        let ratio = cold_ns as f64 / floor as f64;
         println!(
-            "{:<6} {:>6} {floor:>9} {layer:>9} {bare:>8} {ratio:>6.3}  {:.2} {:<4} {} ({} bytes)",
+            "{:<6} {:>6} {floor:>9} {bare_ns:>9} {cold_ns:>9} {repeat_ns:>9} {ratio:>7.3}   {}, {}",
             case.name,
             case.token.len(),
-            case.budget,
-            if ratio <= case.budget { "OK" } else { "over" },
-            count.count_total,
-            count.bytes_total,
+            allocations(&mut cold, case.request()),
+            allocations(&mut repeat, case.request()),
         );
     }
+}
+
+fn refusal_table<C, B>(cold: &mut C, bare: &mut B)
+where
+    C: Service<Request<()>, Response = Response<()>>,
+    B: Service<Request<()>, Response = Response<()>>,
+{
+    println!("\n{:<12} {:>9} {:>10}   allocations", "refused", "bare ns", "refused ns");
+    for (name, request) in refusals() {
+        let (mut refused, mut bare) = (|request| serve(cold, request), |request| serve(bare, request));
+        let rows: [Row<'_>; 2] = [&mut refused, &mut bare];
+        let (_, [refused_ns, bare_ns]) = timed(rows, || request.clone(), || ());
+        println!("{name:<12} {bare_ns:>9} {refused_ns:>10}   {}", allocations(&mut refused, request));
+    }
+}
+
+/// The undisturbed times of the floor and of each row, in nanoseconds.
+fn timed<const N: usize>(
+    mut rows: [Row<'_>; N],
+    request: impl Fn() -> Request<()>,
+    floor: impl Fn(),
+) -> (u128, [u128; N]) {
+    let (mut floors, mut times) = (Vec::new(), [const { Vec::new() }; N]);
+    allocation_counter::opt_out(|| {
+        for _ in 0..10_000 {
+            floors.push(time(&floor));
+            for (row, times) in rows.iter_mut().zip(&mut times) {
+                let request = request();
+                times.push(time(|| row(request)));
+            }
+        }
+    });
+    (undisturbed(floors).as_nanos(), times.map(|times| undisturbed(times).as_nanos()))
+}
+
+fn allocations(row: Row<'_>, request: Request<()>) -> u64 {
+    allocation_counter::measure(|| drop(row(request))).count_total
 }
 
 fn time<T>(run: impl FnOnce() -> T) -> Duration {

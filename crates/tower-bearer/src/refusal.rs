@@ -184,7 +184,7 @@ mod tests {
                 own.fold(Response::builder().status(status), |own, (name, value)| own.header(name, value));
             own.body("mine".to_owned()).expect("an answer")
         };
-        refuse(&gate, dialect, &renderer, reason.into())
+        refuse(&gate, dialect, Content::Sent, &renderer, reason.into())
     }
 
     #[test]

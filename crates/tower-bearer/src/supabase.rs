@@ -13,7 +13,7 @@
 
 use crate::{
     error::Reason,
-    jwt::{Algorithm, ConfigError, Fault, Issuer, Payload, Typed, Typing},
+    jwt::{Algorithm, ConfigError, Fault, Issuer, Payload, Text, Typed, Typing, from_object},
 };
 use http::Uri;
 use serde::{
@@ -21,7 +21,7 @@ use serde::{
     de::{DeserializeOwned, DeserializeSeed, IgnoredAny},
 };
 use serde_json::value::RawValue;
-use std::fmt;
+use std::{any::Any, borrow::Cow, fmt, ops::Range, sync::Arc};
 
 /// The one audience of Supabase's user tokens.
 const AUDIENCE: &str = "authenticated";
@@ -56,7 +56,7 @@ impl Issuer {
         Ok(Self::new(iss, AUDIENCE)
             .algorithms([Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA])
             .jwks_uri(jwks)
-            .claims::<SupabaseClaims>()
+            .sharing_claims::<SupabaseClaims>(SupabaseClaims::sharing)
             .guard(only_users))
     }
 
@@ -85,37 +85,82 @@ fn only_users(payload: &Payload<'_>) -> Result<(), Reason> {
 /// With claims of your own, write a struct with the fields that you need and name it in
 /// [`Issuer::claims`](crate::Issuer::claims); the guards of the preset stay.
 #[non_exhaustive]
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct SupabaseClaims {
     /// The user's id, a UUID.
     pub sub: String,
     /// The user's e-mail address; `None` where there is none.
-    #[serde(default, deserialize_with = "text")]
     pub email: Option<String>,
     /// The user's phone number; `None` where there is none.
-    #[serde(default, deserialize_with = "text")]
     pub phone: Option<String>,
     /// The database role, normally `authenticated`.
-    #[serde(default, deserialize_with = "text")]
-    pub role: Option<String>,
+    pub role: Option<Cow<'static, str>>,
     /// The authenticator assurance level: `aal1`, or `aal2` after a second factor.
-    #[serde(default, deserialize_with = "text")]
-    pub aal: Option<String>,
+    pub aal: Option<Cow<'static, str>>,
     /// How the user signed in, the most recent first.
-    #[serde(default, deserialize_with = "methods")]
     pub amr: Vec<AuthenticationMethod>,
     /// The id of the session, a UUID.
-    #[serde(default, deserialize_with = "text")]
     pub session_id: Option<String>,
     /// Whether the user signed in anonymously: a user, but nobody in particular.
-    #[serde(default, deserialize_with = "flag")]
     pub is_anonymous: bool,
     /// Set by the server only.
-    #[serde(default)]
     pub app_metadata: Metadata,
     /// **Writable by the user**: never decide anything by it.
-    #[serde(default)]
     pub user_metadata: Metadata,
+}
+
+/// The claims as they stand in the token.
+#[derive(Deserialize)]
+struct Written<'a> {
+    sub: String,
+    #[serde(default, deserialize_with = "text")]
+    email: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    phone: Option<String>,
+    #[serde(default, deserialize_with = "usual")]
+    role: Option<Cow<'static, str>>,
+    #[serde(default, deserialize_with = "usual")]
+    aal: Option<Cow<'static, str>>,
+    #[serde(default, deserialize_with = "methods")]
+    amr: Vec<AuthenticationMethod>,
+    #[serde(default, deserialize_with = "text")]
+    session_id: Option<String>,
+    #[serde(default, deserialize_with = "flag")]
+    is_anonymous: bool,
+    #[serde(borrow, default)]
+    app_metadata: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    user_metadata: Option<&'a RawValue>,
+}
+
+impl SupabaseClaims {
+    /// The metadata stay where they are in the text: most requests never look at them.
+    fn sharing(json: &Arc<str>) -> Result<Arc<dyn Any + Send + Sync>, serde_json::Error> {
+        let written: Written<'_> = from_object(json)?;
+        Ok(Arc::new(Self::of(written, |raw| Metadata::within(json, raw))))
+    }
+
+    fn of(written: Written<'_>, metadata: impl Fn(&RawValue) -> Metadata) -> Self {
+        let kept = |raw: Option<&RawValue>| raw.map(&metadata).unwrap_or_default();
+        Self {
+            app_metadata: kept(written.app_metadata),
+            user_metadata: kept(written.user_metadata),
+            sub: written.sub,
+            email: written.email,
+            phone: written.phone,
+            role: written.role,
+            aal: written.aal,
+            amr: written.amr,
+            session_id: written.session_id,
+            is_anonymous: written.is_anonymous,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SupabaseClaims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Written::deserialize(deserializer).map(|written| Self::of(written, Metadata::copy))
+    }
 }
 
 /// One entry of `amr`: `{"method": "password", "timestamp": 1700000000}`, or the method alone.
@@ -124,7 +169,7 @@ pub struct SupabaseClaims {
 #[serde(from = "AmrEntry")]
 pub struct AuthenticationMethod {
     /// Such as `password`, `otp`, `totp`, `oauth`.
-    pub method: String,
+    pub method: Cow<'static, str>,
     /// When, in seconds since 1970-01-01T00:00:00Z.
     pub timestamp: Option<u64>,
     /// The identity provider of a `sso/saml` sign-in.
@@ -134,7 +179,8 @@ pub struct AuthenticationMethod {
 /// An entry as the server makes it.
 #[derive(Deserialize)]
 struct FullEntry {
-    method: String,
+    #[serde(deserialize_with = "method")]
+    method: Cow<'static, str>,
     #[serde(default)]
     timestamp: Option<u64>,
     #[serde(default)]
@@ -160,16 +206,24 @@ impl From<AmrEntry> for AuthenticationMethod {
     fn from(entry: AmrEntry) -> Self {
         match entry {
             AmrEntry::Full(full) => full.into(),
-            AmrEntry::Name(method) => Self { method, timestamp: None, provider: None },
-            AmrEntry::Other(_) => Self { method: String::new(), timestamp: None, provider: None },
+            AmrEntry::Name(method) => Self { method: method.into(), timestamp: None, provider: None },
+            AmrEntry::Other(_) => Self { method: "".into(), timestamp: None, provider: None },
         }
     }
 }
 
 /// A JSON value that is kept as it came, and parsed when somebody asks: most requests do not.
-#[derive(Clone, Default, Deserialize)]
-#[serde(transparent)]
-pub struct Metadata(Option<Box<RawValue>>);
+#[derive(Clone, Default)]
+pub struct Metadata(Kept);
+
+#[derive(Clone, Default)]
+enum Kept {
+    #[default]
+    Nothing,
+    Copy(Box<str>),
+    /// A part of the token's claims.
+    Within(Arc<str>, Range<usize>),
+}
 
 impl Metadata {
     /// Parses it into a type of yours. Missing metadata is `null`.
@@ -182,7 +236,28 @@ impl Metadata {
 
     /// The JSON text.
     pub fn as_json(&self) -> &str {
-        self.0.as_deref().map_or("null", RawValue::get)
+        match &self.0 {
+            Kept::Nothing => "null",
+            Kept::Copy(json) => json,
+            // It was found there; were it not, nothing is the answer that grants nothing.
+            Kept::Within(json, range) => json.get(range.clone()).unwrap_or("null"),
+        }
+    }
+
+    fn copy(raw: &RawValue) -> Self {
+        Self(Kept::Copy(raw.get().into()))
+    }
+
+    /// `raw` is a part of `json`, borrowed from it.
+    fn within(json: &Arc<str>, raw: &RawValue) -> Self {
+        let raw = raw.get();
+        let start = raw.as_ptr().addr().wrapping_sub(json.as_ptr().addr());
+        let range = start..start.wrapping_add(raw.len());
+        if json.get(range.clone()) == Some(raw) {
+            Self(Kept::Within(Arc::clone(json), range))
+        } else {
+            Self(Kept::Copy(raw.into()))
+        }
     }
 }
 
@@ -199,6 +274,27 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
         Typed::Text(text) if !text.is_empty() => Some(text.into_owned()),
         _ => None,
     })
+}
+
+/// The names that nearly all tokens have need no copy.
+fn known(text: &str) -> Option<&'static str> {
+    const KNOWN: [&str; 8] =
+        ["authenticated", "aal1", "aal2", "password", "otp", "totp", "oauth", "magiclink"];
+    KNOWN.into_iter().find(|known| *known == text)
+}
+
+fn usual<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'static, str>>, D::Error> {
+    Ok(match Typing(&mut Fault::default()).deserialize(deserializer)? {
+        Typed::Text(text) if !text.is_empty() => {
+            Some(known(&text).map_or_else(|| text.into_owned().into(), Cow::Borrowed))
+        }
+        _ => None,
+    })
+}
+
+fn method<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'static, str>, D::Error> {
+    let Text(text) = Text::deserialize(deserializer)?;
+    Ok(known(&text).map_or_else(|| text.into_owned().into(), Cow::Borrowed))
 }
 
 /// Another type is `false`.

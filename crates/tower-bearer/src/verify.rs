@@ -176,12 +176,12 @@ impl Verified {
     pub(crate) fn assertion_of_jwt(
         registered: RegisteredClaims,
         claims: Option<(Arc<dyn Any + Send + Sync>, &'static str)>,
-        json: &str,
+        json: Arc<str>,
         receipt: Receipt,
     ) -> Self {
         let claims = claims.map_or(Claims::Registered, |(claims, name)| Claims::Own { claims, name });
-        let (registered, json) = (Arc::new(registered), Some(json.into()));
-        Self::of_proof(Proof { registered, claims, json, receipt: Some(receipt) })
+        let registered = Arc::new(registered);
+        Self::of_proof(Proof { registered, claims, json: Some(json), receipt: Some(receipt) })
     }
 
     fn of_proof(proof: Proof) -> Self {

@@ -1,15 +1,21 @@
-//! What permitting costs, and asking a list of what was revoked: no allocation. In a binary of its own, since
-//! `allocation-counter` replaces the allocator.
+//! What a request costs in allocations, counted. In a binary of its own, since `allocation-counter` replaces the
+//! allocator.
 
 use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
-use http::Request;
+use http::{Request, Response};
 use std::{
+    convert::Infallible,
+    future::ready,
+    pin::pin,
     sync::Arc,
+    task::{Context, Poll, Waker},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+use tower::{Layer, Service, service_fn};
 use tower_bearer::{
-    Algorithm, AuthError, Credential, Issuer, JwtVerifier, Presented, RegisteredClaims, Scopes, Verification,
-    Verified, Verify,
+    Algorithm, AuthError, BearerLayer, Credential, Issuer, JwtVerifier, Presented, RegisteredClaims, Scopes,
+    TokenCache, Verification, Verified, Verify,
+    keys::{KeySet, KeySource},
     policy::{
         Claim, ClaimPath, Policy, aal, acr, acr_any, audience, authenticated, claim, claims, client, deny,
         max_age, not, not_anonymous, role, roles_all, roles_any, scope, scopes_all, scopes_any,
@@ -125,7 +131,7 @@ fn asking_a_deny_list_costs_no_allocation() {
     let of = |sub: &str, session_id: &str, sid: &str| {
         let mut claims = RegisteredClaims::default();
         let some = |text: &str| Some(text.to_owned());
-        (claims.iss, claims.sub, claims.jti) = (some(ISS), some(sub), some("j"));
+        (claims.iss, claims.sub, claims.jti) = (Some(ISS.into()), some(sub), some("j"));
         (claims.session_id, claims.sid) = (some(session_id), some(sid));
         Verified::assertion(claims, ())
     };
@@ -161,7 +167,7 @@ fn a_verifier_with_a_deny_list_costs_no_allocation_more_than_the_verifier() {
     let token = TokenBuilder::new(&SigningKey::hmac(Alg::HS256, &secret), ISS, "api");
     let token = token.subject("ada").claim("jti", "j").claim("session_id", "s-1").claim("sid", "s-2").sign();
     let verifier = JwtVerifier::new([Issuer::new(ISS, "api").hmac_secret(Algorithm::HS256, secret)]);
-    let verifier = verifier.expect("an issuer with a secret");
+    let verifier = verifier.expect("an issuer with a secret").cache(&TokenCache::new(0));
     let request = Request::new(());
     let presented = Presented::new(Credential::new(&token).expect("b64token"), &request, SystemTime::now());
     let revocable = verifier.clone().revocable(list(), WhenUnsure::Refuse);
@@ -170,4 +176,68 @@ fn a_verifier_with_a_deny_list_costs_no_allocation_more_than_the_verifier() {
     let alone = allocations(&verifier, &presented);
     assert!(alone > 0, "the counter counts");
     assert_eq!(allocations(&revocable, &presented), alone);
+}
+
+/// How many the gate makes for a request that it lets in, those of the inner service not counted.
+fn of_gate(gate: &BearerLayer<JwtVerifier>, token: &str) -> u64 {
+    let inner = || {
+        service_fn(|request: Request<()>| {
+            drop(request);
+            ready(Ok::<_, Infallible>(Response::new(())))
+        })
+    };
+    let request = || {
+        let header = format!("Bearer {token}");
+        // As behind a router, which has put something there before.
+        Request::builder().header("authorization", header).extension(7_u8).body(()).expect("a request")
+    };
+    let count = |request, service: &mut dyn FnMut(Request<()>) -> u16| {
+        let mut status = 0;
+        let count = allocation_counter::measure(|| status = service(request));
+        assert_eq!(status, 200);
+        count.count_total
+    };
+    let (mut bare, mut gated) = (inner(), gate.layer(inner()));
+    let bare = count(request(), &mut |request| finish(bare.call(request)));
+    let gated = count(request(), &mut |request| finish(gated.call(request)));
+    gated - bare
+}
+
+fn finish(future: impl Future<Output = Result<Response<()>, Infallible>>) -> u16 {
+    let Poll::Ready(Ok(response)) = pin!(future).poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("nothing here waits or fails");
+    };
+    response.status().as_u16()
+}
+
+#[test]
+fn a_usual_token_costs_a_dozen_allocations_once_and_then_next_to_none() {
+    let key = SigningKey::generate(Alg::ES256).kid("3f2a7c1e-5b64-4d0f-9a8c-000000000000");
+    let jwks = serde_json::json!({ "keys": [key.public_jwk()] }).to_string();
+    let project = "https://abcdefghijklmnopqrst.supabase.co";
+    let token = TokenBuilder::new(&key, &format!("{project}/auth/v1"), "authenticated")
+        .claims(serde_json::json!({
+            "email": "ada@example.com",
+            "phone": "",
+            "app_metadata": { "provider": "email", "providers": ["email"] },
+            "user_metadata": { "email": "ada@example.com", "email_verified": true },
+            "role": "authenticated",
+            "aal": "aal1",
+            "amr": [{ "method": "password", "timestamp": 1_700_000_000 }],
+            "session_id": "7d9f9ac6-3a5e-4f53-9d07-d6ed2b9d8f5c",
+            "is_anonymous": false,
+        }))
+        .sign();
+    let keys = KeySource::fixed(KeySet::from_jwks(&jwks).expect("a set"));
+    let issuer = Issuer::supabase(project).expect("a project").keys(keys);
+    let verifier = JwtVerifier::new([issuer]).expect("an issuer");
+
+    let cold = BearerLayer::new(verifier.clone().cache(&TokenCache::new(0)));
+    // The first request of a process makes what all others use.
+    of_gate(&cold, &token);
+    assert!(of_gate(&cold, &token) <= 12);
+
+    let remembering = BearerLayer::new(verifier);
+    of_gate(&remembering, &token);
+    assert!(of_gate(&remembering, &token) <= 2);
 }

@@ -15,7 +15,8 @@ pub(super) struct ClaimsType {
     decode: Decode,
 }
 
-type Decode = fn(&str) -> Result<Arc<dyn Any + Send + Sync>, serde_json::Error>;
+/// From the text of a verified payload.
+pub(crate) type Decode = fn(&Arc<str>) -> Result<Arc<dyn Any + Send + Sync>, serde_json::Error>;
 
 impl ClaimsType {
     pub(super) fn of<C: DeserializeOwned + Send + Sync + 'static>() -> Self {
@@ -25,8 +26,13 @@ impl ClaimsType {
         }
     }
 
+    /// Claims that may keep parts of the text rather than copies.
+    pub(super) fn sharing<C: Send + Sync + 'static>(decode: Decode) -> Self {
+        Self { name: type_name::<C>(), decode }
+    }
+
     /// The claims of a verified payload.
-    pub(super) fn decode(self, json: &str) -> Result<Arc<dyn Any + Send + Sync>, ClaimsMismatch> {
+    pub(super) fn decode(self, json: &Arc<str>) -> Result<Arc<dyn Any + Send + Sync>, ClaimsMismatch> {
         (self.decode)(json).map_err(|error| ClaimsMismatch::new(self.name, &error))
     }
 }

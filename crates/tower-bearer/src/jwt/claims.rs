@@ -1,8 +1,14 @@
 //! The claims that every access token is asked about (RFC 7519 §4.1, RFC 8693 §4.2–4.3, RFC 9068 §2.2).
 
-use super::payload::{Payload, ScopeClaim};
+use super::{
+    issuer::Issuer,
+    payload::{Payload, ScopeClaim},
+};
 use crate::scope::is_scope_token;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 /// The registered claims of a verified token: what policies, logs and metrics look at.
 ///
@@ -11,7 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RegisteredClaims {
     /// `iss`: who issued the token. `None` only behind [`Issuer::allow_missing_iss`](crate::Issuer::allow_missing_iss).
-    pub iss: Option<String>,
+    pub iss: Option<Arc<str>>,
     /// `sub`: whom the token speaks of.
     pub sub: Option<String>,
     /// `aud`: for whom the token is meant.
@@ -42,8 +48,8 @@ pub struct Audience(Names);
 /// Nearly all tokens have one audience: no list is made for it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Names {
-    One(String),
-    Many(Vec<String>),
+    One(Arc<str>),
+    Many(Vec<Arc<str>>),
 }
 
 impl Default for Names {
@@ -64,11 +70,11 @@ impl Audience {
             Names::One(name) => std::slice::from_ref(name),
             Names::Many(names) => names,
         };
-        names.iter().map(String::as_str)
+        names.iter().map(|name| &**name)
     }
 }
 
-impl<S: Into<String>> FromIterator<S> for Audience {
+impl<S: Into<Arc<str>>> FromIterator<S> for Audience {
     fn from_iter<I: IntoIterator<Item = S>>(audiences: I) -> Self {
         let mut audiences = audiences.into_iter().map(Into::into);
         Self(match (audiences.next(), audiences.next()) {
@@ -112,12 +118,13 @@ impl<'a> FromIterator<&'a str> for Scopes {
     }
 }
 
-impl From<Payload<'_>> for RegisteredClaims {
-    fn from(payload: Payload<'_>) -> Self {
+impl RegisteredClaims {
+    /// The names of issuer and audience are those that the issuer was set up with: shared, not copied.
+    pub(super) fn of(payload: Payload<'_>, issuer: &Issuer) -> Self {
         Self {
-            iss: payload.iss.map(Into::into),
+            iss: payload.iss.map(|_| Arc::clone(&issuer.iss)),
             sub: payload.sub.map(Into::into),
-            aud: payload.aud.into_iter().collect(),
+            aud: payload.aud.iter().map(|aud| issuer.shared_audience(aud)).collect(),
             exp: payload.exp.map(time),
             nbf: payload.nbf.map(time),
             iat: payload.iat.map(time),

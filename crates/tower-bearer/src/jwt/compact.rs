@@ -48,12 +48,39 @@ fn is_api_key(token: &str) -> bool {
     token.starts_with("sb_")
 }
 
-/// Appends the bytes of one segment to `buffer` and returns them. No padding, no white space, and no stray bits
-/// in the last character (RFC 7515 §2, RFC 4648 §3.5), so that a token has one spelling.
-pub(crate) fn decode<'b>(segment: &str, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], Reason> {
-    let start = buffer.len();
-    BASE64URL.decode_vec(segment, buffer).map_err(|_| Reason::NotAJwt)?;
-    Ok(&buffer[start..])
+/// Decodes one segment to the front of `buffer`, and returns its bytes and the rest. No padding, no white space, and
+/// no stray bits in the last character (RFC 7515 §2, RFC 4648 §3.5), so that a token has one spelling.
+pub(crate) fn decode<'b>(segment: &str, buffer: &'b mut [u8]) -> Result<(&'b [u8], &'b mut [u8]), Reason> {
+    let len = BASE64URL.decode_slice(segment, buffer).map_err(|_| Reason::NotAJwt)?;
+    let (bytes, rest) = buffer.split_at_mut(len);
+    Ok((bytes, rest))
+}
+
+/// Room for the segments of one token: on the stack for tokens of the usual length.
+pub(crate) struct Scratch {
+    few: [u8; USUAL],
+    many: Vec<u8>,
+}
+
+/// Most access tokens stay under 2 KiB, and so three quarters of that.
+const USUAL: usize = 1536;
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        Self { few: [0; USUAL], many: Vec::new() }
+    }
+
+    /// As much as the segments of a token of this length may need: three bytes for four characters, and for each odd
+    /// end.
+    pub(crate) fn for_token(&mut self, len: usize) -> &mut [u8] {
+        let needed = len / 4 * 3 + 3 * 3;
+        if needed <= USUAL {
+            &mut self.few
+        } else {
+            self.many.resize(needed, 0);
+            &mut self.many
+        }
+    }
 }
 
 #[cfg(test)]
@@ -61,6 +88,19 @@ mod tests {
     use super::*;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use proptest::prelude::*;
+
+    fn decoded(segment: &str) -> Result<Vec<u8>, Reason> {
+        let mut scratch = Scratch::new();
+        decode(segment, scratch.for_token(segment.len())).map(|(bytes, _)| bytes.to_vec())
+    }
+
+    #[test]
+    fn a_token_of_any_length_has_room() {
+        for len in [0, 1, USUAL, USUAL / 3 * 4 - 12, USUAL / 3 * 4, 2 * USUAL, 100_000] {
+            let text = "A".repeat(len / 4 * 4);
+            assert_eq!(decoded(&text).map(|bytes| bytes.len()), Ok(len / 4 * 3), "{len}");
+        }
+    }
 
     #[test]
     fn only_three_full_segments_are_a_jwt() {
@@ -90,10 +130,10 @@ mod tests {
     #[test]
     fn base64url_is_strict() {
         for good in ["", "AA", "AAA", "AAAA", "-_-_"] {
-            assert!(decode(good, &mut Vec::new()).is_ok(), "{good:?}");
+            assert!(decoded(good).is_ok(), "{good:?}");
         }
         for bad in ["A", "AB", "AAB", "AA==", "AA=", "A A", "AA\n", "+/+/", "AA.", "~~~~", "{}", "AAAAA"] {
-            assert_eq!(decode(bad, &mut Vec::new()), Err(Reason::NotAJwt), "{bad:?}");
+            assert_eq!(decoded(bad), Err(Reason::NotAJwt), "{bad:?}");
         }
     }
 
@@ -101,10 +141,8 @@ mod tests {
         #[test]
         fn a_segment_has_one_spelling(bytes in proptest::collection::vec(any::<u8>(), 0..64), text in "[A-Za-z0-9_=+/ -]{0,12}") {
             let spelled = URL_SAFE_NO_PAD.encode(&bytes);
-            let mut buffer = Vec::new();
-            prop_assert_eq!(decode(&spelled, &mut buffer), Ok(&bytes[..]));
-            let mut buffer = Vec::new();
-            if let Ok(found) = decode(&text, &mut buffer) {
+            prop_assert_eq!(decoded(&spelled), Ok(bytes));
+            if let Ok(found) = decoded(&text) {
                 prop_assert_eq!(URL_SAFE_NO_PAD.encode(found), text);
             }
         }
@@ -116,8 +154,7 @@ mod tests {
                 *place = other;
             }
             let text: String = text.into_iter().collect();
-            let mut buffer = Vec::new();
-            prop_assert_eq!(decode(&text, &mut buffer).map(<[u8]>::to_vec).ok(), URL_SAFE_NO_PAD.decode(&text).ok());
+            prop_assert_eq!(decoded(&text).ok(), URL_SAFE_NO_PAD.decode(&text).ok());
         }
 
         #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     algorithm::{Algorithm, AlgorithmSet},
-    application::{ClaimsMismatch, ClaimsType},
+    application::{ClaimsMismatch, ClaimsType, Decode},
     config::ConfigError,
     header::Header,
     payload::{Payload, Times},
@@ -46,7 +46,7 @@ pub struct Issuer {
     pub(super) missing_iss_allowed: bool,
     binding: Binding,
     /// Whom its logout tokens are meant for. Empty: it sends none.
-    pub(super) logout_clients: Vec<Box<str>>,
+    pub(super) logout_clients: Vec<Arc<str>>,
     algorithms: AlgorithmSet,
     pub(super) leeway: Duration,
     max_age: Option<Duration>,
@@ -77,8 +77,8 @@ enum Profile {
 /// What ties a token to us.
 #[derive(Clone, Debug)]
 enum Binding {
-    Audience(Vec<Box<str>>),
-    Client(Vec<Box<str>>),
+    Audience(Vec<Arc<str>>),
+    Client(Vec<Arc<str>>),
 }
 
 impl Issuer {
@@ -181,6 +181,12 @@ impl Issuer {
     #[must_use]
     pub fn claims<C: DeserializeOwned + Send + Sync + 'static>(mut self) -> Self {
         self.claims = Some(ClaimsType::of::<C>());
+        self
+    }
+
+    /// As [`claims`](Self::claims), for claims that keep parts of the token's text.
+    pub(crate) fn sharing_claims<C: Send + Sync + 'static>(mut self, decode: Decode) -> Self {
+        self.claims = Some(ClaimsType::sharing::<C>(decode));
         self
     }
 
@@ -348,8 +354,14 @@ impl Issuer {
         }
     }
 
+    /// The name itself where it is one that we go by, else a copy.
+    pub(super) fn shared_audience(&self, aud: &str) -> Arc<str> {
+        let (Binding::Audience(names) | Binding::Client(names)) = &self.binding;
+        names.iter().find(|name| ***name == *aud).map_or_else(|| aud.into(), Arc::clone)
+    }
+
     /// The application's claims of a verified payload, and the name of their type; `None` where it has none.
-    pub(super) fn decode(&self, json: &str) -> Result<Option<OwnClaims>, ClaimsMismatch> {
+    pub(super) fn decode(&self, json: &Arc<str>) -> Result<Option<OwnClaims>, ClaimsMismatch> {
         self.claims.map(|claims| Ok((claims.decode(json)?, claims.name))).transpose()
     }
 
@@ -389,7 +401,7 @@ fn is_key_file(secret: &[u8]) -> bool {
         || (text.starts_with(b"{") && text.windows(5).any(|part| part == b"\"kty\""))
 }
 
-pub(super) fn contains(names: &[Box<str>], name: &str) -> bool {
+pub(super) fn contains(names: &[Arc<str>], name: &str) -> bool {
     names.iter().any(|known| **known == *name)
 }
 

@@ -34,30 +34,45 @@ impl Fault {
 /// The names of an object's members so far.
 #[derive(Debug)]
 pub(crate) struct Members<'de> {
-    names: Vec<Cow<'de, str>>,
+    /// As many as objects of their kind usually have, without an allocation.
+    first: [&'de str; USUAL_MEMBERS],
+    len: usize,
+    more: Vec<Cow<'de, str>>,
     /// One bit for each class of names: the first of its class is new without a search.
     classes: u64,
 }
 
+/// Access tokens have some fifteen members.
+const USUAL_MEMBERS: usize = 24;
+
 impl<'de> Members<'de> {
-    /// Room for as many as an object of its kind usually has.
-    pub(crate) fn with_capacity(usual: usize) -> Self {
-        Self { names: Vec::with_capacity(usual), classes: 0 }
+    pub(crate) fn new() -> Self {
+        Self { first: [""; USUAL_MEMBERS], len: 0, more: Vec::new(), classes: 0 }
     }
 
     /// Notes a name. Duplicates are refused (RFC 7515 §4 and RFC 7519 §4 allow that, and it leaves no room for
     /// two readers to see two tokens), however they are spelled.
     pub(crate) fn note<E: Error>(&mut self, name: Cow<'de, str>, fault: &mut Fault) -> Result<(), E> {
-        if self.names.len() == MAX_MEMBERS {
+        if self.len + self.more.len() == MAX_MEMBERS {
             return Err(fault.raise("too many members"));
         }
         let class = class(name.as_bytes());
-        if self.classes & class != 0 && self.names.contains(&name) {
+        if self.classes & class != 0 && self.contains(&name) {
             return Err(fault.raise("a member stands twice"));
         }
         self.classes |= class;
-        self.names.push(name);
+        match name {
+            Cow::Borrowed(name) if self.len < USUAL_MEMBERS => {
+                self.first[self.len] = name;
+                self.len += 1;
+            }
+            name => self.more.push(name),
+        }
         Ok(())
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.first[..self.len].contains(&name) || self.more.iter().any(|known| known == name)
     }
 }
 

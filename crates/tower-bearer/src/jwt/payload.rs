@@ -15,7 +15,7 @@ const LAST_DATE: f64 = 253_402_300_799.0;
 pub(crate) struct Payload<'a> {
     pub(crate) iss: Option<Cow<'a, str>>,
     pub(crate) sub: Option<Cow<'a, str>>,
-    pub(crate) aud: Vec<Cow<'a, str>>,
+    pub(crate) aud: Strings<'a>,
     /// Dates are seconds since 1970-01-01T00:00:00Z, fractions allowed (RFC 7519 §2).
     pub(crate) exp: Option<f64>,
     pub(crate) nbf: Option<f64>,
@@ -29,6 +29,29 @@ pub(crate) struct Payload<'a> {
     /// `cnf` is there, whatever it says: the token is bound to a key (RFC 7800 §3.1).
     pub(crate) key_bound: bool,
     pub(crate) kind: Kind<'a>,
+}
+
+/// A string, or a list of them: the usual single one makes no list.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Strings<'a> {
+    One(Cow<'a, str>),
+    Many(Vec<Cow<'a, str>>),
+}
+
+impl<'a> Strings<'a> {
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Cow<'a, str>> {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+        .iter()
+    }
+}
+
+impl Default for Strings<'_> {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
 }
 
 /// When a token is good, in seconds since 1970-01-01T00:00:00Z.
@@ -106,7 +129,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut names = Members::with_capacity(16);
+        let mut names = Members::new();
         let mut payload = Payload::default();
         let mut scp = None;
         while let Some(Text(name)) = map.next_key()? {
@@ -164,10 +187,10 @@ impl<'de, A: MapAccess<'de>> Claim<'_, '_, A> {
         }
     }
 
-    fn strings(&mut self, complaint: &'static str) -> Result<Vec<Cow<'de, str>>, A::Error> {
+    fn strings(&mut self, complaint: &'static str) -> Result<Strings<'de>, A::Error> {
         match self.typed()? {
-            Typed::Text(text) => Ok(vec![text]),
-            Typed::List(list) => Ok(list),
+            Typed::Text(text) => Ok(Strings::One(text)),
+            Typed::List(list) => Ok(Strings::Many(list)),
             _ => Err(self.fault.raise(complaint)),
         }
     }
@@ -339,7 +362,7 @@ mod tests {
             let payload = Payload::parse(&json).expect("well-formed");
             prop_assert_eq!(payload.iss.as_deref(), Some(&*iss));
             prop_assert_eq!(payload.sub.as_deref(), Some(&*sub));
-            prop_assert_eq!(payload.aud, aud);
+            prop_assert_eq!(payload.aud.iter().map(|aud| &**aud).collect::<Vec<_>>(), aud);
             #[allow(clippy::cast_precision_loss)]
             let exp = exp as f64;
             prop_assert_eq!(payload.exp, Some(exp));

@@ -43,7 +43,8 @@ fn examples() -> Vec<Example> {
 }
 
 fn decode(segment: &str) -> Result<Vec<u8>, Reason> {
-    compact::decode(segment, &mut Vec::new()).map(<[u8]>::to_vec)
+    let mut scratch = compact::Scratch::new();
+    compact::decode(segment, scratch.for_token(segment.len())).map(|(bytes, _)| bytes.to_vec())
 }
 
 /// What can be said about a token without a key.
