@@ -29,7 +29,9 @@ fn verifier(issuers: usize, tokens: &[String]) -> JwtVerifier {
     let cache = TokenCache::new(tokens.len() * 4096 + 8 * 1024 * 1024);
     let verifier = JwtVerifier::new(list).expect("issuers").cache(&cache);
     let now = SystemTime::now();
-    tokens.iter().for_each(|token| ask(&verifier, token, now));
+    for token in tokens {
+        ask(&verifier, token, now);
+    }
     assert_eq!(cache.len(), tokens.len(), "all of them fit");
     verifier
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     credential::is_tchar,
-    error::{AuthError, AuthErrorKind},
+    error::{AuthError, AuthErrorKind, Reason},
     jwt::ConfigError,
     scope::ScopeList,
 };
@@ -11,7 +11,7 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What the challenges of one gate have in common.
 #[derive(Clone, Debug)]
@@ -24,6 +24,18 @@ pub(crate) struct Challenge {
     /// Whether clients are told the reason in full.
     pub(crate) detailed: bool,
     pub(crate) resource: Option<Arc<Pointer>>,
+    usual: Usual,
+}
+
+/// The challenges of refusals that differ in nothing from each other, made when the first of them is sent.
+#[derive(Debug, Default)]
+struct Usual([OnceLock<Option<HeaderValue>>; 3]);
+
+/// A clone is made to be changed: what was made before may not be right for it.
+impl Clone for Usual {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// Where a client learns how to get a token (RFC 9728 §5.1).
@@ -52,7 +64,7 @@ impl Challenge {
     }
 
     fn opened(scheme: &'static str, opening: String) -> Self {
-        Self { scheme, opening, others: Vec::new(), detailed: false, resource: None }
+        Self { scheme, opening, others: Vec::new(), detailed: false, resource: None, usual: Usual::default() }
     }
 
     /// As [`new`](Self::new), for a realm that nobody chose: what cannot stand in a header is replaced.
@@ -65,6 +77,12 @@ impl Challenge {
     pub(crate) fn with_realm(&self, realm: &str) -> Result<Self, ConfigError> {
         let Self { opening, .. } = Self::new(self.scheme, realm)?;
         Ok(Self { opening, ..self.clone() })
+    }
+
+    /// Forgets what was made of the settings so far.
+    pub(crate) fn about_to_change(&mut self) -> &mut Self {
+        self.usual = Usual::default();
+        self
     }
 
     /// Adds a challenge of another scheme (RFC 9110 §11.6.1), to stand in a line of its own.
@@ -120,6 +138,23 @@ impl Challenge {
     /// The challenge, for those answers that have one: all that another token could change (RFC 6750 §3). An error
     /// code stands only where a credential was sent (§3.1).
     fn challenge(&self, error: &AuthError) -> Option<HeaderValue> {
+        let place = match error.kind() {
+            AuthErrorKind::MissingCredential => 0,
+            AuthErrorKind::InvalidToken if error.reason() == Reason::Expired => 1,
+            AuthErrorKind::InvalidToken
+                if error.reason().description() == Reason::Signature.description() =>
+            {
+                2
+            }
+            _ => return self.write(error),
+        };
+        if self.detailed || error.wanted().is_some() {
+            return self.write(error);
+        }
+        self.usual.0[place].get_or_init(|| self.write(error)).clone()
+    }
+
+    fn write(&self, error: &AuthError) -> Option<HeaderValue> {
         if matches!(error.kind(), AuthErrorKind::Unavailable | AuthErrorKind::Misconfigured) {
             return None;
         }
@@ -213,7 +248,6 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Reason;
     use std::time::Duration;
 
     fn respond(dialect: Dialect, error: impl Into<AuthError>) -> Response<()> {
@@ -294,6 +328,20 @@ mod tests {
             assert_eq!(header(&response, "cache-control").as_deref(), Some("no-store"), "{error}");
             assert_eq!(header(&response, "retry-after").is_some(), status == 503, "{error}");
         }
+    }
+
+    #[test]
+    fn a_challenge_that_was_sent_before_follows_a_change() {
+        let mut gate = Challenge::new("Bearer", "api").expect("a realm");
+        let told = |gate: &Challenge| {
+            let answer = gate.answer(Dialect::Http, Reason::Signature.into());
+            header(&answer, "www-authenticate").expect("a challenge")
+        };
+        assert_eq!(told(&gate), told(&gate));
+        assert!(told(&gate).contains("the access token is invalid"));
+        gate.about_to_change().detailed = true;
+        assert!(told(&gate).contains("the signature does not verify"));
+        assert!(told(&gate.with_realm("other").expect("a realm")).starts_with(r#"Bearer realm="other""#));
     }
 
     #[test]

@@ -103,8 +103,12 @@ fn is_b64token(text: &[u8]) -> bool {
     !body.is_empty() && body.iter().fold(true, |good, b| good & is_b64token_char(*b))
 }
 
+/// Written so that it takes few vector instructions: `+` to `9` but for `,` holds the digits and four of the others.
+#[allow(clippy::needless_bitwise_bool, reason = "a branch would keep the scan from being vectorized")]
 const fn is_b64token_char(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let from_plus_to_nine = byte.wrapping_sub(b'+') < 15;
+    letter | (from_plus_to_nine & (byte != b',')) | (byte == b'_') | (byte == b'~')
 }
 
 /// `tchar` of RFC 9110 §5.6.2, what a scheme is made of.

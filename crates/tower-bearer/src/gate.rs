@@ -84,20 +84,23 @@ impl Gate {
             observer.refused(&Refused { method, uri, error: &error, verified: None });
         }
         let dialect = Dialect::of(request.headers());
-        self.redirect_for(request, dialect)
+        self.redirect_for(request)
             .and_then(|redirect| redirect.instead_of(&error))
             .unwrap_or_else(|| refuse(&self.challenge, dialect, Content::of(request), rejection, error))
     }
 
-    fn redirect_for<B>(&self, request: &Request<B>, dialect: Dialect) -> Option<Redirect> {
-        let sign_in = self.sign_in.as_ref().filter(|_| dialect == Dialect::Http)?;
+    fn redirect_for<B>(&self, request: &Request<B>) -> Option<Redirect> {
+        let sign_in = self.sign_in.as_ref()?;
+        if Dialect::of(request.headers()) == Dialect::Grpc {
+            return None;
+        }
         sign_in.redirect_for(request.method(), &self.sources.target(request.uri()), request.headers())
     }
 
     /// Makes a request ready for the inner service, and keeps what its answer will be held against.
     pub(crate) fn enter<B>(&self, request: &mut Request<B>) -> Outward {
         let caching = self.sources.enter(request);
-        let redirect = self.redirect_for(request, Dialect::of(request.headers()));
+        let redirect = self.redirect_for(request);
         let observer = self.observer.clone();
         // In the usual case nobody asked.
         let watch = (redirect.is_some() || observer.is_some()).then(|| {

@@ -214,7 +214,7 @@ impl<V, R> BearerLayer<V, R> {
     }
 
     fn challenge_mut(&mut self) -> &mut Challenge {
-        Arc::make_mut(&mut self.gate_mut().challenge)
+        Arc::make_mut(&mut self.gate_mut().challenge).about_to_change()
     }
 }
 

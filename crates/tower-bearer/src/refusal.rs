@@ -5,7 +5,7 @@ use crate::{
     challenge::{Challenge, Dialect},
     error::{AuthError, AuthErrorKind},
 };
-use http::{Extensions, HeaderMap, Method, Request, Response, Version};
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Version};
 use std::{
     error::Error,
     fmt,
@@ -108,13 +108,12 @@ pub(crate) fn refuse<B: Default>(
 }
 
 /// Lets the application's renderer have its way with an answer, and holds on to what must stay.
-pub(crate) fn render<B: Default>(
+pub(crate) fn render<B: Default, R: Rejection<B>>(
     dialect: Dialect,
     content: Content,
-    rejection: &impl Rejection<B>,
+    rejection: &R,
     answer: Response<()>,
 ) -> Response<B> {
-    use http::StatusCode;
     let Some(error) = answer.extensions().get::<AuthError>().cloned() else {
         return answer.map(|()| B::default());
     };
@@ -122,21 +121,31 @@ pub(crate) fn render<B: Default>(
     if dialect == Dialect::Grpc {
         return answer.map(|()| B::default());
     }
-    let (status, needed) = (answer.status(), answer.headers().clone());
-    let mut rendered = rejection.render(&error, answer);
-    // A renderer that made an answer of its own for the same status need not know what belongs to it.
-    if rendered.status() == status || rendered.status() == StatusCode::UNAUTHORIZED {
-        for name in needed.keys() {
-            if !rendered.headers().contains_key(name) {
-                let values = needed.get_all(name).iter().map(|value| (name.clone(), value.clone()));
-                rendered.headers_mut().extend(values);
-            }
-        }
-    }
-    rendered.extensions_mut().insert(error);
+    let rendered = if R::ONLY_ADDS {
+        rejection.render(&error, answer)
+    } else {
+        let (status, needed) = (answer.status(), answer.headers().clone());
+        let mut rendered = rejection.render(&error, answer);
+        put_back(&mut rendered, status, &needed);
+        rendered.extensions_mut().insert(error);
+        rendered
+    };
     match content {
         Content::Sent => rendered,
         Content::Withheld => rendered.map(|_| B::default()),
+    }
+}
+
+/// A renderer that made an answer of its own for the same status need not know what belongs to it.
+fn put_back<B>(rendered: &mut Response<B>, status: StatusCode, needed: &HeaderMap) {
+    if rendered.status() != status && rendered.status() != StatusCode::UNAUTHORIZED {
+        return;
+    }
+    for name in needed.keys() {
+        if !rendered.headers().contains_key(name) {
+            let values = needed.get_all(name).iter().map(|value| (name.clone(), value.clone()));
+            rendered.headers_mut().extend(values);
+        }
     }
 }
 
@@ -169,10 +178,7 @@ fn challenge_of(extensions: &Extensions) -> Arc<Challenge> {
 mod tests {
     use super::*;
     use crate::error::Reason;
-    use http::{
-        StatusCode,
-        header::{CACHE_CONTROL, WWW_AUTHENTICATE},
-    };
+    use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
 
     /// A refusal, as it is after a renderer that made an answer of its own.
     fn rendered(dialect: Dialect, reason: Reason, status: u16, challenge: Option<&str>) -> Response<String> {

@@ -37,6 +37,9 @@ use serde::Serialize;
 /// assert_eq!(unchanged.status(), StatusCode::FORBIDDEN);
 /// ```
 pub trait Rejection<B>: Clone {
+    /// Whether [`render`](Self::render) only adds to the answer, so that nothing need be put back.
+    const ONLY_ADDS: bool = false;
+
     /// The answer for this refusal. `answer` has its status, its challenges, `Cache-Control: no-store` and what else
     /// belongs to it; add a body and its `Content-Type`, or change what you must.
     ///
@@ -52,6 +55,8 @@ pub trait Rejection<B>: Clone {
 pub struct EmptyRejection;
 
 impl<B: Default> Rejection<B> for EmptyRejection {
+    const ONLY_ADDS: bool = true;
+
     fn render(&self, _: &AuthError, answer: Response<()>) -> Response<B> {
         answer.map(|()| B::default())
     }
@@ -105,6 +110,8 @@ struct Problem<'a> {
 }
 
 impl<B: From<String>> Rejection<B> for ProblemDetails {
+    const ONLY_ADDS: bool = true;
+
     fn render(&self, error: &AuthError, mut answer: Response<()>) -> Response<B> {
         let problem = Problem {
             title: answer.status().canonical_reason().unwrap_or("Refused"),
