@@ -32,7 +32,7 @@ pub fn svg(results: &Results) -> String {
     let mut y = 0.0;
     for (group, bars) in &groups {
         y += HEADING;
-        let (algorithm, floor) = (group.algorithm, group.floor().unwrap_or(f64::NAN) / 1000.0);
+        let (algorithm, floor) = (group.algorithm, group.floor(Case::New).unwrap_or(f64::NAN) / 1000.0);
         let _ = writeln!(
             body,
             r#"<text class="h" x="0" y="{:.0}">{algorithm}: one request, × the signature alone ({floor:.1} µs)</text>"#,
@@ -56,11 +56,10 @@ pub fn svg(results: &Results) -> String {
 
 /// One for each row that has numbers; two for this project, which may know a token again.
 fn bars(group: &Group) -> Vec<Bar> {
-    let Some(floor) = group.floor() else { return Vec::new() };
     let mut bars = Vec::new();
     for row in &group.rows {
         let mut bar = |case, label: &str| {
-            if let Some(numbers) = row.case(case) {
+            if let (Some(numbers), Some(floor)) = (row.case(case), group.floor(case)) {
                 let ratio = numbers.nanoseconds / floor;
                 bars.push(Bar { name: format!("{}{label}", row.name), ratio, ours: row.ours });
             }

@@ -14,3 +14,13 @@ pub struct Claims {
     pub session_id: String,
     pub is_anonymous: bool,
 }
+
+/// The same for crates that read the registered claims themselves.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Profile {
+    pub email: String,
+    pub role: String,
+    pub aal: String,
+    pub session_id: String,
+    pub is_anonymous: bool,
+}

@@ -83,7 +83,7 @@ fn settled(
         if answer.is_success() {
             return Ok(contender);
         }
-        runtime.block_on(tokio::time::sleep(Duration::from_millis(20)));
+        runtime.block_on(async { tokio::time::sleep(Duration::from_millis(20)).await });
     }
     Err(format!("refuses the token: {}", answer.as_u16()))
 }

@@ -48,9 +48,9 @@ pub struct Numbers {
 }
 
 impl Group {
-    /// Nanoseconds of the signature alone.
-    pub fn floor(&self) -> Option<f64> {
-        Some(self.rows.first()?.case(Case::Again)?.nanoseconds)
+    /// Nanoseconds of the signature alone, measured between the turns of this case.
+    pub fn floor(&self, case: Case) -> Option<f64> {
+        Some(self.rows.first()?.case(case)?.nanoseconds)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Built, Row, said};
 use crate::{
+    claims::Profile,
     contender::Served,
     world::{AUDIENCE, World},
 };
@@ -12,7 +13,6 @@ use axum_keycloak_auth::{
     instance::{KeycloakAuthInstance, KeycloakConfig},
     layer::KeycloakAuthLayer,
 };
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 pub const ROW: Row = Row {
@@ -24,16 +24,6 @@ pub const ROW: Row = Row {
     build: |world, _| Box::pin(build(world)),
 };
 
-/// Beside the claims that it names itself.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Extra {
-    email: String,
-    role: String,
-    aal: String,
-    session_id: String,
-    is_anonymous: bool,
-}
-
 async fn build(world: &World) -> Built {
     let server = Url::parse(&world.keycloak).map_err(said)?;
     let config = KeycloakConfig::builder().server(server).realm("main".to_owned()).build();
@@ -41,11 +31,11 @@ async fn build(world: &World) -> Built {
     while !instance.is_operational().await {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let layer = KeycloakAuthLayer::<String, Extra>::builder()
+    let layer = KeycloakAuthLayer::<String, Profile>::builder()
         .instance(instance)
         .expected_audiences(vec![AUDIENCE.to_owned()])
         .build();
-    let handler = get(async |_: Extension<KeycloakToken<String, Extra>>| ());
+    let handler = get(async |_: Extension<KeycloakToken<String, Profile>>| ());
     let router = Router::new().route("/me", handler).layer(layer).with_state(());
     Ok(Served::<_, Body>::boxed(router))
 }

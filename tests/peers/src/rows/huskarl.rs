@@ -2,7 +2,7 @@
 
 use super::{Built, Row, said};
 use crate::{
-    claims::Claims,
+    claims::Profile,
     contender::Called,
     world::{AUDIENCE, World},
 };
@@ -21,7 +21,7 @@ pub const ROW: Row = Row {
 async fn build(world: &World) -> Built {
     let client = ReqwestClient::builder().build().await.map_err(said)?;
     let validator = CustomValidator::builder()
-        .with_claims::<Claims>()
+        .with_claims::<Profile>()
         .authorization_server(world.iss.clone())
         .iss(world.iss.clone())
         .aud(AUDIENCE)

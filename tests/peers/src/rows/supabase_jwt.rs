@@ -10,7 +10,7 @@ pub const ROW: Row = Row {
     package: Some("supabase-jwt"),
     shape: "call",
     ours: false,
-    note: "checks neither issuer nor audience; ring.",
+    note: "ES256 only; checks neither issuer nor audience; ring.",
     build: |world, _| Box::pin(async move { build(world) }),
 };
 

@@ -7,21 +7,25 @@ use crate::{
     world::{AUDIENCE, World},
 };
 use axum::{Extension, Router, body::Body, routing::get};
-use tower_oauth2_resource_server::{server::OAuth2ResourceServer, tenant::TenantConfiguration};
+use tower_oauth2_resource_server::{
+    server::OAuth2ResourceServer, tenant::TenantConfiguration, validation::ClaimsValidationSpec,
+};
 
 pub const ROW: Row = Row {
     name: "tower-oauth2-resource-server",
     package: Some("tower-oauth2-resource-server"),
     shape: "layer",
     ours: false,
-    note: "with its feature `jwt-aws-lc-rs` in place of the default.",
+    note: "with its feature `jwt-aws-lc-rs` in place of the default; the checks written out, since with a `jwks_url` it \
+           checks no issuer, and its recommended ones refuse a token without `nbf`.",
     build: |world, _| Box::pin(build(world)),
 };
 
 async fn build(world: &World) -> Built {
+    let checks = ClaimsValidationSpec::new().exp(true).iss(&world.iss).aud(&vec![AUDIENCE.to_owned()]);
     let tenant = TenantConfiguration::builder(world.iss.clone())
         .jwks_url(world.jwks_uri.clone())
-        .audiences(&[AUDIENCE])
+        .claims_validation(checks)
         .build()
         .await
         .map_err(|error| format!("{error:?}"))?;
