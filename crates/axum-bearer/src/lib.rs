@@ -126,6 +126,6 @@ pub use tower_bearer::LogoutReceiver;
 pub use tower_bearer::{
     self, AccessToken, Algorithm, AuthError, AuthErrorKind, BearerLayer, ConfigError, Issuer, JwtVerifier,
     Observe, ProblemDetails, ProtectedResource, Reason, Refusal, RegisteredClaims, RequireLayer, ReturnPath,
-    Source, StripRefreshTokensLayer, Verified, Verify, policy, revocation,
+    Source, StripRefreshTokensLayer, TokenCache, Verified, Verify, policy, revocation,
     supabase::{self, SupabaseClaims},
 };

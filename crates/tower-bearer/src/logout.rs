@@ -48,7 +48,7 @@ const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// That a logout that failed is 400, whatever the cause, is the rule of Back-Channel Logout §2.8.
 ///
 /// A token with `sid` revokes that session; one with `sub` alone revokes what was issued to the user up to the second
-/// of its `iat`. Every answer has `Cache-Control: no-store`, and a refusal its [`AuthError`] in the response
+/// of its `iat`. Access tokens that name no session are not touched by a logout that names one. Every answer has `Cache-Control: no-store`, and a refusal its [`AuthError`] in the response
 /// extensions. Anybody may post: no gate belongs around it. How long a request may take is the server's to bound.
 ///
 /// ```

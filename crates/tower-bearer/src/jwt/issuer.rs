@@ -148,7 +148,8 @@ impl Issuer {
 
     /// Accepts only tokens that follow the JWT profile for access tokens (RFC 9068): `typ` is `at+jwt`, and `sub`,
     /// `client_id`, `iat` and `jti` are there. For issuers that follow it, since then no other kind of token can pass
-    /// for an access token.
+    /// for an access token. Without it, ID tokens are told by their claims; some issuers make them with hardly any, so
+    /// never name the client id of a frontend as an audience: it is what its ID tokens are meant for.
     #[must_use]
     pub fn rfc9068(mut self) -> Self {
         self.profile = Profile::Rfc9068;
