@@ -178,7 +178,7 @@ impl Issuer {
     /// The application's claims: read with [`Verified::claims`](crate::Verified::claims), or axum-bearer's
     /// `AuthUser<C>`. A token whose claims do not fit is refused.
     ///
-    /// Without this the claims are [`RegisteredClaims`].
+    /// Without this the claims are [`RegisteredClaims`](crate::RegisteredClaims).
     #[must_use]
     pub fn claims<C: DeserializeOwned + Send + Sync + 'static>(mut self) -> Self {
         self.claims = Some(ClaimsType::of::<C>());
