@@ -405,6 +405,22 @@ mod tests {
         assert!(rig.ask(&token).is_ok());
     }
 
+    #[test]
+    fn an_issuer_of_the_same_name_and_secret_is_not_the_one_that_accepted() {
+        let (secret, cache) = ([7; 32], TokenCache::default());
+        let verifier = |audience: &str| {
+            let issuer = Issuer::new(ISS, audience).hmac_secret(crate::Algorithm::HS256, secret);
+            JwtVerifier::new([issuer]).expect("an issuer").cache(&cache)
+        };
+        let token = TokenBuilder::new(&SigningKey::hmac(Algorithm::HS256, &secret), ISS, "api").sign();
+        let now = SystemTime::now() + Duration::from_secs(60);
+        let (first, other) = (verifier("api"), verifier("another-api"));
+        assert!(ask(&first, &token, now).is_ok());
+        assert_eq!(ask(&other, &token, now).err(), Some(Reason::Audience));
+        assert!(first.remove(ISS));
+        assert_eq!(ask(&first, &token, now).err(), Some(Reason::UnknownIssuer));
+    }
+
     #[tokio::test]
     async fn a_remembered_access_token_is_no_logout_token() {
         let rig = Rig::with(|issuer| issuer.logout_client("api"));
