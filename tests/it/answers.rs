@@ -250,3 +250,21 @@ async fn the_token_goes_further_only_where_that_was_asked_for() {
     assert_eq!(ask(&relaying, request([])).await.body, "nothing");
     assert!(!logs.text().contains(&good));
 }
+
+#[tokio::test]
+async fn of_two_gates_the_nearer_one_says_who_is_there() {
+    async fn seen(request: Request) -> String {
+        let verified = Verified::of(request.extensions()).map(|_| ()).map_err(|error| error.reason());
+        format!("{verified:?} {}", request.extensions().get::<AccessToken>().is_some())
+    }
+    let header = http::HeaderName::from_static("x-token");
+    let outer = gate(issuer()).relay();
+    let inner = gate(issuer()).allow_anonymous().also_from(tower_bearer::Source::header(header).unwrap());
+    // The nearer gate is asked without what the outer one took.
+    let forget = tower::util::MapRequestLayer::new(|mut request: Request| {
+        request.headers_mut().remove("authorization");
+        request
+    });
+    let app = Router::new().fallback(seen).layer(inner).layer(forget).layer(outer);
+    assert_eq!(bearer(&app, &token().sign()).await.body, "Err(NoCredential) false");
+}

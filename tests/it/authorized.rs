@@ -63,6 +63,12 @@ async fn a_handler_runs_only_for_callers_whom_its_signature_permits() {
     let answer = at(&app, "/both", scoped("orders:read")).await;
     answer.assert_insufficient("one of two");
     assert_eq!(answer.challenge().unwrap().param("scope").as_deref(), Some("orders:write"));
+    let answer = at(&app, "/both", scoped("other")).await;
+    assert_eq!(
+        answer.challenge().unwrap().param("scope").as_deref(),
+        Some("orders:read orders:write"),
+        "all in one challenge"
+    );
     at(&app, "/read", scoped("orders:readonly orders:write")).await.assert_insufficient("another scope");
     assert_eq!(at(&app, "/ada", Some(token().subject("bob").sign())).await.status, 403);
     for path in ["/read", "/both", "/ada"] {

@@ -1,6 +1,6 @@
 //! [`Authorized`]: the requirement of a handler, in its signature.
 
-use crate::{AuthError, AuthRejection, AuthUser, SupabaseClaims, Verified};
+use crate::{AuthError, AuthRejection, AuthUser, SupabaseClaims, Verified, policy::Policy as _};
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use std::{fmt, marker::PhantomData, ops::Deref};
@@ -195,13 +195,14 @@ macro_rules! requirement {
     )+};
 }
 
-/// All of a tuple's members.
+/// All of a tuple's members: one challenge asks for what is lacking of any.
 macro_rules! tuple {
-    ($($member:ident)+) => {
-        impl<$($member: Requirement),+> Requirement for ($($member,)+) {
+    ($first:ident $($other:ident)*) => {
+        impl<$first: Requirement, $($other: Requirement),*> Requirement for ($first, $($other,)*) {
             fn check(verified: &Verified) -> Result<(), AuthError> {
-                $($member::check(verified)?;)+
-                Ok(())
+                let all = $first::check;
+                $(let all = all.and($other::check);)*
+                all.check(verified)
             }
         }
     };

@@ -62,9 +62,13 @@ impl Gate {
         request.extensions_mut().insert(verified);
     }
 
-    /// Hands over that nothing was proved, and nothing was claimed.
+    /// Hands over that nothing was proved, and nothing was claimed; nor is what a gate further out has proved or
+    /// relayed: of several gates the nearest one decides.
     pub(crate) fn admit_anonymous<B>(&self, request: &mut Request<B>) {
-        request.extensions_mut().insert(Unauthenticated::new(Arc::clone(&self.challenge)));
+        let extensions = request.extensions_mut();
+        extensions.remove::<Verified>();
+        extensions.remove::<AccessToken>();
+        extensions.insert(Unauthenticated::new(Arc::clone(&self.challenge)));
     }
 
     /// The token for the inner service, where that was asked for.

@@ -54,6 +54,7 @@ mod resource;
 pub mod revocation;
 mod scope;
 mod service;
+mod short_cut;
 mod source;
 pub mod supabase;
 mod unauthenticated;

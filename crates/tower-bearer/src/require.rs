@@ -1,6 +1,6 @@
 //! [`RequireLayer`]: a policy as a layer, on a route or a whole router.
 
-use crate::{Refusal, Verified, policy::Policy, service::give_back};
+use crate::{Refusal, Verified, policy::Policy, service::give_back, short_cut::ShortCut};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use std::{
@@ -85,11 +85,11 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         match Verified::of(request.extensions()).and_then(|verified| self.policy.check(verified)) {
-            Ok(()) => RequireFuture { state: State::Calling { calling: self.inner.call(request) } },
+            Ok(()) => RequireFuture { inner: ShortCut::Calling { calling: self.inner.call(request) } },
             Err(error) => {
                 give_back(&mut self.inner);
                 let refusal = Refusal::new(error, request.headers(), request.extensions());
-                RequireFuture { state: State::Refused { response: Some(refusal.into_response()) } }
+                RequireFuture { inner: ShortCut::answered(refusal.into_response()) }
             }
         }
     }
@@ -99,15 +99,7 @@ pin_project! {
     /// The response future of [`Require`].
     pub struct RequireFuture<F, B> {
         #[pin]
-        state: State<F, B>,
-    }
-}
-
-pin_project! {
-    #[project = StateProj]
-    enum State<F, B> {
-        Calling { #[pin] calling: F },
-        Refused { response: Option<Response<B>> },
+        inner: ShortCut<F, B>,
     }
 }
 
@@ -118,12 +110,7 @@ where
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProj::Calling { calling } => calling.poll(cx),
-            StateProj::Refused { response } => {
-                Poll::Ready(Ok(response.take().expect("polled after completion")))
-            }
-        }
+        self.project().inner.poll(cx)
     }
 }
 

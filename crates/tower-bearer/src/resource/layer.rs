@@ -1,7 +1,7 @@
 //! [`MetadataLayer`]: the document in front of a whole service.
 
 use super::service::answer;
-use crate::service::give_back;
+use crate::{service::give_back, short_cut::ShortCut};
 use bytes::Bytes;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -61,11 +61,11 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         if *request.uri().path() != *self.path {
-            return MetadataFuture { state: State::Calling { calling: self.inner.call(request) } };
+            return MetadataFuture { inner: ShortCut::Calling { calling: self.inner.call(request) } };
         }
         give_back(&mut self.inner);
         let response = answer(request.method(), &self.document);
-        MetadataFuture { state: State::Answered { response: Some(response) } }
+        MetadataFuture { inner: ShortCut::answered(response) }
     }
 }
 
@@ -73,15 +73,7 @@ pin_project! {
     /// The response future of [`Metadata`].
     pub struct MetadataFuture<F, B> {
         #[pin]
-        state: State<F, B>,
-    }
-}
-
-pin_project! {
-    #[project = StateProj]
-    enum State<F, B> {
-        Calling { #[pin] calling: F },
-        Answered { response: Option<Response<B>> },
+        inner: ShortCut<F, B>,
     }
 }
 
@@ -92,12 +84,7 @@ where
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProj::Calling { calling } => calling.poll(cx),
-            StateProj::Answered { response } => {
-                Poll::Ready(Ok(response.take().expect("polled after completion")))
-            }
-        }
+        self.project().inner.poll(cx)
     }
 }
 

@@ -22,8 +22,7 @@ const READ: [HeaderName; 3] = [ORIGIN, HOST, HeaderName::from_static("sec-fetch-
 pub(super) fn permits<B>(layer: &CsrfLayer, request: &Request<B>) -> bool {
     let mut copy = Request::new(());
     // A WebSocket is opened by a GET, but what then goes through it is not safe, and no CORS stands before it.
-    let is_unsafe = request.method() == Method::CONNECT || is_handshake(request);
-    *copy.method_mut() = if is_unsafe { Method::POST } else { request.method().clone() };
+    *copy.method_mut() = if is_handshake(request) { Method::POST } else { request.method().clone() };
     *copy.uri_mut() = request.uri().clone();
     for name in READ {
         for value in request.headers().get_all(&name) {
