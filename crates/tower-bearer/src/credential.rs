@@ -41,12 +41,7 @@ impl<'a> Credential<'a> {
     /// * [`Reason::MalformedCredential`]: not the scheme, spaces and one b64token;
     /// * [`Reason::CredentialTooLong`].
     pub fn from_headers(headers: &'a HeaderMap, scheme: &str, limit: usize) -> Result<Self, Reason> {
-        let mut values = headers.get_all(AUTHORIZATION).iter();
-        let value = values.next().ok_or(Reason::NoCredential)?;
-        if values.next().is_some() {
-            return Err(Reason::SeveralCredentials);
-        }
-        Self::parse(value.as_bytes(), scheme, limit)
+        Self::from_bytes(token_of_headers(headers, scheme)?, limit)
     }
 
     /// One that was checked before, and kept since.
@@ -57,22 +52,6 @@ impl<'a> Credential<'a> {
     /// The token: b64token characters only.
     pub const fn token(&self) -> &'a str {
         self.token
-    }
-
-    /// `credentials = auth-scheme 1*SP token68`, white space around the value not being part of it.
-    pub(crate) fn parse(value: &'a [u8], scheme: &str, limit: usize) -> Result<Self, Reason> {
-        let value = trim(value);
-        let end = value.iter().position(|b| !is_tchar(*b)).unwrap_or(value.len());
-        let (found, rest) = value.split_at(end);
-        if found.is_empty() {
-            return Err(Reason::MalformedCredential);
-        }
-        if !found.eq_ignore_ascii_case(scheme.as_bytes()) {
-            return Err(Reason::OtherScheme);
-        }
-        let spaces = rest.iter().take_while(|b| **b == b' ').count();
-        let credential = Self::from_bytes(&rest[spaces..], limit)?;
-        if spaces == 0 { Err(Reason::MalformedCredential) } else { Ok(credential) }
     }
 
     /// One b64token of at most `limit` bytes, wherever it was found.
@@ -87,6 +66,41 @@ impl<'a> Credential<'a> {
         let token = std::str::from_utf8(token).map_err(|_| Reason::MalformedCredential)?;
         Ok(Self { token })
     }
+}
+
+/// What stands in the one `Authorization` header where a token of `scheme` does, whatever it is.
+pub(crate) fn token_of_headers<'a>(headers: &'a HeaderMap, scheme: &str) -> Result<&'a [u8], Reason> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or(Reason::NoCredential)?;
+    if values.next().is_some() {
+        return Err(Reason::SeveralCredentials);
+    }
+    token_of_value(value.as_bytes(), scheme)
+}
+
+/// `credentials = auth-scheme 1*SP token68`, white space around the value not being part of it.
+fn token_of_value<'a>(value: &'a [u8], scheme: &str) -> Result<&'a [u8], Reason> {
+    let value = trim(value);
+    // As nearly everybody writes it.
+    if let Some(token @ [b' ', ..]) = value.strip_prefix(scheme.as_bytes()) {
+        return Ok(after_spaces(token));
+    }
+    let end = value.iter().position(|b| !is_tchar(*b)).unwrap_or(value.len());
+    let (found, rest) = value.split_at(end);
+    if found.is_empty() {
+        return Err(Reason::MalformedCredential);
+    }
+    if !found.eq_ignore_ascii_case(scheme.as_bytes()) {
+        return Err(Reason::OtherScheme);
+    }
+    if rest.first() == Some(&b' ') { Ok(after_spaces(rest)) } else { Err(Reason::MalformedCredential) }
+}
+
+fn after_spaces(mut text: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] = text {
+        text = rest;
+    }
+    text
 }
 
 impl fmt::Debug for Credential<'_> {
@@ -149,7 +163,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn token(value: &[u8]) -> Result<&str, Reason> {
-        Credential::parse(value, "Bearer", 16).map(|credential| credential.token())
+        Credential::from_bytes(token_of_value(value, "Bearer")?, 16).map(|credential| credential.token())
     }
 
     #[test]

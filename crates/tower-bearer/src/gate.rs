@@ -2,13 +2,13 @@
 //! request.
 
 use crate::{
-    Accepted, AccessToken, AuthError, Credential, Reason, Rejection, Unauthenticated, Verified,
+    Accepted, AccessToken, AuthError, Reason, Rejection, Unauthenticated, Verified,
     challenge::{Challenge, Dialect},
     observe::{Observe, Refused, Seen},
     pages::{Redirect, SignIn},
     preflight::is_preflight,
     refusal::{Content, FromWithin, refuse, render},
-    source::{Caching, Sources},
+    source::{Caching, Found, Sources},
 };
 use http::{HeaderValue, Request, Response, header::CACHE_CONTROL};
 use std::{fmt, sync::Arc, time::SystemTime};
@@ -72,8 +72,11 @@ impl Gate {
     }
 
     /// The token for the inner service, where that was asked for.
-    pub(crate) fn relayed(&self, credential: Credential<'_>) -> Option<AccessToken> {
-        self.relays.then(|| AccessToken::new(self.challenge.scheme(), credential.token())).flatten()
+    pub(crate) fn relayed(&self, found: &Found<'_>) -> Option<AccessToken> {
+        if !self.relays {
+            return None;
+        }
+        AccessToken::new(self.challenge.scheme(), found.read().ok()?.token())
     }
 
     /// The gate's own answer.

@@ -32,6 +32,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod challenge;
+mod claims;
 mod credential;
 mod error;
 mod future;

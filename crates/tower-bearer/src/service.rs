@@ -49,8 +49,14 @@ where
             }
         };
         let now = (gate.clock)();
-        let verification = self.verifier.verify(&Presented::new(found.credential(), &request, now));
-        if let Some(token) = gate.relayed(found.credential()) {
+        let verification = match self.verifier.recall(found.as_bytes(), now) {
+            Some(verified) => Verification::Done(Ok(verified)),
+            None => match found.read() {
+                Ok(credential) => self.verifier.verify(&Presented::new(credential, &request, now)),
+                Err(reason) => Verification::Done(Err(reason.into())),
+            },
+        };
+        if let Some(token) = gate.relayed(&found) {
             request.extensions_mut().insert(token);
         }
         match verification {

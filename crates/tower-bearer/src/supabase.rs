@@ -12,6 +12,7 @@
 //! ```
 
 use crate::{
+    claims::AnyClaims,
     error::Reason,
     jwt::{Algorithm, ConfigError, Fault, Issuer, Payload, Text, Typed, Typing, from_object},
 };
@@ -21,7 +22,7 @@ use serde::{
     de::{DeserializeOwned, DeserializeSeed, IgnoredAny},
 };
 use serde_json::value::RawValue;
-use std::{any::Any, borrow::Cow, fmt, ops::Range, sync::Arc};
+use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 /// The one audience of Supabase's user tokens.
 const AUDIENCE: &str = "authenticated";
@@ -56,7 +57,7 @@ impl Issuer {
         Ok(Self::new(iss, AUDIENCE)
             .algorithms([Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA])
             .jwks_uri(jwks)
-            .sharing_claims::<SupabaseClaims>(SupabaseClaims::sharing)
+            .fitting_claims::<SupabaseClaims>(SupabaseClaims::read)
             .guard(only_users))
     }
 
@@ -134,10 +135,11 @@ struct Written<'a> {
 }
 
 impl SupabaseClaims {
-    /// The metadata stay where they are in the text: most requests never look at them.
-    fn sharing(json: &Arc<str>) -> Result<Arc<dyn Any + Send + Sync>, serde_json::Error> {
-        let written: Written<'_> = from_object(json)?;
-        Ok(Arc::new(Self::of(written, |raw| Metadata::within(json, raw))))
+    /// Of a token that [`only_users`] let through, which has all that is wanted here. The metadata stay where they are
+    /// in the text.
+    fn read(json: &Arc<str>) -> Option<AnyClaims> {
+        let written: Written<'_> = from_object(json).ok()?;
+        Some(Arc::new(Self::of(written, |raw| Metadata::within(json, raw))))
     }
 
     fn of(written: Written<'_>, metadata: impl Fn(&RawValue) -> Metadata) -> Self {
@@ -315,6 +317,58 @@ fn methods<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Authenticat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// Any JSON that a hook might put somewhere.
+    fn value() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<f64>().prop_map(Into::into),
+            "[a-z\"\\\\é]{0,6}".prop_map(Into::into),
+        ];
+        leaf.prop_recursive(3, 12, 3, |inner| {
+            let names = prop_oneof!["method|timestamp|provider", "[a-z]{1,3}"];
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Into::into),
+                proptest::collection::hash_map(names, inner, 0..3)
+                    .prop_map(|members| members.into_iter().collect::<serde_json::Map<_, _>>().into()),
+            ]
+        })
+    }
+
+    const CLAIMS: &[&str] = &[
+        "email",
+        "phone",
+        "role",
+        "aal",
+        "amr",
+        "session_id",
+        "is_anonymous",
+        "app_metadata",
+        "user_metadata",
+        "mine",
+    ];
+
+    proptest! {
+        /// Else a token would be let in whose claims nobody could read.
+        #[test]
+        fn the_claims_of_every_token_that_is_a_users_can_be_read(
+            sub in "[a-zé\"]{0,4}",
+            claims in proptest::collection::hash_map(proptest::sample::select(CLAIMS), value(), 0..8),
+        ) {
+            let mut json = serde_json::json!({ "sub": sub, "role": "authenticated" });
+            for (name, value) in claims {
+                json[name] = value;
+            }
+            let json: Arc<str> = json.to_string().into();
+            let payload = Payload::parse(&json).expect("well-formed");
+            if only_users(&payload).is_ok() {
+                prop_assert!(SupabaseClaims::read(&json).is_some(), "{json}");
+            }
+        }
+    }
 
     fn claims(json: &str) -> SupabaseClaims {
         serde_json::from_str(json).expect("claims")

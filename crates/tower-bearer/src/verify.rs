@@ -2,6 +2,7 @@
 
 use crate::{
     challenge::Challenge,
+    claims::Claims,
     credential::Credential,
     error::{AuthError, Reason},
     jwt::{Receipt, RegisteredClaims, Scopes, from_object},
@@ -11,7 +12,6 @@ use crate::{
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 use serde::de::IgnoredAny;
 use std::{
-    any::{Any, type_name},
     fmt,
     future::{Future, Ready},
     sync::Arc,
@@ -62,6 +62,17 @@ pub trait Verify: Clone {
 
     /// Decides now, or says what it waits for.
     fn verify(&self, presented: &Presented<'_>) -> Verification<Self::Future>;
+
+    /// The proof for a token of these very bytes that was accepted before, if it would be accepted now. The gate asks
+    /// this first: what is remembered need not be looked at again, be it for its grammar.
+    ///
+    /// `None` says nothing about the token; [`verify`](Self::verify) is asked then. Remembering is up to the verifier,
+    /// and so is forgetting: the default remembers nothing, and a verifier that wraps another and asks for more must
+    /// not hand on what the other remembers.
+    fn recall(&self, token: &[u8], now: SystemTime) -> Option<Verified> {
+        _ = (token, now);
+        None
+    }
 
     /// The `realm` of the challenges, unless the layer is given one. `None` is answered with a fixed text,
     /// because RFC 6750 §3 wants at least one parameter after the scheme.
@@ -151,35 +162,23 @@ struct Proof {
     receipt: Option<Receipt>,
 }
 
-/// The application's own claims.
-#[derive(Clone)]
-enum Claims {
-    /// It has none: the registered claims are what it asks for.
-    Registered,
-    Own {
-        claims: Arc<dyn Any + Send + Sync>,
-        name: &'static str,
-    },
-}
-
 impl Verified {
     /// The only way in: search for `assertion` to audit every origin of a proof.
     ///
     /// `registered` is what most policies look at; `claims` is the application's own type, `()` if it has none. What
     /// policies on other claims look at comes with [`with_json`](Self::with_json).
     pub fn assertion<C: Send + Sync + 'static>(registered: RegisteredClaims, claims: C) -> Self {
-        let claims = Claims::Own { claims: Arc::new(claims), name: type_name::<C>() };
+        let claims = Claims::own(claims);
         Self::of_proof(Proof { registered: Arc::new(registered), claims, json: None, receipt: None })
     }
 
     /// As [`assertion`](Self::assertion), for a JWT: with what it would take to say the same again.
     pub(crate) fn assertion_of_jwt(
         registered: RegisteredClaims,
-        claims: Option<(Arc<dyn Any + Send + Sync>, &'static str)>,
+        claims: Claims,
         json: Arc<str>,
         receipt: Receipt,
     ) -> Self {
-        let claims = claims.map_or(Claims::Registered, |(claims, name)| Claims::Own { claims, name });
         let registered = Arc::new(registered);
         Self::of_proof(Proof { registered, claims, json: Some(json), receipt: Some(receipt) })
     }
@@ -236,11 +235,8 @@ impl Verified {
     /// The application's own claims, or `None` when the verifier was set up for another type; see
     /// [`claims_type`](Self::claims_type).
     pub fn claims<C: Send + Sync + 'static>(&self) -> Option<Arc<C>> {
-        let claims: Arc<dyn Any + Send + Sync> = match &self.proof.claims {
-            Claims::Own { claims, .. } => Arc::clone(claims),
-            Claims::Registered => Arc::clone(&self.proof.registered) as _,
-        };
-        claims.downcast().ok()
+        let Proof { registered, claims, json, .. } = &*self.proof;
+        claims.get(registered, json.as_ref())?.downcast().ok()
     }
 
     /// All claims as they were received, the text of one JSON object; `None` from a verifier that did not
@@ -256,10 +252,7 @@ impl Verified {
 
     /// The name of the type of the claims inside, for the log line about a wrong one.
     pub fn claims_type(&self) -> &'static str {
-        match self.proof.claims {
-            Claims::Own { name, .. } => name,
-            Claims::Registered => type_name::<RegisteredClaims>(),
-        }
+        self.proof.claims.name()
     }
 
     /// The scheme that the credential came under; challenges further in repeat it.
@@ -294,6 +287,7 @@ impl fmt::Debug for Verified {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::any::type_name;
 
     #[test]
     fn the_wrong_claims_type_is_none_and_can_be_named() {

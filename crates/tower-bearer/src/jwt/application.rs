@@ -1,39 +1,53 @@
 //! The application's own claims, of a type that the verifier does not know.
 
+use crate::claims::{AnyClaims, Claims};
 use serde::de::DeserializeOwned;
 use std::{
-    any::{Any, type_name},
+    any::type_name,
     error::Error,
     fmt,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 /// The application's claims, decoded without the verifier knowing their type.
 #[derive(Clone, Copy)]
-pub(super) struct ClaimsType {
-    pub(super) name: &'static str,
-    decode: Decode,
+pub(super) enum ClaimsType {
+    /// A token whose claims do not fit is refused.
+    Checked { name: &'static str, decode: Decode },
+    /// Every token that the issuer's guard lets through fits.
+    Fitting { name: &'static str, read: Read },
 }
 
-/// From the text of a verified payload.
-pub(crate) type Decode = fn(&Arc<str>) -> Result<Arc<dyn Any + Send + Sync>, serde_json::Error>;
+type Decode = fn(&str) -> Result<AnyClaims, serde_json::Error>;
+
+/// From the text of a verified payload, which the claims may keep parts of.
+pub(crate) type Read = fn(&Arc<str>) -> Option<AnyClaims>;
 
 impl ClaimsType {
     pub(super) fn of<C: DeserializeOwned + Send + Sync + 'static>() -> Self {
-        Self {
+        Self::Checked {
             name: type_name::<C>(),
             decode: |json| super::from_object::<C>(json).map(|claims| Arc::new(claims) as _),
         }
     }
 
-    /// Claims that may keep parts of the text rather than copies.
-    pub(super) fn sharing<C: Send + Sync + 'static>(decode: Decode) -> Self {
-        Self { name: type_name::<C>(), decode }
+    pub(super) fn fitting<C>(read: Read) -> Self {
+        Self::Fitting { name: type_name::<C>(), read }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        let (Self::Checked { name, .. } | Self::Fitting { name, .. }) = self;
+        name
     }
 
     /// The claims of a verified payload.
-    pub(super) fn decode(self, json: &Arc<str>) -> Result<Arc<dyn Any + Send + Sync>, ClaimsMismatch> {
-        (self.decode)(json).map_err(|error| ClaimsMismatch::new(self.name, &error))
+    pub(super) fn decode(self, json: &str) -> Result<Claims, ClaimsMismatch> {
+        match self {
+            Self::Checked { name, decode } => decode(json)
+                .map(|claims| Claims::Own { name, claims })
+                .map_err(|error| ClaimsMismatch::new(name, &error)),
+            Self::Fitting { name, read } => Ok(Claims::Unread { name, read, claims: OnceLock::new() }),
+        }
     }
 }
 

@@ -1,13 +1,18 @@
 //! Tokens that were accepted a moment ago: an SDK sends the same one for an hour.
 
-use super::{issuer::Issuer, issuers::Issuers, payload::Times};
+use super::{
+    issuer::Issuer,
+    issuers::Issuers,
+    payload::{Payload, Times},
+};
 use crate::{
     keys::{Key, KeyState, Snapshot},
     verify::Verified,
 };
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::{Equivalent, Weighter, sync::Cache};
 use std::{
     fmt,
+    hash::{Hash, Hasher},
     sync::{Arc, OnceLock, Weak},
     time::SystemTime,
 };
@@ -54,7 +59,7 @@ pub struct TokenCache(Arc<Lazy>);
 /// Made when the first token is accepted: a verifier that nobody asks costs nothing.
 struct Lazy {
     bytes: usize,
-    cache: OnceLock<Cache<Box<str>, Verified, Bytes>>,
+    cache: OnceLock<Cache<Remembered, Verified, Bytes>>,
 }
 
 /// What must hold still for a token that was accepted once.
@@ -62,6 +67,9 @@ struct Lazy {
 pub(crate) struct Receipt {
     /// Weak: what is remembered keeps no refresher of an issuer's keys alive.
     issuer: Weak<Issuer>,
+    /// The issuer's own copy of its name, so that it is at hand when many tokens are remembered; `None` for a token
+    /// that does not name it.
+    iss: Option<Arc<str>>,
     /// `None` for the issuer's shared secret, which cannot change.
     key: Option<Arc<Key>>,
     times: Times,
@@ -84,16 +92,15 @@ impl TokenCache {
     }
 
     /// The proof for this token, if it was accepted before and would be now.
-    pub(super) fn recall(&self, token: &str, issuers: &Issuers, now: SystemTime) -> Option<Verified> {
+    pub(super) fn recall(&self, token: &[u8], issuers: &Issuers, now: SystemTime) -> Option<Verified> {
         let cache = self.0.cache.get()?;
-        let verified = cache.get(token)?;
-        let issuer = issuers.find(verified.registered().iss.as_deref());
-        match verified.receipt()?.holds(issuer, now) {
+        let verified = cache.get(&Token(token))?;
+        match verified.receipt()?.holds(issuers, now) {
             Holds::Yes => Some(verified),
             // Not for good: another verifier may share the cache, and keys may be confirmed again.
             Holds::NotNow => None,
             Holds::NoMore => {
-                cache.remove(token);
+                cache.remove(&Token(token));
                 None
             }
         }
@@ -104,7 +111,7 @@ impl TokenCache {
         if *bytes > 0 {
             let cache =
                 cache.get_or_init(|| Cache::with_weighter(bytes / (2 * OVERHEAD), *bytes as u64, Bytes));
-            cache.insert(token.into(), verified.clone());
+            cache.insert(Token(token.as_bytes().into()), verified.clone());
         }
     }
 }
@@ -118,12 +125,14 @@ enum Holds {
 }
 
 impl Receipt {
-    pub(super) fn new(issuer: &Arc<Issuer>, key: Option<Arc<Key>>, times: Times) -> Self {
-        Self { issuer: Arc::downgrade(issuer), key, times }
+    pub(super) fn new(issuer: &Arc<Issuer>, key: Option<Arc<Key>>, payload: &Payload<'_>) -> Self {
+        let iss = payload.iss.is_some().then(|| Arc::clone(&issuer.iss));
+        Self { issuer: Arc::downgrade(issuer), iss, key, times: payload.times() }
     }
 
-    /// `listed` is who is trusted under the issuer's name now.
-    fn holds(&self, listed: Option<&Arc<Issuer>>, now: SystemTime) -> Holds {
+    /// `issuers` are those that are trusted now.
+    fn holds(&self, issuers: &Issuers, now: SystemTime) -> Holds {
+        let listed = issuers.find(self.iss.as_deref());
         let Some(issuer) = listed.filter(|listed| Arc::as_ptr(listed) == self.issuer.as_ptr()) else {
             return Holds::NotNow;
         };
@@ -152,12 +161,38 @@ fn key_holds(issuer: &Issuer, key: &Arc<Key>, now: &Snapshot) -> Holds {
     }
 }
 
+/// A token, found by its end and compared as a whole.
+///
+/// The end is of the signature, which nobody can choose but the issuer: of tokens that were accepted, no two end alike
+/// by chance. (An issuer that made its own tokens end alike would slow down the search for these.) Hashing all of a
+/// token would be a third of a hit.
+#[derive(Eq, PartialEq)]
+struct Token<B>(B);
+
+type Remembered = Token<Box<[u8]>>;
+
+/// In characters: 384 bits of a signature.
+const END: usize = 64;
+
+impl<B: AsRef<[u8]>> Hash for Token<B> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let token = self.0.as_ref();
+        token[token.len().saturating_sub(END)..].hash(state);
+    }
+}
+
+impl Equivalent<Remembered> for Token<&[u8]> {
+    fn equivalent(&self, other: &Remembered) -> bool {
+        *self.0 == *other.0
+    }
+}
+
 /// Weighs an entry.
 #[derive(Clone, Copy)]
 struct Bytes;
 
-impl Weighter<Box<str>, Verified> for Bytes {
-    fn weight(&self, token: &Box<str>, verified: &Verified) -> u64 {
+impl Weighter<Remembered, Verified> for Bytes {
+    fn weight(&self, Token(token): &Remembered, verified: &Verified) -> u64 {
         // The claims stand there twice: as text, and taken apart.
         (token.len() + 2 * verified.json().map_or(0, str::len) + OVERHEAD) as u64
     }
@@ -181,8 +216,9 @@ impl fmt::Debug for TokenCache {
 mod tests {
     use super::*;
     use crate::{
-        AuthErrorKind, Issuer, JwtVerifier, Reason, RegisteredClaims, Verification,
+        AuthErrorKind, Issuer, JwtVerifier, Reason, RegisteredClaims, Verification, Verify as _,
         keys::{self, KeySet, KeySink},
+        revocation::{DenyList, WhenUnsure},
     };
     use bearer_testing::{Algorithm, SigningKey, TokenBuilder};
     use std::{
@@ -430,6 +466,16 @@ mod tests {
     }
 
     #[test]
+    fn a_verifier_that_asks_for_more_recalls_nothing() {
+        let rig = Rig::new();
+        let token = rig.token().sign();
+        rig.ask(&token).expect("good");
+        let asking = rig.verifier.clone().revocable(DenyList::new(8), WhenUnsure::Refuse);
+        assert!(rig.verifier.recall(token.as_bytes(), rig.now).is_some());
+        assert!(asking.recall(token.as_bytes(), rig.now).is_none(), "or revocation would not be asked");
+    }
+
+    #[test]
     fn the_cache_is_bounded_and_debug_shows_no_token() {
         let rig = Rig::new();
         let cache = TokenCache::new(64 * 1024);
@@ -461,7 +507,7 @@ mod tests {
         for stranger in 0..5000 {
             come(&token(format!("stranger-{stranger}")));
             let regular = &regulars[stranger % regulars.len()];
-            let before = cache.0.cache.get().and_then(|cache| cache.peek(&**regular));
+            let before = cache.0.cache.get().and_then(|cache| cache.peek(&Token(regular.as_bytes())));
             visits += 1;
             hits += u32::from(before.is_some_and(|before| same(&before, &come(regular))));
         }

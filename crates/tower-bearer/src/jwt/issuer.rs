@@ -2,19 +2,19 @@
 
 use super::{
     algorithm::{Algorithm, AlgorithmSet},
-    application::{ClaimsMismatch, ClaimsType, Decode},
+    application::{ClaimsMismatch, ClaimsType, Read},
     config::ConfigError,
     header::Header,
     payload::{Payload, Times},
     signature::{HmacKey, Rejected},
 };
 use crate::{
+    claims::Claims,
     error::Reason,
     keys::{KeySource, Snapshot},
 };
 use serde::de::DeserializeOwned;
 use std::{
-    any::Any,
     fmt,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -59,9 +59,6 @@ pub struct Issuer {
     jwks_uri: Option<String>,
     fault: Option<ConfigError>,
 }
-
-/// The application's claims, and the name of their type.
-type OwnClaims = (Arc<dyn Any + Send + Sync>, &'static str);
 
 /// A rule of a preset that looks at more than the registered claims.
 pub(crate) type Guard = fn(&Payload<'_>) -> Result<(), Reason>;
@@ -185,9 +182,10 @@ impl Issuer {
         self
     }
 
-    /// As [`claims`](Self::claims), for claims that keep parts of the token's text.
-    pub(crate) fn sharing_claims<C: Send + Sync + 'static>(mut self, decode: Decode) -> Self {
-        self.claims = Some(ClaimsType::sharing::<C>(decode));
+    /// As [`claims`](Self::claims), for claims that every token fits which the guard lets through: they are read when
+    /// somebody asks for them.
+    pub(crate) fn fitting_claims<C>(mut self, read: Read) -> Self {
+        self.claims = Some(ClaimsType::fitting::<C>(read));
         self
     }
 
@@ -361,9 +359,9 @@ impl Issuer {
         names.iter().find(|name| ***name == *aud).map_or_else(|| aud.into(), Arc::clone)
     }
 
-    /// The application's claims of a verified payload, and the name of their type; `None` where it has none.
-    pub(super) fn decode(&self, json: &Arc<str>) -> Result<Option<OwnClaims>, ClaimsMismatch> {
-        self.claims.map(|claims| Ok((claims.decode(json)?, claims.name))).transpose()
+    /// The application's claims of a verified payload.
+    pub(super) fn decode(&self, json: &str) -> Result<Claims, ClaimsMismatch> {
+        self.claims.map_or(Ok(Claims::Registered), |claims| claims.decode(json))
     }
 
     /// A token was accepted while the issuer's keys could not be refreshed: right, and worth knowing.
@@ -414,7 +412,7 @@ impl fmt::Debug for Issuer {
             .field("algorithms", &self.algorithms)
             .field("secret", &self.secret)
             .field("keys", &self.keys)
-            .field("claims", &self.claims.map(|claims| claims.name))
+            .field("claims", &self.claims.map(ClaimsType::name))
             .finish_non_exhaustive()
     }
 }

@@ -15,6 +15,7 @@ mod issuers;
 mod json;
 mod logout;
 mod payload;
+mod seen;
 pub(crate) mod signature;
 mod verifier;
 

@@ -8,6 +8,7 @@ use super::{
     issuer::Issuer,
     issuers::Issuers,
     payload::Payload,
+    seen::SeenHeaders,
 };
 use crate::{
     AuthError, Presented, Reason, Verification, Verified, Verify,
@@ -35,6 +36,7 @@ struct Shared {
     issuers: Arc<ArcSwap<Issuers>>,
     realm: Arc<str>,
     cache: TokenCache,
+    headers: SeenHeaders,
 }
 
 /// The future of a [`JwtVerifier`] for a token whose key is not known yet: the refresher is asked once, and
@@ -60,7 +62,7 @@ pub(super) trait Proof: Sized {
     fn check(issuer: &Issuer, token: &Signed<'_>, now: SystemTime) -> Result<(), Reason>;
 
     /// The same as an earlier time.
-    fn recall(_: &TokenCache, _: &str, _: &Issuers, _: SystemTime) -> Option<Self> {
+    fn recall(_: &TokenCache, _: &[u8], _: &Issuers, _: SystemTime) -> Option<Self> {
         None
     }
 
@@ -98,7 +100,12 @@ impl JwtVerifier {
         }
         let realm = realm.ok_or(ConfigError::NoIssuer)?;
         let issuers = Arc::new(ArcSwap::from_pointee(list));
-        Ok(Self(Arc::new(Shared { issuers, realm, cache: TokenCache::default() })))
+        Ok(Self(Arc::new(Shared {
+            issuers,
+            realm,
+            cache: TokenCache::default(),
+            headers: SeenHeaders::default(),
+        })))
     }
 
     /// Remembers accepted tokens there, instead of in a cache of 8 MiB of its own. Clones that were made before keep
@@ -107,7 +114,7 @@ impl JwtVerifier {
     pub fn cache(self, cache: &TokenCache) -> Self {
         let Shared { issuers, realm, .. } = &*self.0;
         let (issuers, realm) = (Arc::clone(issuers), Arc::clone(realm));
-        Self(Arc::new(Shared { issuers, realm, cache: cache.clone() }))
+        Self(Arc::new(Shared { issuers, realm, cache: cache.clone(), headers: SeenHeaders::default() }))
     }
 
     /// Trusts one more issuer, from the next request on, in all clones.
@@ -182,10 +189,10 @@ impl JwtVerifier {
 
     pub(super) fn decide<P: Proof>(&self, token: &str, now: SystemTime, may_wait: bool) -> Outcome<P> {
         let issuers = self.0.issuers.load();
-        if let Some(proof) = P::recall(&self.0.cache, token, &issuers, now) {
+        if let Some(proof) = P::recall(&self.0.cache, token.as_bytes(), &issuers, now) {
             return Outcome::Decided(Ok(proof));
         }
-        let outcome = decide(&issuers, token, now, may_wait);
+        let outcome = decide(&issuers, &self.0.headers, token, now, may_wait);
         if let Ok(Outcome::Decided(Ok(proof))) = &outcome {
             P::remember(&self.0.cache, token, proof);
         }
@@ -195,24 +202,36 @@ impl JwtVerifier {
 
 fn decide<P: Proof>(
     issuers: &Issuers,
+    headers: &SeenHeaders,
     token: &str,
     now: SystemTime,
     may_wait: bool,
 ) -> Result<Outcome<P>, AuthError> {
     let compact = Compact::split(token)?;
+    let place = headers.look_up(compact.header);
+    let seen =
+        place.as_ref().filter(|_| P::KIND == TokenKind::Access).and_then(|seen| seen.header(compact.header));
+    let is_new = seen.is_none();
+
     let mut scratch = Scratch::new();
-    let (header, rest) = compact::decode(compact.header, scratch.for_token(token.len()))?;
+    let rest = scratch.for_token(token.len());
+    let (header, rest) = if is_new { compact::decode(compact.header, rest)? } else { (&[][..], rest) };
     let (json, rest) = compact::decode(compact.payload, rest)?;
     let (signature, _) = compact::decode(compact.signature, rest)?;
 
-    let header = Header::parse(header, P::KIND)?;
+    let header = seen.map_or_else(|| Header::parse(header, P::KIND), Ok)?;
     let json = std::str::from_utf8(json).map_err(|_| Reason::MalformedClaims("not UTF-8"))?;
     let payload = Payload::parse(json)?;
 
     let issuer = issuers.find(payload.iss.as_deref()).ok_or(Reason::UnknownIssuer)?;
     let by = Maker { issuer, key: None };
+    let of_header = header.clone();
     let signed = Signed { header, payload, json, message: compact.signing_input.as_bytes(), signature };
-    judge(by, signed, now, may_wait).map_err(|error| error.of_issuer(&issuer.iss))
+    let outcome = judge(by, signed, now, may_wait).map_err(|error| error.of_issuer(&issuer.iss))?;
+    if is_new && P::KIND == TokenKind::Access && matches!(outcome, Outcome::Decided(Ok(_))) {
+        headers.remember(compact.header, &of_header);
+    }
+    Ok(outcome)
 }
 
 /// A token taken apart, and nothing of it believed.
@@ -264,7 +283,7 @@ impl Proof for Verified {
 
     fn prove(Signed { payload, json, .. }: Signed<'_>, by: Maker<'_>) -> Result<Self, AuthError> {
         let Maker { issuer, key } = by;
-        let receipt = Receipt::new(issuer, key, payload.times());
+        let receipt = Receipt::new(issuer, key, &payload);
         let json = Arc::<str>::from(json);
         let claims = issuer
             .decode(&json)
@@ -272,7 +291,7 @@ impl Proof for Verified {
         Ok(Self::assertion_of_jwt(RegisteredClaims::of(payload, issuer), claims, json, receipt))
     }
 
-    fn recall(cache: &TokenCache, token: &str, issuers: &Issuers, now: SystemTime) -> Option<Self> {
+    fn recall(cache: &TokenCache, token: &[u8], issuers: &Issuers, now: SystemTime) -> Option<Self> {
         cache.recall(token, issuers, now)
     }
 
@@ -323,6 +342,10 @@ impl Verify for JwtVerifier {
 
     fn verify(&self, presented: &Presented<'_>) -> Verification<WaitForKeys> {
         self.verify_token(presented.credential.token(), presented.now)
+    }
+
+    fn recall(&self, token: &[u8], now: SystemTime) -> Option<Verified> {
+        self.0.cache.recall(token, &self.0.issuers.load(), now)
     }
 
     fn realm(&self) -> Option<&str> {

@@ -9,18 +9,28 @@ pub(crate) struct Tokens<'a> {
     found: Option<(Cow<'a, str>, Carrier)>,
 }
 
-/// The one credential of a request, decoded where that was needed.
-pub(crate) struct Found<'a>(Cow<'a, str>);
-
-impl Found<'_> {
-    pub(crate) fn credential(&self) -> Credential<'_> {
-        Credential::of_checked(&self.0)
-    }
+/// The one credential of a request.
+pub(crate) enum Found<'a> {
+    /// As it stands in the header: no longer than the gate's limit, and nothing else is known of it.
+    Unread(&'a [u8]),
+    /// Checked, and decoded where that was needed.
+    Read(Cow<'a, str>),
 }
 
-impl<'a> From<Credential<'a>> for Found<'a> {
-    fn from(credential: Credential<'a>) -> Self {
-        Self(Cow::Borrowed(credential.token()))
+impl Found<'_> {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Unread(bytes) => bytes,
+            Self::Read(token) => token.as_bytes(),
+        }
+    }
+
+    /// The credential, if it is one.
+    pub(crate) fn read(&self) -> Result<Credential<'_>, Reason> {
+        match self {
+            Self::Unread(bytes) => Credential::from_bytes(bytes, bytes.len()),
+            Self::Read(token) => Ok(Credential::of_checked(token)),
+        }
     }
 }
 
@@ -57,16 +67,11 @@ impl<'a> Tokens<'a> {
         self.agree(Cow::Owned(token), carrier)
     }
 
-    /// Adds the credential of the `Authorization` header.
-    pub(crate) fn add_credential(&mut self, credential: Credential<'a>) -> Result<(), Reason> {
-        self.agree(Cow::Borrowed(credential.token()), Carrier::Header)
-    }
-
     /// The one token of the request; `None` when there was none.
     pub(crate) fn into_one(self) -> Result<Option<Found<'a>>, Reason> {
         match self.found {
             Some((_, Carrier::Cookie { permitted: false })) => Err(Reason::CrossSite),
-            found => Ok(found.map(|(token, _)| Found(token))),
+            found => Ok(found.map(|(token, _)| Found::Read(token))),
         }
     }
 
@@ -127,7 +132,8 @@ mod tests {
             let mut found = Tokens::new(9);
             let added = tokens.iter().try_for_each(|(token, carrier)| found.add(token.as_bytes(), *carrier));
             let one = added.and_then(|()| found.into_one());
-            let one = one.as_ref().map(|one| one.as_ref().map(|found| found.credential().token()));
+            let one =
+                one.as_ref().map(|one| one.as_ref().map(|found| found.read().expect("checked").token()));
             assert_eq!(one.map_err(|reason| *reason), *expected, "{tokens:?}");
         }
     }

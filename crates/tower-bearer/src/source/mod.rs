@@ -11,8 +11,9 @@ mod session;
 pub(crate) mod session_name;
 mod websocket;
 
-use crate::{credential::Credential, error::Reason, jwt::ConfigError, refresh_tokens::RefreshTokens};
-use found::{Found, Tokens};
+use crate::{credential::token_of_headers, error::Reason, jwt::ConfigError, refresh_tokens::RefreshTokens};
+pub(crate) use found::Found;
+use found::{Carrier, Tokens};
 use header::TokenHeader;
 use http::{
     HeaderMap, HeaderName, Request, Uri,
@@ -21,7 +22,7 @@ use http::{
 use query::Parameter;
 use std::{borrow::Cow, sync::Arc};
 #[cfg(feature = "cookies")]
-use {found::Carrier, session_name::SessionName, tower_http::csrf::CsrfLayer};
+use {session_name::SessionName, tower_http::csrf::CsrfLayer};
 
 /// One way that a token may come, beside `Authorization: Bearer`, which is always open; given to
 /// [`BearerLayer::also_from`](crate::BearerLayer::also_from).
@@ -284,14 +285,17 @@ impl Sources {
         scheme: &str,
         limit: usize,
     ) -> Result<Found<'a>, Reason> {
-        let authorization = Credential::from_headers(request.headers(), scheme, limit);
+        let authorization = token_of_headers(request.headers(), scheme);
         if self.others.is_empty() {
-            return authorization.map(Found::from);
+            return match authorization? {
+                token if token.len() > limit => Err(Reason::CredentialTooLong),
+                token => Ok(Found::Unread(token)),
+            };
         }
         let mut tokens = Tokens::new(limit);
         let absent = match authorization {
-            Ok(credential) => {
-                tokens.add_credential(credential)?;
+            Ok(token) => {
+                tokens.add(token, Carrier::Header)?;
                 Reason::NoCredential
             }
             Err(reason @ (Reason::NoCredential | Reason::OtherScheme)) => reason,
@@ -336,11 +340,12 @@ impl Sources {
 }
 
 fn mark_sensitive(headers: &mut HeaderMap, name: &HeaderName) {
-    // `entry` alone would make room for a header that most refused requests do not have.
-    if !headers.contains_key(name) {
-        return;
-    }
-    if let Entry::Occupied(mut values) = headers.entry(name) {
+    let Some(first) = headers.get_mut(name) else { return };
+    first.set_sensitive(true);
+    // Looking for more lines costs as much again, and most requests have two lines of no name.
+    if headers.len() > headers.keys_len()
+        && let Entry::Occupied(mut values) = headers.entry(name)
+    {
         values.iter_mut().for_each(|value| value.set_sensitive(true));
     }
 }

@@ -1,0 +1,53 @@
+//! The application's own claims, as a proof holds them.
+
+use crate::jwt::RegisteredClaims;
+use std::{
+    any::{Any, type_name},
+    sync::{Arc, OnceLock},
+};
+
+/// Claims of whatever type the application asked for.
+pub(crate) type AnyClaims = Arc<dyn Any + Send + Sync>;
+
+/// The application's own claims.
+#[derive(Clone)]
+pub(crate) enum Claims {
+    /// It has none: the registered claims are what it asks for.
+    Registered,
+    Own {
+        name: &'static str,
+        claims: AnyClaims,
+    },
+    /// Of a type that every accepted token fits: taken out of the text by whoever asks first, since most never do.
+    Unread {
+        name: &'static str,
+        read: fn(&Arc<str>) -> Option<AnyClaims>,
+        claims: OnceLock<Option<AnyClaims>>,
+    },
+}
+
+impl Claims {
+    pub(crate) fn own<C: Send + Sync + 'static>(claims: C) -> Self {
+        Self::Own { name: type_name::<C>(), claims: Arc::new(claims) }
+    }
+
+    pub(crate) fn get(
+        &self,
+        registered: &Arc<RegisteredClaims>,
+        json: Option<&Arc<str>>,
+    ) -> Option<AnyClaims> {
+        match self {
+            Self::Registered => Some(Arc::clone(registered) as _),
+            Self::Own { claims, .. } => Some(Arc::clone(claims)),
+            Self::Unread { read, claims, .. } => claims.get_or_init(|| read(json?)).clone(),
+        }
+    }
+
+    /// The name of their type.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Registered => type_name::<RegisteredClaims>(),
+            Self::Own { name, .. } | Self::Unread { name, .. } => name,
+        }
+    }
+}
