@@ -24,7 +24,7 @@ pin_project! {
         V: Verify,
     {
         #[pin]
-        state: State<V::Future, S::Future, R, S::Response, Suspended<S, R, B>>,
+        state: State<V::Future, S::Future, R, S::Response, Box<Suspended<S, R, B>>>,
     }
 }
 
@@ -37,7 +37,8 @@ pin_project! {
     }
 }
 
-/// A request that waits for the verifier, and what it needs then.
+/// A request that waits for the verifier, and what it needs then. Boxed: it is the largest state and the rarest, and the
+/// future of every request would be moved about in its size.
 struct Suspended<S, R, B> {
     request: Request<B>,
     now: SystemTime,
@@ -63,7 +64,7 @@ impl<S: Service<Request<B>>, V: Verify, R, B> ResponseFuture<S, V, R, B> {
         rejection: R,
         gate: Arc<Gate>,
     ) -> Self {
-        let suspended = Some(Suspended { request, now, ready, rejection, gate });
+        let suspended = Some(Box::new(Suspended { request, now, ready, rejection, gate }));
         Self { state: State::Verifying { verifying, suspended } }
     }
 }
@@ -84,7 +85,7 @@ where
                 StateProj::Verifying { verifying, suspended } => {
                     let outcome = ready!(verifying.poll(cx));
                     let Suspended { mut request, now, mut ready, rejection, gate } =
-                        suspended.take().expect("polled after completion");
+                        *suspended.take().expect("polled after completion");
                     match outcome {
                         Ok(verified) => {
                             gate.admit(&mut request, verified, now);

@@ -160,16 +160,35 @@ fn observe(look: Look, work: impl FnOnce()) -> Seen {
     match look {
         Look::Time => {
             let mut elapsed = Duration::ZERO;
-            allocation_counter::opt_out(|| {
+            uncounted(|| {
                 let start = Instant::now();
                 work();
                 elapsed = start.elapsed();
             });
             Seen { elapsed, ..Seen::default() }
         }
-        Look::Allocations => {
-            let counted = allocation_counter::measure(work);
-            Seen { allocations: counted.count_total, bytes: counted.bytes_total, ..Seen::default() }
-        }
+        Look::Allocations => counted(work),
     }
+}
+
+#[cfg(feature = "allocations")]
+fn uncounted(work: impl FnOnce()) {
+    allocation_counter::opt_out(work);
+}
+
+#[cfg(feature = "allocations")]
+fn counted(work: impl FnOnce()) -> Seen {
+    let counted = allocation_counter::measure(work);
+    Seen { allocations: counted.count_total, bytes: counted.bytes_total, ..Seen::default() }
+}
+
+#[cfg(not(feature = "allocations"))]
+fn uncounted(work: impl FnOnce()) {
+    work();
+}
+
+#[cfg(not(feature = "allocations"))]
+fn counted(work: impl FnOnce()) -> Seen {
+    work();
+    Seen::default()
 }

@@ -4,6 +4,7 @@ mod chart;
 mod claims;
 mod contender;
 mod measure;
+mod offload;
 mod options;
 mod results;
 mod rows;
@@ -19,6 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match Command::from_args(std::env::args().skip(1))? {
         Command::Compare(options) => compare(&options),
         Command::Socket(options) => socket::run(&options),
+        Command::Offload(options) => offload::run(&options),
         Command::Serve(name) => socket::serve(&name),
     }
 }

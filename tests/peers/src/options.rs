@@ -4,11 +4,13 @@ use std::{error::Error, path::PathBuf, time::Duration};
 
 pub const USAGE: &str = "\
 peers [--rounds N] [--only NAME] [--json FILE] [--svg FILE]    the table of all crates
-peers socket [--rounds N] [--seconds N]                        servers under load (needs wrk)";
+peers socket [--rounds N] [--seconds N]                        servers under load (needs wrk)
+peers offload [--seconds N]                                    what new tokens do to other requests";
 
 pub enum Command {
     Compare(Options),
     Socket(SocketOptions),
+    Offload(OffloadOptions),
     /// What `socket` starts in processes of their own: the name of a server.
     Serve(String),
 }
@@ -29,6 +31,11 @@ pub struct SocketOptions {
     pub turn: Duration,
 }
 
+pub struct OffloadOptions {
+    /// How long each row is under load.
+    pub turn: Duration,
+}
+
 impl Command {
     pub fn from_args(args: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
         let mut args = args.peekable();
@@ -44,6 +51,17 @@ impl Command {
                     Ok(())
                 })?;
                 Ok(Self::Socket(options))
+            }
+            Some("offload") => {
+                let mut options = OffloadOptions { turn: Duration::from_secs(3) };
+                each(args.skip(1), |name, value| {
+                    match name {
+                        "--seconds" => options.turn = Duration::from_secs(value.parse()?),
+                        _ => return Err(USAGE.into()),
+                    }
+                    Ok(())
+                })?;
+                Ok(Self::Offload(options))
             }
             Some("serve") => Ok(Self::Serve(args.nth(1).ok_or(USAGE)?)),
             _ => {

@@ -23,10 +23,17 @@ const WARM_UP: Duration = Duration::from_secs(1);
 /// Open connections.
 const CONNECTIONS: usize = 32;
 
+const HEADING: &str = "\
+| | requests/s | × the bare router | p99, ms | × the bare router | processor time, µs | × the bare router |
+|---|--:|--:|--:|--:|--:|--:|";
+
 pub fn run(options: &SocketOptions) -> Result<(), Box<dyn Error>> {
     if !wrk::is_here() {
         println!("skipped: there is no wrk (Debian: apt-get install wrk; macOS: brew install wrk)");
         return Ok(());
+    }
+    if cfg!(feature = "allocations") {
+        return Err("counting allocations takes time: run with --no-default-features".into());
     }
     let world = World::start()?;
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
@@ -58,20 +65,27 @@ pub fn run(options: &SocketOptions) -> Result<(), Box<dyn Error>> {
             for index in 0..servers.len() {
                 // Another one begins each round.
                 let index = (round + index) % servers.len();
-                loads[index].push(wrk::load(servers[index].1.address(), header, CONNECTIONS, options.turn)?);
+                let server = &servers[index].1;
+                let before = server.cpu();
+                let mut load = wrk::load(server.address(), header, CONNECTIONS, options.turn)?;
+                load.cpu = (server.cpu() - before) / (load.rate * options.turn.as_secs_f64());
+                loads[index].push(load);
             }
         }
-        let rows: Vec<_> =
-            servers.iter().zip(loads).map(|((name, _), loads)| (*name, Load::median(&loads))).collect();
-        print(algorithm.name(), &rows);
+        let bare = servers.iter().position(|(name, _)| *name == server::BARE);
+        println!("\n### {}\n\n{HEADING}", algorithm.name());
+        for ((name, _), of_server) in servers.iter().zip(&loads) {
+            let Load { rate, p99, cpu } = Load::median(of_server);
+            let relative = Load::relative(of_server, bare.map_or(&[], |bare| &loads[bare]));
+            println!(
+                "| {name} | {rate:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} |",
+                relative.rate,
+                p99 * 1e3,
+                relative.p99,
+                cpu * 1e6,
+                relative.cpu
+            );
+        }
     }
     Ok(())
-}
-
-fn print(algorithm: &str, rows: &[(&str, Load)]) {
-    println!("\n### {algorithm}\n\n| | requests/s | × the bare router | p99, ms |\n|---|--:|--:|--:|");
-    let bare = rows.iter().find(|(name, _)| *name == server::BARE).map_or(f64::NAN, |(_, load)| load.rate);
-    for (name, load) in rows {
-        println!("| {name} | {:.0} | {:.2} | {:.2} |", load.rate, load.rate / bare, load.p99 * 1e3);
-    }
 }

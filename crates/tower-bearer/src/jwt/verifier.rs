@@ -41,7 +41,7 @@ struct Shared {
 
 /// The future of a [`JwtVerifier`] for a token whose key is not known yet: the refresher is asked once, and
 /// answers within its own bounds.
-pub struct WaitForKeys(Waiting<Verified>);
+pub struct WaitForKeys(Box<Waiting<Verified>>);
 
 /// A token of either kind whose key is not known yet.
 pub(super) struct Waiting<P> {
@@ -178,7 +178,9 @@ impl JwtVerifier {
     pub fn verify_token(&self, token: &str, now: SystemTime) -> Verification<WaitForKeys> {
         match self.decide(token, now, true) {
             Outcome::Decided(result) => Verification::Done(result),
-            Outcome::Waiting(question) => Verification::Pending(WaitForKeys(self.wait(question, token, now))),
+            Outcome::Waiting(question) => {
+                Verification::Pending(WaitForKeys(Box::new(self.wait(question, token, now))))
+            }
         }
     }
 

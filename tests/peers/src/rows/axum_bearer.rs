@@ -6,7 +6,7 @@ use crate::{
     world::{PROJECT, World},
 };
 use axum::{Router, body::Body, routing::get};
-use axum_bearer::{AuthUser, BearerLayer, Connect, Issuer, JwtVerifier};
+use axum_bearer::{AuthUser, BearerLayer, Connect, Issuer, JwtVerifier, SupabaseClaims};
 use bearer_testing::Algorithm;
 
 pub const ROW: Row = Row {
@@ -27,5 +27,8 @@ pub async fn verifier(jwks_uri: &str) -> Result<JwtVerifier, String> {
 }
 
 pub fn router(verifier: JwtVerifier) -> Router {
-    Router::new().route("/me", get(async |_: AuthUser| ())).layer(BearerLayer::new(verifier)).with_state(())
+    Router::new()
+        .route("/me", get(async |_: AuthUser<SupabaseClaims>| ()))
+        .layer(BearerLayer::new(verifier))
+        .with_state(())
 }

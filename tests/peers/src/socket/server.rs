@@ -4,22 +4,26 @@ use crate::{
     rows::axum_bearer,
     world::{AUDIENCE, World},
 };
-use axum::{Router, routing::get};
+use axum::{Router, body::Body, routing::get};
+use http::Request;
 use std::{
     env,
     error::Error,
+    fs,
     io::{self, BufRead as _, BufReader, Read as _},
     path::Path,
     process::{Child, Command, Stdio},
     thread,
 };
 use tokio::{net::TcpListener, runtime};
+use tower::util::MapRequestLayer;
 
 pub const BARE: &str = "axum without the layer";
+const IDLE: &str = "axum with a layer that does nothing";
 const GATE: &str = "axum-bearer in axum";
 const NODE: &str = "jose in Fastify (Node.js)";
 
-pub const SERVERS: [&str; 3] = [BARE, GATE, NODE];
+pub const SERVERS: [&str; 4] = [BARE, IDLE, GATE, NODE];
 
 /// Where the keys are, for the server.
 const JWKS_URI: &str = "PEERS_JWKS_URI";
@@ -53,6 +57,16 @@ impl Server {
     pub fn address(&self) -> &str {
         &self.address
     }
+
+    /// The processor time it has taken since it started, in seconds, where the system tells (Linux).
+    pub fn cpu(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap_or_default();
+        // After the name in parentheses: utime and stime are the 12th and 13th, in hundredths of a second.
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        let ticks: Vec<f64> =
+            after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse().ok()).collect();
+        if ticks.len() == 2 { ticks.iter().sum::<f64>() / 100.0 } else { f64::NAN }
+    }
 }
 
 impl Drop for Server {
@@ -72,7 +86,9 @@ pub fn serve(name: &str) -> Result<(), Box<dyn Error>> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let router = match name {
-            BARE => Router::new().route("/me", get(async || ())).with_state(()),
+            BARE => bare(),
+            // What it costs axum to have one.
+            IDLE => bare().layer(MapRequestLayer::new(|request: Request<Body>| request)),
             GATE => axum_bearer::router(axum_bearer::verifier(&env::var(JWKS_URI)?).await?),
             _ => return Err("no such server".into()),
         };
@@ -80,6 +96,10 @@ pub fn serve(name: &str) -> Result<(), Box<dyn Error>> {
         println!("{}", listener.local_addr()?);
         Ok(axum::serve(listener, router).await?)
     })
+}
+
+fn bare() -> Router {
+    Router::new().route("/me", get(async || ()))
 }
 
 fn node() -> Result<Command, Box<dyn Error>> {

@@ -13,18 +13,30 @@ pub struct Load {
     pub rate: f64,
     /// Seconds.
     pub p99: f64,
+    /// Seconds of the server's processor time per request, where the system tells.
+    pub cpu: f64,
 }
 
 impl Load {
     /// The medians of each figure by itself.
     pub fn median(loads: &[Self]) -> Self {
-        let of = |figure: fn(&Self) -> f64| {
-            let mut figures: Vec<_> = loads.iter().map(figure).collect();
-            figures.sort_by(f64::total_cmp);
-            figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
-        };
-        Self { rate: of(|load| load.rate), p99: of(|load| load.p99) }
+        let of = |figure: fn(&Self) -> f64| median(loads.iter().map(figure));
+        Self { rate: of(|load| load.rate), p99: of(|load| load.p99), cpu: of(|load| load.cpu) }
     }
+
+    /// The medians of what each turn was to the other's of the same round: the machine is not the same for long.
+    pub fn relative(loads: &[Self], others: &[Self]) -> Self {
+        let of = |figure: fn(&Self) -> f64| {
+            median(loads.iter().zip(others).map(|(load, other)| figure(load) / figure(other)))
+        };
+        Self { rate: of(|load| load.rate), p99: of(|load| load.p99), cpu: of(|load| load.cpu) }
+    }
+}
+
+fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<_> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 pub fn is_here() -> bool {
@@ -56,7 +68,7 @@ fn parse(text: &str) -> Result<Load, Box<dyn Error>> {
         let line = text.lines().find_map(|line| line.trim().strip_prefix(name));
         line.map(str::trim).ok_or(format!("no {name} in {text}"))
     };
-    Ok(Load { rate: value("Requests/sec:")?.parse()?, p99: seconds(value("99%")?)? })
+    Ok(Load { rate: value("Requests/sec:")?.parse()?, p99: seconds(value("99%")?)?, cpu: f64::NAN })
 }
 
 /// `1.23ms`.
