@@ -6,11 +6,17 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod endpoint;
+mod id;
+mod random;
+mod record;
+mod seal;
 mod secret;
 pub mod store;
 mod tokens;
 
 pub use self::{
+    id::SessionId,
+    seal::Keyring,
     secret::Secret,
     tokens::{AccessToken, RefreshToken, TokenSet},
 };
