@@ -34,6 +34,8 @@ struct Claimed {
     key: Key,
     fence: Fence,
     generation: u64,
+    /// Whether a claim before this one lapsed.
+    interrupted: bool,
     /// Reckoned from before the store was asked: the store's own lease lasts longer.
     until: Instant,
 }
@@ -62,8 +64,8 @@ impl Owner {
                 None => return self.later(key, None),
                 Some(Claim::Granted { fence, row, interrupted }) => {
                     let until = asked + self.settings.lease;
-                    let claimed = Claimed { key, fence, generation: row.generation, until };
-                    return self.claimed(claimed, &row, interrupted, asked, on_behalf).await;
+                    let claim = Claimed { key, fence, generation: row.generation, interrupted, until };
+                    return self.claimed(claim, &row, asked, on_behalf).await;
                 }
                 Some(Claim::Held(left)) => {
                     let _ = timeout(left.max(Duration::from_millis(10)), changed).await;
@@ -86,14 +88,7 @@ impl Owner {
         self.later(key, None)
     }
 
-    async fn claimed(
-        &self,
-        claim: Claimed,
-        row: &Row,
-        interrupted: bool,
-        asked: Instant,
-        on_behalf: OnBehalf,
-    ) -> Landing {
+    async fn claimed(&self, claim: Claimed, row: &Row, asked: Instant, on_behalf: OnBehalf) -> Landing {
         let held = match self.absorb(claim.key, row, asked) {
             Some((held, Kept::First | Kept::Same | Kept::Newer)) => held,
             Some((_, Kept::Behind(ours))) => {
@@ -114,7 +109,7 @@ impl Owner {
         }
         let rule = self.endpoint.after_unknown();
         match (
-            rules::granted(held.record.refresh_token.is_some(), interrupted, rule),
+            rules::granted(held.record.refresh_token.is_some(), claim.interrupted, rule),
             &held.record.refresh_token,
         ) {
             (Granted::Spend, Some(token)) => self.spend(claim, &held, token, rule, on_behalf).await,
@@ -242,8 +237,9 @@ impl Owner {
         while generation < ours.generation {
             let asked = Instant::now();
             match self.ask(self.store.claim(&key, generation, self.settings.lease)).await {
-                Some(Claim::Granted { fence, .. }) => {
-                    let claim = Claimed { key, fence, generation, until: asked + self.settings.lease };
+                Some(Claim::Granted { fence, interrupted, .. }) => {
+                    let until = asked + self.settings.lease;
+                    let claim = Claimed { key, fence, generation, interrupted, until };
                     let again =
                         Successor { of: generation, record: ours.record.clone(), expires: ours.expires };
                     let Some(Commit::Stored) = self.commit_once(claim, &again, asked).await else { break };
@@ -287,8 +283,12 @@ impl Owner {
         self.ask(self.store.commit(&key, fence, &sealed, lifetime)).await
     }
 
-    /// Gives a claim back. That it lapses by itself otherwise is slower, and says that a token may be spent.
+    /// Gives a claim back. That it lapses by itself otherwise is slower, and says that a token may be spent. Where that
+    /// was already so, it must go on saying so to whoever claims next.
     async fn release(&self, claim: Claimed) {
+        if claim.interrupted && self.endpoint.after_unknown() == AfterUnknown::FailClosed {
+            return;
+        }
         let _ = self.ask(self.store.release(&claim.key, claim.fence)).await;
     }
 
