@@ -87,7 +87,8 @@ enum Luck {
     LostBefore,
     /// The issuer is busy, and says so.
     Busy(Option<Duration>),
-    Hangs,
+    /// The issuer does its work when nobody waits for the answer any more.
+    Late,
 }
 
 fn luck(faults: &Faults, rng: &mut fastrand::Rng) -> Luck {
@@ -96,7 +97,7 @@ fn luck(faults: &Faults, rng: &mut fastrand::Rng) -> Luck {
         return match rng.u8(..3) {
             0 => Luck::LostAfter,
             1 => Luck::LostBefore,
-            _ => Luck::Hangs,
+            _ => Luck::Late,
         };
     }
     if dice < faults.unknown + faults.busy {
@@ -129,9 +130,14 @@ impl TokenEndpoint for Endpoint {
             let (luck, there, back) = self.world.with(|state| {
                 let luck = luck(&state.faults, &mut state.rng);
                 let slow = state.rng.f64() < state.faults.slow;
-                let there = Duration::from_millis(state.rng.u64(if slow { 1000..4500 } else { 1..80 }));
+                let there = match luck {
+                    Luck::Late => 9000..18_000,
+                    _ if slow => 1000..4500,
+                    _ => 1..80,
+                };
+                let there = Duration::from_millis(state.rng.u64(there));
                 let back = Duration::from_millis(state.rng.u64(if slow { 1000..4500 } else { 1..80 }));
-                if matches!(luck, Luck::LostAfter | Luck::LostBefore | Luck::Hangs) {
+                if matches!(luck, Luck::LostAfter | Luck::LostBefore | Luck::Late) {
                     state.excuse(session);
                 }
                 (luck, there, back)
@@ -147,12 +153,11 @@ impl TokenEndpoint for Endpoint {
                         Err(ExchangeError::new(Outcome::NotSpent).with_retry_after(time))
                     }
                     Luck::LostBefore => error(Outcome::Unknown),
-                    Luck::Good | Luck::LostAfter | Luck::Hangs => {
+                    Luck::Good | Luck::LostAfter | Luck::Late => {
                         let verdict = world.with(|state| state.present(session, number));
                         match (luck, verdict) {
                             (Luck::LostAfter, _) => error(Outcome::Unknown),
                             (_, Verdict::Refused) => error(Outcome::Final),
-                            (Luck::Hangs, _) => return pending().await,
                             (_, Verdict::Tokens(number)) => {
                                 let expires_in = world.with(|state| state.expires_in);
                                 Ok(token_set(session, number, expires_in))
