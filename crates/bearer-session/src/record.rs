@@ -22,6 +22,9 @@ pub(crate) struct Record {
     pub(crate) document: Option<Secret>,
     /// The user signed in: seconds since 1970, by the clock of whoever wrote it. No decision rests on it.
     pub(crate) signed_in: u64,
+    /// For how long these tokens must not be refreshed, since this was written: a request with an older one may still
+    /// be under way.
+    pub(crate) settles_in: Duration,
     /// The session is also found by its refresh token.
     pub(crate) is_aliased: bool,
     pub(crate) labels: Labels,
@@ -49,6 +52,8 @@ struct Written<T> {
     #[serde(skip_serializing_if = "Option::is_none")]
     document: Option<T>,
     signed_in: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    settles_in_ms: u64,
     #[serde(default)]
     aliased: bool,
 }
@@ -73,17 +78,28 @@ impl Record {
     fn of(tokens: TokenSet, signed_in: u64, is_aliased: bool) -> Self {
         let TokenSet { access_token, refresh_token, expires_in, id_token, document } = tokens;
         let labels = Labels::of(access_token.expose());
-        Self { access_token, refresh_token, expires_in, id_token, document, signed_in, is_aliased, labels }
+        Self {
+            access_token,
+            refresh_token,
+            expires_in,
+            id_token,
+            document,
+            signed_in,
+            settles_in: Duration::ZERO,
+            is_aliased,
+            labels,
+        }
     }
 
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
         let written = Written {
             access_token: self.access_token.expose(),
             refresh_token: self.refresh_token.as_ref().map(RefreshToken::expose),
-            expires_in_ms: u64::try_from(self.expires_in.as_millis()).unwrap_or(u64::MAX),
+            expires_in_ms: milliseconds(self.expires_in),
             id_token: self.id_token.as_ref().map(Secret::expose),
             document: self.document.as_ref().map(Secret::expose),
             signed_in: self.signed_in,
+            settles_in_ms: milliseconds(self.settles_in),
             aliased: self.is_aliased,
         };
         // Room for all of it, since what grows leaves copies behind that nobody wipes.
@@ -104,6 +120,7 @@ impl Record {
             id_token: written.id_token.map(Secret::new),
             document: written.document.map(Secret::new),
             signed_in: written.signed_in,
+            settles_in: Duration::from_millis(written.settles_in_ms),
             is_aliased: written.aliased,
         })
     }
@@ -114,6 +131,15 @@ impl Written<&str> {
         let texts = [Some(self.access_token), self.refresh_token, self.id_token, self.document];
         texts.into_iter().flatten().map(str::len).sum()
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks this way")]
+fn is_zero(milliseconds: &u64) -> bool {
+    *milliseconds == 0
 }
 
 impl Labels {
@@ -188,7 +214,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read(
             access: String, refresh: Option<String>, ms: u64, id_token: Option<String>,
-            document: Option<String>, signed_in: u64, is_aliased: bool,
+            document: Option<String>, signed_in: u64, settles: u64, is_aliased: bool,
         ) {
             let record = Record {
                 labels: Labels::of(&access),
@@ -198,6 +224,7 @@ mod tests {
                 id_token: id_token.map(Secret::new),
                 document: document.map(Secret::new),
                 signed_in,
+                settles_in: Duration::from_millis(settles),
                 is_aliased,
             };
             prop_assert_eq!(Record::decode(&record.encode()), Some(record));

@@ -107,6 +107,11 @@ impl Owner {
         if let Some(successor) = self.unsaved.take(&claim.key, claim.generation) {
             return self.store(claim, successor).await;
         }
+        let unsettled = held.settled.saturating_duration_since(Instant::now());
+        if !unsettled.is_zero() {
+            self.release(claim).await;
+            return self.after(claim.key, unsettled);
+        }
         let rule = self.endpoint.after_unknown();
         match (
             rules::granted(held.record.refresh_token.is_some(), claim.interrupted, rule),
@@ -143,15 +148,13 @@ impl Owner {
                 Some(Ok(tokens)) => {
                     // The token lives since some moment after the request was sent.
                     let expires = after(tokens.expires_in, sent);
-                    let record = held.record.renewed(tokens);
-                    let landing =
-                        self.store(claim, Successor { of: claim.generation, record, expires }).await;
+                    let mut record = held.record.renewed(tokens);
                     if was_lost {
                         // The request that was lost may still be under way, with a token that must be no more than
                         // one behind when it arrives.
-                        self.pauses.hold(claim.key, self.settings.request_timeout, Instant::now());
+                        record.settles_in = self.settings.request_timeout;
                     }
-                    return landing;
+                    return self.store(claim, Successor { of: claim.generation, record, expires }).await;
                 }
                 Some(Err(error)) => error,
                 None => ExchangeError::new(Outcome::Unknown),
@@ -269,8 +272,8 @@ impl Owner {
             let now = Instant::now();
             match self.commit_once(claim, successor, now).await {
                 Some(Commit::Stored) => {
-                    let (record, left) = (successor.at(now), successor.left(now));
-                    let held = Held::new(claim.key, claim.generation + 1, record, left, now);
+                    let (generation, record) = (claim.generation + 1, successor.at(now));
+                    let held = Held::new(claim.key, generation, record, Duration::ZERO, now);
                     let (held, _) = self.keep(held.trusted(self.settings.local_for));
                     return Committed::Stored(held);
                 }
@@ -325,8 +328,12 @@ impl Owner {
 
     /// Nothing is wrong with the issuer: the store, or another process, is to have a moment.
     fn soon(&self, key: Key) -> Landing {
-        self.pauses.hold(key, SOON, Instant::now());
-        Landing::Later(SOON)
+        self.after(key, SOON)
+    }
+
+    fn after(&self, key: Key, pause: Duration) -> Landing {
+        self.pauses.hold(key, pause, Instant::now());
+        Landing::Later(pause)
     }
 
     fn later(&self, key: Key, retry_after: Option<Duration>) -> Landing {

@@ -17,6 +17,8 @@ pub(super) struct Held {
     pub(super) record: Arc<Record>,
     /// When the access token expires.
     pub(super) expires: Instant,
+    /// When a request with an older token can no longer be under way.
+    pub(super) settled: Instant,
     /// Until when nobody asks the store whether this is still so.
     pub(super) trusted_until: Instant,
 }
@@ -53,9 +55,16 @@ pub(super) struct Local {
 }
 
 impl Held {
-    /// A session whose access token had that much of its life left at `now`.
-    pub(super) fn new(key: Key, generation: u64, record: Record, left: Duration, now: Instant) -> Self {
-        Self { key, generation, record: Arc::new(record), expires: after(left, now), trusted_until: now }
+    /// A session that was written so long ago at `now`.
+    pub(super) fn new(key: Key, generation: u64, record: Record, age: Duration, now: Instant) -> Self {
+        Self {
+            key,
+            generation,
+            expires: after(record.expires_in.saturating_sub(age), now),
+            settled: after(record.settles_in.saturating_sub(age), now),
+            record: Arc::new(record),
+            trusted_until: now,
+        }
     }
 
     pub(super) fn trusted(mut self, time: Duration) -> Self {
@@ -137,7 +146,7 @@ mod tests {
     fn held(generation: u64, now: Instant) -> Arc<Held> {
         let tokens = TokenSet::new(AccessToken::new("a"), MINUTE);
         let record = Record::signed_in(tokens, false);
-        Arc::new(Held::new(Key::of("test", "a"), generation, record, MINUTE, now))
+        Arc::new(Held::new(Key::of("test", "a"), generation, record, Duration::ZERO, now))
     }
 
     #[test]
@@ -161,7 +170,7 @@ mod tests {
     #[test]
     fn a_token_that_lives_for_ever_is_no_panic() {
         let now = Instant::now();
-        let record = Record::clone(&held(0, now).record);
-        assert!(Held::new(Key::of("test", "a"), 0, record, Duration::MAX, now).left(now) > MINUTE);
+        let record = Record { expires_in: Duration::MAX, ..Record::clone(&held(0, now).record) };
+        assert!(Held::new(Key::of("test", "a"), 0, record, Duration::ZERO, now).left(now) > MINUTE);
     }
 }

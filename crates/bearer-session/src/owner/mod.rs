@@ -382,8 +382,7 @@ impl Owner {
         let (asked, sealed) = (Instant::now(), self.keyring.seal(&key, 0, &record.encode()));
         match self.ask(self.store.create(&key, &sealed, self.settings.lifetime)).await {
             Some(Lookup::Unknown) => {
-                let left = record.expires_in;
-                let held = Held::new(key, 0, record, left, asked).trusted(self.settings.local_for);
+                let held = Held::new(key, 0, record, Duration::ZERO, asked).trusted(self.settings.local_for);
                 let held = Arc::new(held);
                 self.local.keep(Arc::clone(&held), asked);
                 self.announcer.tell(SessionEvent::SignedIn(Who::new(key, &held.record.labels)));
@@ -416,8 +415,7 @@ impl Owner {
             warn!(?key, "a session in the store does not open with the keys of this process");
             return None;
         };
-        let left = record.expires_in.saturating_sub(row.age);
-        let held = Held::new(key, row.generation, record, left, asked).trusted(self.settings.local_for);
+        let held = Held::new(key, row.generation, record, row.age, asked).trusted(self.settings.local_for);
         Some(self.keep(held))
     }
 

@@ -4,7 +4,6 @@ use crate::{record::Record, store::Key};
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 use tokio::time::Instant;
 
@@ -27,10 +26,6 @@ impl Successor {
     /// As it is to be written at that time.
     pub(super) fn at(&self, now: Instant) -> Record {
         Record { expires_in: self.expires.saturating_duration_since(now), ..self.record.clone() }
-    }
-
-    pub(super) fn left(&self, now: Instant) -> Duration {
-        self.expires.saturating_duration_since(now)
     }
 }
 
@@ -64,6 +59,7 @@ impl Unsaved {
 mod tests {
     use super::*;
     use crate::{AccessToken, TokenSet};
+    use std::time::Duration;
 
     fn successor(of: u64, expires: Instant) -> Successor {
         let record = Record::signed_in(TokenSet::new(AccessToken::new("a"), Duration::ZERO), false);

@@ -7,7 +7,7 @@
 //!
 //! A failure prints its seed. `SEED=7 cargo test --test simulation` runs that one, `SEEDS=100000` many.
 
-#![allow(clippy::unwrap_used, reason = "all of it is a test")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod issuer;
 mod store;
@@ -19,9 +19,9 @@ use self::{
     world::{Faults, World},
 };
 use bearer_session::{
-    Keyring, SessionErrorKind, SessionId, Sessions,
+    Keyring, SessionErrorKind, Sessions,
     endpoint::{OnBehalf, SignOutScope},
-    store::MemoryStore,
+    store::{Key, MemoryStore},
 };
 use std::{
     env,
@@ -35,10 +35,14 @@ use tokio::{
 };
 
 const SESSIONS: usize = 2;
+/// This one came with a cookie of another library.
+const ADOPTED: usize = 1;
+
 const INSTANCES: usize = 3;
 
-/// How long a request may take: [`wait`](bearer_session::SessionsBuilder::wait), and a tick of the clock.
-const BOUND: Duration = Duration::from_millis(15_010);
+/// How long a request may take: to find the name, [`wait`](bearer_session::SessionsBuilder::wait), and a tick of the
+/// clock.
+const BOUND: Duration = Duration::from_millis(4_000 + 15_010);
 
 /// How long a history is: as many bursts of requests.
 const STEPS: usize = 30;
@@ -54,25 +58,31 @@ struct Simulation {
     store: MemoryStore,
     instances: Vec<(usize, Sessions)>,
     born: usize,
-    ids: Vec<SessionId>,
+    keys: Vec<Key>,
 }
 
 impl Simulation {
     async fn new(seed: u64) -> Self {
         let world = World::new(seed, SESSIONS);
         let mut simulation =
-            Self { world, store: MemoryStore::new(100), instances: Vec::new(), born: 0, ids: Vec::new() };
+            Self { world, store: MemoryStore::new(100), instances: Vec::new(), born: 0, keys: Vec::new() };
         for _ in 0..INSTANCES {
             let instance = simulation.bear();
             simulation.instances.push(instance);
         }
+        let faults = simulation.world.with(|state| std::mem::take(&mut state.faults));
         for session in 0..SESSIONS {
-            let expires_in = simulation.world.with(|state| state.expires_in);
+            let tokens = token_set(session, 0, simulation.world.with(|state| state.expires_in));
             let first = &simulation.instances[0].1;
-            let id = first.create(token_set(session, 0, expires_in)).await.unwrap();
-            simulation.world.with(|state| state.keys.insert(id.key(), session));
-            simulation.ids.push(id);
+            // Some sessions have a name of their own, others are found by their refresh tokens.
+            let key = match session {
+                ADOPTED => first.adopt(tokens).await.unwrap(),
+                _ => first.create(tokens).await.unwrap().key(),
+            };
+            simulation.world.with(|state| state.begun(session, key));
+            simulation.keys.push(key);
         }
+        simulation.world.with(|state| state.faults = faults);
         simulation
     }
 
@@ -108,7 +118,7 @@ impl Simulation {
                 instance,
                 sessions,
                 session,
-                self.ids[session].clone(),
+                self.keys[session],
                 forced,
             ));
         }
@@ -142,7 +152,7 @@ impl Simulation {
             let session = self.world.with(|state| state.rng.usize(..SESSIONS));
             self.world.with(|state| state.left.insert(session));
             let (_, sessions) = self.instances[0].clone();
-            let signing_out = sessions.sign_out(&self.ids[session], SignOutScope::Local, OnBehalf::default());
+            let signing_out = sessions.sign_out(self.keys[session], SignOutScope::Local, OnBehalf::default());
             let _ = timeout(Duration::from_secs(60), signing_out).await;
         }
     }
@@ -155,7 +165,7 @@ impl Simulation {
         sleep(Duration::from_secs(400)).await;
         for session in 0..SESSIONS {
             for at in 0..INSTANCES {
-                let access = self.instances[at].1.access(&self.ids[session], OnBehalf::default()).await;
+                let access = self.instances[at].1.access(self.keys[session], OnBehalf::default()).await;
                 let world = &self.world;
                 match access {
                     Ok(access) => world.with(|state| {
@@ -173,20 +183,19 @@ impl Simulation {
     }
 }
 
-async fn request(
-    world: World,
-    instance: usize,
-    sessions: Sessions,
-    session: usize,
-    id: SessionId,
-    forced: bool,
-) {
+async fn request(world: World, instance: usize, sessions: Sessions, session: usize, key: Key, forced: bool) {
     let began = Instant::now();
     let asked = async {
+        if session == ADOPTED {
+            // A tab brings any cookie that it ever got.
+            let cookie = world.with(|state| state.cookie(session));
+            let adopted = sessions.adopt(token_set(session, cookie, Duration::ZERO)).await?;
+            world.with(|state| state.adopted(session, cookie, adopted));
+        }
         if forced {
-            sessions.refresh(&id, OnBehalf::default()).await
+            sessions.refresh(key, OnBehalf::default()).await
         } else {
-            sessions.access(&id, OnBehalf::default()).await
+            sessions.access(key, OnBehalf::default()).await
         }
     };
     let answer = timeout(Duration::from_secs(300), asked).await;

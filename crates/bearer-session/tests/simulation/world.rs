@@ -114,6 +114,23 @@ impl World {
 }
 
 impl State {
+    pub(crate) fn begun(&mut self, session: usize, key: Key) {
+        self.keys.insert(key, session);
+        self.seen.entry(session).or_default().insert(0, 0);
+    }
+
+    /// The number of a refresh token that a browser may have.
+    pub(crate) fn cookie(&mut self, session: usize) -> u64 {
+        let numbers: Vec<u64> = self.seen[&session].values().copied().collect();
+        numbers[self.rng.usize(..numbers.len())]
+    }
+
+    pub(crate) fn adopted(&mut self, session: usize, cookie: u64, key: Key) {
+        if self.keys.get(&key) != Some(&session) {
+            self.violations.push(format!("session {session}: its token {cookie} leads elsewhere"));
+        }
+    }
+
     pub(crate) fn excuse(&mut self, session: usize) {
         self.excused.insert(session);
     }
