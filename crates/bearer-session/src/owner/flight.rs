@@ -167,7 +167,7 @@ impl Owner {
                 Failed::Retry(pause) => sleep(pause).await,
                 Failed::End => {
                     info!(key = ?claim.key, %error, "the issuer has ended a session");
-                    self.end_row(claim.key, claim.until, SignOutScope::Local).await;
+                    self.end(claim.key, claim.until).await;
                     return Landing::Over;
                 }
                 Failed::Burn => return self.burn(claim, held).await,
@@ -222,7 +222,7 @@ impl Owner {
     async fn burn(&self, claim: Claimed, held: &Arc<Held>) -> Landing {
         warn!(key = ?claim.key, "a refresh token may be spent and is not presented again");
         if held.left(Instant::now()).is_zero() {
-            self.end_row(claim.key, claim.until, SignOutScope::Local).await;
+            self.end(claim.key, claim.until).await;
             return Landing::Over;
         }
         let burnt = Successor { of: claim.generation, record: held.record.burnt(), expires: held.expires };
@@ -241,7 +241,7 @@ impl Owner {
         let key = ours.key;
         warn!(?key, "the session store has gone back; it is brought forward");
         if ours.generation.saturating_sub(generation) > MOST_BACK {
-            self.end_row(key, Instant::now() + self.settings.lease, SignOutScope::Local).await;
+            self.end(key, Instant::now() + self.settings.lease).await;
             return Landing::Over;
         }
         while generation < ours.generation {

@@ -1,7 +1,14 @@
 //! [`Local`]: the copies that this process has of sessions.
 
-use super::rules::{Freshness, freshness};
-use crate::{record::Record, store::Key};
+use super::{
+    events::SignedOut,
+    rules::{Freshness, freshness},
+};
+use crate::{
+    endpoint::SignOutScope,
+    record::{Labels, Record},
+    store::Key,
+};
 use quick_cache::sync::Cache;
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -84,6 +91,14 @@ impl Held {
     pub(super) fn freshness(&self, now: Instant, margin: Duration) -> Freshness {
         let has_successor = self.record.refresh_token.is_some();
         freshness(self.left(now), self.record.expires_in, margin, has_successor)
+    }
+}
+
+impl Held {
+    pub(super) fn signed_out(&self, scope: SignOutScope, now: Instant) -> SignedOut {
+        let Labels { issuer, subject, session } = self.record.labels.clone();
+        let access_token_lives = self.left(now);
+        SignedOut { key: self.key, scope, issuer, subject, session_id: session, access_token_lives }
     }
 }
 

@@ -295,7 +295,7 @@ impl Owner {
                 Ok(held)
             }
             Freshness::Expired if held.record.refresh_token.is_none() => {
-                self.end_row(key, now + self.settings.store_timeout, SignOutScope::Local).await;
+                self.end(key, now + self.settings.store_timeout).await;
                 Err(SessionError::SIGNED_OUT)
             }
             Freshness::Expired => match self.pauses.left(&key, now) {
@@ -430,37 +430,37 @@ impl Owner {
     }
 
     /// Remembers that a session is over, and tells those who listen, if it lived here until now.
-    fn over(&self, key: &Key, scope: SignOutScope) {
+    fn over(&self, key: &Key, scope: SignOutScope) -> bool {
         let now = Instant::now();
         self.unsaved.forget(key);
-        let Some(held) = self.local.end(key, now, self.settings.remember) else { return };
-        let labels = &held.record.labels;
-        self.announcer.signed_out(&SignedOut {
-            key: *key,
-            scope,
-            issuer: labels.issuer.clone(),
-            subject: labels.subject.clone(),
-            session_id: labels.session.clone(),
-            access_token_lives: held.left(now),
-        });
-        self.announcer.tell(SessionEvent::SignedOut(Who::new(*key, labels)));
+        let Some(held) = self.local.end(key, now, self.settings.remember) else { return false };
+        self.announcer.signed_out(&held.signed_out(scope, now));
+        self.announcer.tell(SessionEvent::SignedOut(Who::new(*key, &held.record.labels)));
+        true
+    }
+
+    /// Ends a session that is over, in the store too if that can be reached until then. Otherwise others will find out
+    /// for themselves.
+    async fn end(&self, key: Key, until: Instant) {
+        if !self.end_row(key, until).await {
+            warn!(?key, "the store could not be told that a session is over");
+        }
+        self.over(&key, SignOutScope::Local);
     }
 
     /// Ends the row, trying until then. Whether the store has taken it.
-    async fn end_row(&self, key: Key, until: Instant, scope: SignOutScope) -> bool {
+    async fn end_row(&self, key: Key, until: Instant) -> bool {
         let mut pause = Duration::from_millis(50);
-        let ended = loop {
+        loop {
             if self.ask(self.store.end(&key, self.settings.remember)).await.is_some() {
-                break true;
+                return true;
             }
             if Instant::now() + pause >= until {
-                break false;
+                return false;
             }
             tokio::time::sleep(pause).await;
             pause *= 2;
-        };
-        self.over(&key, scope);
-        ended
+        }
     }
 
     /// What the store says, if it says anything in time.

@@ -24,8 +24,12 @@ impl Owner {
         // First here, so that nothing is refreshed that the issuer is about to end.
         if scope != SignOutScope::Others {
             let until = Instant::now() + self.settings.store_timeout;
-            if !self.end_row(key, until, scope).await {
+            if !self.end_row(key, until).await {
                 return Err(SessionError::unavailable(SOON));
+            }
+            // Somebody may have noticed the end meanwhile, and told of this one session.
+            if !self.over(&key, scope) {
+                self.announcer.signed_out(&held.signed_out(scope, Instant::now()));
             }
         }
         let told = self.tell_issuer(&held, scope, on_behalf).await;

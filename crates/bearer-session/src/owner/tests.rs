@@ -735,6 +735,23 @@ async fn an_issuer_that_cannot_be_told_keeps_nobody_signed_in_here() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sign_out_that_the_store_did_not_take_is_none_and_can_be_tried_again() {
+    let (issuer, store) = (Issuer::supabase(), Faulty::new());
+    let sessions = owner(&issuer, &store);
+    let id = sessions.create(tokens(0, HOUR)).await.unwrap();
+    store.set(|faults| faults.is_down = true);
+    let failed = sessions.sign_out(&id, SignOutScope::Local, OnBehalf::default()).await.unwrap_err();
+    assert_eq!(failed.kind(), SessionErrorKind::Unavailable);
+    assert_eq!(issuer.0.lock().unwrap().signed_out.len(), 0);
+    assert_eq!(access(&sessions, &id).await, got("a0"));
+
+    store.set(|faults| faults.is_down = false);
+    sessions.sign_out(&id, SignOutScope::Local, OnBehalf::default()).await.unwrap();
+    assert_eq!(issuer.0.lock().unwrap().signed_out.len(), 1);
+    assert_eq!(access(&owner(&issuer, &store), &id).await, OUT);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sign_out_wins_over_a_refresh_under_way_and_the_issuer_hears_of_both() {
     let issuer = Issuer::supabase().answers([(secs(3), Answer::Tokens)]);
     let (sessions, id) = expired(&issuer, &Faulty::new()).await;
