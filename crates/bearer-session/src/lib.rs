@@ -6,11 +6,22 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod endpoint;
+mod id;
+mod owner;
+mod random;
+mod record;
+mod seal;
 mod secret;
 pub mod store;
 mod tokens;
 
 pub use self::{
+    id::SessionId,
+    owner::{
+        Access, SessionError, SessionErrorKind, SessionEvent, SessionEvents, Sessions, SessionsBuilder,
+        SignedOut, Who,
+    },
+    seal::Keyring,
     secret::Secret,
     tokens::{AccessToken, RefreshToken, TokenSet},
 };

@@ -3,9 +3,14 @@
 //! A store keeps one row per session, and the claim of whoever refreshes it in the same row. So a row that is lost takes
 //! its claim with it, and a claim that is lost takes its tokens: what is left can never be spent twice.
 
+mod memory;
+pub(crate) mod notices;
+
+pub use self::memory::MemoryStore;
+
 use crate::BoxFuture;
 use sha2::{Digest as _, Sha256};
-use std::{error::Error, fmt, num::NonZeroU64, time::Duration};
+use std::{error::Error, fmt, num::NonZeroU64, sync::Arc, time::Duration};
 
 /// The name of a session in a store: a digest, so that a copy of the store holds nobody's cookie.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -130,6 +135,66 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Whoever looks and then waits would miss what happens in between: make this future first, look, and then await
     /// it. It listens from the moment it is returned.
     fn changed(&self, key: &Key) -> BoxFuture<'static, ()>;
+}
+
+/// A store that several share.
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lookup, StoreError>> {
+        (**self).load(key)
+    }
+
+    fn create<'a>(
+        &'a self,
+        key: &'a Key,
+        sealed: &'a [u8],
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<Lookup, StoreError>> {
+        (**self).create(key, sealed, ttl)
+    }
+
+    fn claim<'a>(
+        &'a self,
+        key: &'a Key,
+        generation: u64,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        (**self).claim(key, generation, lease)
+    }
+
+    fn commit<'a>(
+        &'a self,
+        key: &'a Key,
+        fence: Fence,
+        sealed: &'a [u8],
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<Commit, StoreError>> {
+        (**self).commit(key, fence, sealed, ttl)
+    }
+
+    fn release<'a>(&'a self, key: &'a Key, fence: Fence) -> BoxFuture<'a, Result<(), StoreError>> {
+        (**self).release(key, fence)
+    }
+
+    fn end<'a>(&'a self, key: &'a Key, remember: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
+        (**self).end(key, remember)
+    }
+
+    fn link<'a>(
+        &'a self,
+        alias: &'a Key,
+        key: &'a Key,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        (**self).link(alias, key, ttl)
+    }
+
+    fn resolve<'a>(&'a self, alias: &'a Key) -> BoxFuture<'a, Result<Option<Key>, StoreError>> {
+        (**self).resolve(alias)
+    }
+
+    fn changed(&self, key: &Key) -> BoxFuture<'static, ()> {
+        (**self).changed(key)
+    }
 }
 
 impl Key {

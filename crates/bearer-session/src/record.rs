@@ -1,0 +1,241 @@
+//! [`Record`]: what is sealed in a row.
+
+use crate::{AccessToken, RefreshToken, Secret, TokenSet};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use zeroize::Zeroizing;
+
+/// A session: its tokens, and what is known of whose they are.
+#[derive(Clone, Debug)]
+#[cfg_attr(test, derive(Eq, PartialEq))]
+pub(crate) struct Record {
+    pub(crate) access_token: AccessToken,
+    /// `None` where there is none, or where it must not be presented any more.
+    pub(crate) refresh_token: Option<RefreshToken>,
+    /// What was left of the access token's life when this was written.
+    pub(crate) expires_in: Duration,
+    pub(crate) id_token: Option<Secret>,
+    pub(crate) document: Option<Secret>,
+    /// The user signed in: seconds since 1970, by the clock of whoever wrote it. No decision rests on it.
+    pub(crate) signed_in: u64,
+    /// For how long these tokens must not be refreshed, since this was written: a request with an older one may still
+    /// be under way.
+    pub(crate) settles_in: Duration,
+    /// The session is also found by its refresh token.
+    pub(crate) is_aliased: bool,
+    pub(crate) labels: Labels,
+}
+
+/// What the access token says of whose it is, read without verifying it: for events and revocation, never for access.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(test, derive(Eq, PartialEq))]
+pub(crate) struct Labels {
+    pub(crate) issuer: Option<Arc<str>>,
+    pub(crate) subject: Option<Arc<str>>,
+    /// `session_id` of Supabase Auth, or `sid` of OpenID Connect.
+    pub(crate) session: Option<Arc<str>>,
+}
+
+/// The record as JSON. Its format is named by the first byte of what is sealed.
+#[derive(Deserialize, Serialize)]
+struct Written<T> {
+    access_token: T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<T>,
+    expires_in_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id_token: Option<T>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<T>,
+    signed_in: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    settles_in_ms: u64,
+    #[serde(default)]
+    aliased: bool,
+}
+
+impl Record {
+    /// The first one of a session.
+    pub(crate) fn signed_in(tokens: TokenSet, is_aliased: bool) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::of(tokens, now.as_secs(), is_aliased)
+    }
+
+    /// The next one, of these tokens.
+    pub(crate) fn renewed(&self, tokens: TokenSet) -> Self {
+        Self::of(tokens, self.signed_in, self.is_aliased)
+    }
+
+    /// The same, never to be refreshed again.
+    pub(crate) fn burnt(&self) -> Self {
+        Self { refresh_token: None, ..self.clone() }
+    }
+
+    fn of(tokens: TokenSet, signed_in: u64, is_aliased: bool) -> Self {
+        let TokenSet { access_token, refresh_token, expires_in, id_token, document } = tokens;
+        let labels = Labels::of(access_token.expose());
+        Self {
+            access_token,
+            refresh_token,
+            expires_in,
+            id_token,
+            document,
+            signed_in,
+            settles_in: Duration::ZERO,
+            is_aliased,
+            labels,
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let written = Written {
+            access_token: self.access_token.expose(),
+            refresh_token: self.refresh_token.as_ref().map(RefreshToken::expose),
+            expires_in_ms: milliseconds(self.expires_in),
+            id_token: self.id_token.as_ref().map(Secret::expose),
+            document: self.document.as_ref().map(Secret::expose),
+            signed_in: self.signed_in,
+            settles_in_ms: milliseconds(self.settles_in),
+            aliased: self.is_aliased,
+        };
+        // Room for all of it, since what grows leaves copies behind that nobody wipes.
+        let mut plain = Zeroizing::new(Vec::with_capacity(2 * written.len() + 256));
+        serde_json::to_writer(&mut *plain, &written)
+            .expect("strings and numbers are JSON, and a Vec takes all");
+        plain
+    }
+
+    /// `None` for what this version does not understand.
+    pub(crate) fn decode(plain: &[u8]) -> Option<Self> {
+        let written: Written<Box<str>> = serde_json::from_slice(plain).ok()?;
+        Some(Self {
+            labels: Labels::of(&written.access_token),
+            access_token: AccessToken::new(written.access_token),
+            refresh_token: written.refresh_token.map(RefreshToken::new),
+            expires_in: Duration::from_millis(written.expires_in_ms),
+            id_token: written.id_token.map(Secret::new),
+            document: written.document.map(Secret::new),
+            signed_in: written.signed_in,
+            settles_in: Duration::from_millis(written.settles_in_ms),
+            is_aliased: written.aliased,
+        })
+    }
+}
+
+impl Written<&str> {
+    fn len(&self) -> usize {
+        let texts = [Some(self.access_token), self.refresh_token, self.id_token, self.document];
+        texts.into_iter().flatten().map(str::len).sum()
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks this way")]
+fn is_zero(milliseconds: &u64) -> bool {
+    *milliseconds == 0
+}
+
+impl Labels {
+    /// Of a JWT (RFC 7519 §4.1). A token of another form has none.
+    fn of(access_token: &str) -> Self {
+        #[derive(Deserialize)]
+        struct Payload {
+            iss: Option<String>,
+            sub: Option<String>,
+            session_id: Option<String>,
+            sid: Option<String>,
+        }
+        let mut parts = access_token.split('.');
+        let (Some(_), Some(payload), Some(_), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Self::default();
+        };
+        let payload = URL_SAFE_NO_PAD.decode(payload).ok();
+        match payload.and_then(|payload| serde_json::from_slice::<Payload>(&payload).ok()) {
+            Some(payload) => Self {
+                issuer: payload.iss.map(Arc::from),
+                subject: payload.sub.map(Arc::from),
+                session: payload.session_id.or(payload.sid).map(Arc::from),
+            },
+            None => Self::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn jwt(payload: &str) -> String {
+        format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
+    }
+
+    #[test]
+    fn labels_come_from_the_payload_or_not_at_all() {
+        let some = |text: &str| Some(Arc::from(text));
+        let cases = [
+            (
+                jwt(r#"{"iss":"i","sub":"u","session_id":"s","sid":"t"}"#),
+                Labels { issuer: some("i"), subject: some("u"), session: some("s") },
+            ),
+            (
+                jwt(r#"{"sub":"u","sid":"t"}"#),
+                Labels { issuer: None, subject: some("u"), session: some("t") },
+            ),
+            (jwt(r#"{"sub":7}"#), Labels::default()),
+            (jwt("[]"), Labels::default()),
+            ("opaque".into(), Labels::default()),
+            (format!("{}.more", jwt(r#"{"sub":"u"}"#)), Labels::default()),
+        ];
+        for (token, expected) in cases {
+            assert_eq!(Labels::of(&token), expected, "{token}");
+        }
+    }
+
+    #[test]
+    fn a_burnt_record_keeps_all_but_the_refresh_token() {
+        let tokens = TokenSet::new(AccessToken::new(jwt(r#"{"sub":"u"}"#)), Duration::from_secs(60));
+        let record = Record::signed_in(tokens.refresh_token(RefreshToken::new("r")), true);
+        let burnt = record.burnt();
+        assert!(burnt.refresh_token.is_none());
+        assert_eq!(Record { refresh_token: record.refresh_token.clone(), ..burnt }, record);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            access: String, refresh: Option<String>, ms: u64, id_token: Option<String>,
+            document: Option<String>, signed_in: u64, settles: u64, is_aliased: bool,
+        ) {
+            let record = Record {
+                labels: Labels::of(&access),
+                access_token: AccessToken::new(access),
+                refresh_token: refresh.map(RefreshToken::new),
+                expires_in: Duration::from_millis(ms),
+                id_token: id_token.map(Secret::new),
+                document: document.map(Secret::new),
+                signed_in,
+                settles_in: Duration::from_millis(settles),
+                is_aliased,
+            };
+            prop_assert_eq!(Record::decode(&record.encode()), Some(record));
+        }
+
+        #[test]
+        fn garbage_and_what_was_cut_is_not_read(garbage: Vec<u8>, at: prop::sample::Index) {
+            prop_assert!(Record::decode(&garbage).is_none());
+            let tokens = TokenSet::new(AccessToken::new("a"), Duration::from_secs(60));
+            let plain = Record::signed_in(tokens, false).encode();
+            prop_assert!(Record::decode(&plain[..at.index(plain.len())]).is_none());
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! [`Keyring`]: sessions are encrypted before a store gets to see them.
+
+use crate::{random, store::Key};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chacha20poly1305::{
+    KeyInit as _, XChaCha20Poly1305, XNonce,
+    aead::{Aead as _, Payload},
+};
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// The first byte of what is sealed.
+const FORMAT: u8 = 1;
+const KEY_ID: usize = 4;
+const NONCE: usize = 24;
+const HEAD: usize = 1 + KEY_ID + NONCE;
+
+/// The keys by which sessions are encrypted at rest: one for writing, and old ones that are still read.
+///
+/// Each is a secret of 32 random bytes, the same in all processes that share a store. To change it, first let all
+/// processes read the new one (`also`), then let them write it, and take the old one away when the longest session is
+/// over: what is refreshed meanwhile is written anew.
+///
+/// ```
+/// use bearer_session::Keyring;
+///
+/// let (old, new) = ([1; 32], [2; 32]);
+/// let keyring = Keyring::new(&new).also(&old);
+/// assert!(format!("{keyring:?}").starts_with("Keyring"));
+/// ```
+///
+/// Sealing is XChaCha20-Poly1305 with a random nonce, bound to the row and the generation: what was copied to another
+/// row, or put back from an earlier time, does not open.
+pub struct Keyring {
+    current: SealingKey,
+    old: Vec<SealingKey>,
+}
+
+struct SealingKey {
+    /// Tells which key to try. A digest of the key, so that nobody needs to name keys.
+    id: [u8; KEY_ID],
+    cipher: XChaCha20Poly1305,
+}
+
+impl Keyring {
+    /// Writes and reads with this secret.
+    pub fn new(secret: &[u8; 32]) -> Self {
+        Self { current: SealingKey::new(secret), old: Vec::new() }
+    }
+
+    /// Also reads what was sealed with this one.
+    #[must_use]
+    pub fn also(mut self, secret: &[u8; 32]) -> Self {
+        self.old.push(SealingKey::new(secret));
+        self
+    }
+
+    /// A secret that nobody knows: what it seals can be read by this process alone, and ends with it.
+    ///
+    /// # Panics
+    /// When the operating system has no randomness.
+    pub fn random() -> Self {
+        Self::new(&Zeroizing::new(random::bytes()))
+    }
+
+    pub(crate) fn seal(&self, key: &Key, generation: u64, plain: &[u8]) -> Vec<u8> {
+        let nonce: [u8; NONCE] = random::bytes();
+        let aad = associated(key, generation);
+        let payload = Payload { msg: plain, aad: &aad };
+        let encrypted = self
+            .current
+            .cipher
+            .encrypt(&XNonce::from(nonce), payload)
+            .expect("XChaCha20 takes 256 GB, more than there is memory");
+        let mut sealed = Vec::with_capacity(HEAD + encrypted.len());
+        sealed.push(FORMAT);
+        sealed.extend_from_slice(&self.current.id);
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(&encrypted);
+        sealed
+    }
+
+    /// `None` where it was not sealed with one of these keys, for this row and this generation.
+    pub(crate) fn open(&self, key: &Key, generation: u64, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (head, encrypted) = sealed.split_at_checked(HEAD)?;
+        let [FORMAT, head @ ..] = head else { return None };
+        let (id, nonce) = head.split_at_checked(KEY_ID)?;
+        let nonce = XNonce::from(<[u8; NONCE]>::try_from(nonce).ok()?);
+        let aad = associated(key, generation);
+        // Two keys may have one id, if hardly ever.
+        std::iter::once(&self.current).chain(&self.old).filter(|key| key.id == id).find_map(|key| {
+            let payload = Payload { msg: encrypted, aad: &aad };
+            key.cipher.decrypt(&nonce, payload).ok().map(Zeroizing::new)
+        })
+    }
+}
+
+impl SealingKey {
+    fn new(secret: &[u8; 32]) -> Self {
+        let digest = Sha256::new().chain_update("bearer-session key id").chain_update(secret).finalize();
+        let mut id = [0; KEY_ID];
+        id.copy_from_slice(&digest[..KEY_ID]);
+        Self { id, cipher: XChaCha20Poly1305::new(secret.into()) }
+    }
+}
+
+/// What must be the same when it is opened.
+fn associated(key: &Key, generation: u64) -> [u8; 41] {
+    let mut aad = [0; 41];
+    aad[0] = FORMAT;
+    aad[1..33].copy_from_slice(key.as_bytes());
+    aad[33..].copy_from_slice(&generation.to_be_bytes());
+    aad
+}
+
+/// Which keys, by a digest of each.
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |key: &SealingKey| URL_SAFE_NO_PAD.encode(key.id);
+        f.debug_struct("Keyring")
+            .field("current", &name(&self.current))
+            .field("old", &self.old.iter().map(name).collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{collection::vec, prelude::*};
+
+    fn row() -> Key {
+        Key::of("session", "a")
+    }
+
+    #[test]
+    fn an_old_key_still_opens_and_the_current_one_seals() {
+        let (old, new) = (Keyring::new(&[1; 32]), Keyring::new(&[2; 32]).also(&[1; 32]));
+        let sealed = old.seal(&row(), 3, b"tokens");
+        assert_eq!(new.open(&row(), 3, &sealed).unwrap().as_slice(), b"tokens");
+        let sealed = new.seal(&row(), 4, b"tokens");
+        assert_eq!(new.open(&row(), 4, &sealed).unwrap().as_slice(), b"tokens");
+        assert!(old.open(&row(), 4, &sealed).is_none());
+    }
+
+    #[test]
+    fn keys_of_one_id_are_all_tried() {
+        let mut keyring = Keyring::new(&[1; 32]).also(&[2; 32]);
+        let sealed = Keyring::new(&[2; 32]).seal(&row(), 0, b"tokens");
+        keyring.current.id = keyring.old[0].id;
+        assert!(keyring.open(&row(), 0, &sealed).is_some());
+    }
+
+    #[test]
+    fn debug_does_not_print_the_secret() {
+        let debug = format!("{:?}", Keyring::new(&[7; 32]).also(&[8; 32]));
+        assert_eq!(debug, r#"Keyring { current: "ipU_6g", old: ["wp88bg"] }"#);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_opens_for_its_row_and_generation_alone(
+            plain in vec(any::<u8>(), 0..200), generation: u64, other_generation: u64, name in ".*",
+        ) {
+            let keyring = Keyring::new(&[1; 32]);
+            let sealed = keyring.seal(&row(), generation, &plain);
+            let opened = keyring.open(&row(), generation, &sealed).unwrap();
+            prop_assert_eq!(opened.as_slice(), &plain[..]);
+            prop_assert!(keyring.open(&Key::of("other", &name), generation, &sealed).is_none());
+            let other = keyring.open(&row(), other_generation, &sealed);
+            prop_assert_eq!(other.is_some(), other_generation == generation);
+            prop_assert!(Keyring::new(&[2; 32]).open(&row(), generation, &sealed).is_none());
+        }
+
+        #[test]
+        fn what_was_changed_or_cut_does_not_open(at: prop::sample::Index, flip in 1..=255_u8) {
+            let keyring = Keyring::new(&[1; 32]);
+            let sealed = keyring.seal(&row(), 1, b"tokens");
+            let mut changed = sealed.clone();
+            changed[at.index(sealed.len())] ^= flip;
+            prop_assert!(keyring.open(&row(), 1, &changed).is_none());
+            prop_assert!(keyring.open(&row(), 1, &sealed[..at.index(sealed.len())]).is_none());
+        }
+
+        #[test]
+        fn garbage_does_not_open(garbage in vec(any::<u8>(), 0..200)) {
+            let keyring = Keyring::new(&[1; 32]);
+            prop_assert!(keyring.open(&row(), 1, &garbage).is_none());
+            let mut with_head = keyring.seal(&row(), 1, b"")[..HEAD].to_vec();
+            with_head.extend_from_slice(&garbage);
+            prop_assert!(keyring.open(&row(), 1, &with_head).is_none());
+        }
+    }
+}

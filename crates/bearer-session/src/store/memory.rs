@@ -1,0 +1,440 @@
+//! [`MemoryStore`]: sessions in the memory of this process.
+
+use super::{Claim, Commit, Fence, Key, Lookup, Row, Store, StoreError, notices::Notices};
+use crate::BoxFuture;
+use std::{
+    collections::{BTreeSet, HashMap},
+    error::Error,
+    fmt,
+    future::ready,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Sessions in the memory of this process: nothing to set up, nothing that outlives it. Clones are one store.
+///
+/// It holds a fixed number of sessions, each for the time it was given. One that is full refuses a new session and
+/// drops none; what has expired makes room. The sessions that it remembers as ended count.
+///
+/// ```
+/// use bearer_session::store::{Key, Lookup, MemoryStore, Store as _};
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), bearer_session::store::StoreError> {
+/// let store = MemoryStore::new(1);
+/// let (first, second) = (Key::of("session", "one"), Key::of("session", "two"));
+/// let an_hour = Duration::from_secs(3600);
+///
+/// assert_eq!(store.create(&first, b"sealed", an_hour).await?, Lookup::Unknown);
+/// assert!(matches!(store.load(&first).await?, Lookup::Live(row) if row.sealed == b"sealed"));
+/// assert!(store.create(&second, b"sealed", an_hour).await.is_err());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct MemoryStore {
+    state: Arc<Mutex<State>>,
+    notices: Notices,
+    sessions: usize,
+    aliases: usize,
+}
+
+#[derive(Default)]
+struct State {
+    sessions: Expiring<Session>,
+    aliases: Expiring<Key>,
+}
+
+enum Session {
+    Live(Live),
+    Ended,
+}
+
+struct Live {
+    generation: u64,
+    sealed: Vec<u8>,
+    written: Instant,
+    /// How many claims there have been.
+    claims: u64,
+    /// The claim that was neither committed nor released, and when its lease ends.
+    claim: Option<(Fence, Instant)>,
+}
+
+/// A map whose values are gone when their time is over.
+struct Expiring<T> {
+    values: HashMap<Key, (T, Instant)>,
+    /// The same keys, the next to go first.
+    order: BTreeSet<(Instant, Key)>,
+}
+
+/// There is no room for another one.
+#[derive(Debug)]
+struct Full;
+
+impl MemoryStore {
+    /// As many other names as there may be for each session, on average, unless it is [said](Self::aliases).
+    const ALIASES_PER_SESSION: usize = 16;
+
+    /// An empty store for so many sessions.
+    pub fn new(sessions: usize) -> Self {
+        let aliases = sessions.saturating_mul(Self::ALIASES_PER_SESSION);
+        Self { state: Arc::default(), notices: Notices::default(), sessions, aliases }
+    }
+
+    /// How many other names there may be for all sessions together, each some 150 bytes. Default 16 times the number
+    /// of sessions. Only a keeping that finds a session by its refresh token needs them: one for every refresh.
+    #[must_use]
+    pub fn aliases(mut self, most: usize) -> Self {
+        self.aliases = most;
+        self
+    }
+
+    /// Acts on what has not expired.
+    fn with<T>(&self, act: impl FnOnce(&mut State, Instant) -> T) -> T {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        state.sessions.drop_expired(now);
+        state.aliases.drop_expired(now);
+        act(&mut state, now)
+    }
+}
+
+impl Store for MemoryStore {
+    fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lookup, StoreError>> {
+        let found = self.with(|state, now| state.lookup(key, now));
+        Box::pin(ready(Ok(found)))
+    }
+
+    fn create<'a>(
+        &'a self,
+        key: &'a Key,
+        sealed: &'a [u8],
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<Lookup, StoreError>> {
+        let created = self.with(|state, now| match state.lookup(key, now) {
+            Lookup::Unknown if state.sessions.len() >= self.sessions => Err(StoreError::new(Full)),
+            Lookup::Unknown => {
+                state.sessions.insert(*key, Session::Live(Live::new(sealed, now)), until(now, ttl));
+                Ok(Lookup::Unknown)
+            }
+            there => Ok(there),
+        });
+        Box::pin(ready(created))
+    }
+
+    fn claim<'a>(
+        &'a self,
+        key: &'a Key,
+        generation: u64,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        let claim = self.with(|state, now| match state.sessions.get_mut(key) {
+            Some(Session::Live(live)) => live.claim(generation, lease, now),
+            Some(Session::Ended) => Claim::Ended,
+            None => Claim::Unknown,
+        });
+        Box::pin(ready(Ok(claim)))
+    }
+
+    fn commit<'a>(
+        &'a self,
+        key: &'a Key,
+        fence: Fence,
+        sealed: &'a [u8],
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<Commit, StoreError>> {
+        let commit = self.with(|state, now| {
+            let Some(Session::Live(live)) = state.sessions.get_mut(key) else { return Commit::Fenced };
+            if !live.is_claimed_by(fence) {
+                return Commit::Fenced;
+            }
+            live.advance(sealed, now);
+            state.sessions.keep_until(key, until(now, ttl));
+            self.notices.tell(key);
+            Commit::Stored
+        });
+        Box::pin(ready(Ok(commit)))
+    }
+
+    fn release<'a>(&'a self, key: &'a Key, fence: Fence) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.with(|state, _| match state.sessions.get_mut(key) {
+            Some(Session::Live(live)) if live.is_claimed_by(fence) => {
+                live.claim = None;
+                self.notices.tell(key);
+            }
+            _ => {}
+        });
+        Box::pin(ready(Ok(())))
+    }
+
+    fn end<'a>(&'a self, key: &'a Key, remember: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let lived = self.with(|state, now| {
+            let Some(Session::Live(_)) = state.sessions.get_mut(key) else { return false };
+            state.sessions.insert(*key, Session::Ended, until(now, remember));
+            self.notices.tell(key);
+            true
+        });
+        Box::pin(ready(Ok(lived)))
+    }
+
+    fn link<'a>(
+        &'a self,
+        alias: &'a Key,
+        key: &'a Key,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let linked = self.with(|state, now| {
+            if state.aliases.len() >= self.aliases && state.aliases.get_mut(alias).is_none() {
+                return Err(StoreError::new(Full));
+            }
+            state.aliases.insert(*alias, *key, until(now, ttl));
+            Ok(())
+        });
+        Box::pin(ready(linked))
+    }
+
+    fn resolve<'a>(&'a self, alias: &'a Key) -> BoxFuture<'a, Result<Option<Key>, StoreError>> {
+        let key = self.with(|state, _| state.aliases.get_mut(alias).copied());
+        Box::pin(ready(Ok(key)))
+    }
+
+    fn changed(&self, key: &Key) -> BoxFuture<'static, ()> {
+        self.notices.listen(key)
+    }
+}
+
+impl State {
+    fn lookup(&mut self, key: &Key, now: Instant) -> Lookup {
+        match self.sessions.get_mut(key) {
+            Some(Session::Live(live)) => Lookup::Live(live.row(now)),
+            Some(Session::Ended) => Lookup::Ended,
+            None => Lookup::Unknown,
+        }
+    }
+}
+
+impl Live {
+    fn new(sealed: &[u8], now: Instant) -> Self {
+        Self { generation: 0, sealed: sealed.to_vec(), written: now, claims: 0, claim: None }
+    }
+
+    fn row(&self, now: Instant) -> Row {
+        Row::new(self.generation, self.sealed.clone(), now.saturating_duration_since(self.written))
+    }
+
+    fn claim(&mut self, generation: u64, lease: Duration, now: Instant) -> Claim {
+        if self.generation != generation {
+            return Claim::Moved(self.row(now));
+        }
+        if let Some((_, until)) = self.claim.filter(|(_, until)| *until > now) {
+            return Claim::Held(until.saturating_duration_since(now));
+        }
+        let interrupted = self.claim.is_some();
+        self.claims += 1;
+        let Some(fence) = Fence::new(self.claims) else { return Claim::Unknown };
+        self.claim = Some((fence, until(now, lease)));
+        Claim::Granted { fence, row: self.row(now), interrupted }
+    }
+
+    /// Also one whose lease is over, as long as nobody else has claimed since.
+    fn is_claimed_by(&self, fence: Fence) -> bool {
+        self.claim.is_some_and(|(held, _)| held == fence)
+    }
+
+    fn advance(&mut self, sealed: &[u8], now: Instant) {
+        self.generation += 1;
+        self.sealed = sealed.to_vec();
+        self.written = now;
+        self.claim = None;
+    }
+}
+
+impl<T> Expiring<T> {
+    fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    fn get_mut(&mut self, key: &Key) -> Option<&mut T> {
+        self.values.get_mut(key).map(|(value, _)| value)
+    }
+
+    fn insert(&mut self, key: Key, value: T, until: Instant) {
+        if let Some((_, before)) = self.values.insert(key, (value, until)) {
+            self.order.remove(&(before, key));
+        }
+        self.order.insert((until, key));
+    }
+
+    fn keep_until(&mut self, key: &Key, until: Instant) {
+        if let Some((_, at)) = self.values.get_mut(key) {
+            self.order.remove(&(*at, *key));
+            *at = until;
+            self.order.insert((until, *key));
+        }
+    }
+
+    fn drop_expired(&mut self, now: Instant) {
+        while let Some((until, key)) = self.order.first().copied() {
+            if until > now {
+                return;
+            }
+            self.order.pop_first();
+            self.values.remove(&key);
+        }
+    }
+}
+
+impl<T> Default for Expiring<T> {
+    fn default() -> Self {
+        Self { values: HashMap::new(), order: BTreeSet::new() }
+    }
+}
+
+/// What cannot be reckoned is as good as never.
+fn until(now: Instant, after: Duration) -> Instant {
+    const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    now + after.min(NEVER)
+}
+
+/// Rows are sealed, but nobody needs them in a log: only how many there are.
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sessions, aliases) = self.with(|state, _| (state.sessions.len(), state.aliases.len()));
+        f.debug_struct("MemoryStore")
+            .field("sessions", &sessions)
+            .field("aliases", &aliases)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the store is full")
+    }
+}
+
+impl Error for Full {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const LEASE: Duration = Duration::from_secs(30);
+
+    fn key(name: &str) -> Key {
+        Key::of("test", name)
+    }
+
+    async fn with_session() -> (MemoryStore, Key) {
+        let store = MemoryStore::new(8);
+        assert_eq!(store.create(&key("a"), b"0", HOUR).await.unwrap(), Lookup::Unknown);
+        (store, key("a"))
+    }
+
+    /// The fence of a claim that must be granted, and whether the one before was interrupted.
+    async fn granted(store: &MemoryStore, key: &Key, generation: u64) -> (Fence, bool) {
+        match store.claim(key, generation, LEASE).await.unwrap() {
+            Claim::Granted { fence, interrupted, .. } => (fence, interrupted),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_store_refuses_a_new_session_and_drops_none() {
+        let store = MemoryStore::new(2);
+        store.create(&key("a"), b"a", HOUR).await.unwrap();
+        store.create(&key("b"), b"b", HOUR * 2).await.unwrap();
+        store.end(&key("b"), HOUR * 2).await.unwrap();
+        assert!(store.create(&key("c"), b"c", HOUR).await.is_err());
+        assert!(matches!(store.create(&key("a"), b"c", HOUR).await.unwrap(), Lookup::Live(_)));
+        assert_eq!(store.load(&key("b")).await.unwrap(), Lookup::Ended);
+
+        advance(HOUR).await;
+        assert_eq!(store.create(&key("c"), b"c", HOUR).await.unwrap(), Lookup::Unknown);
+        assert_eq!(store.load(&key("a")).await.unwrap(), Lookup::Unknown);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn names_are_bounded_too() {
+        let store = MemoryStore::new(1).aliases(1);
+        store.link(&key("x"), &key("a"), HOUR).await.unwrap();
+        store.link(&key("x"), &key("b"), HOUR).await.unwrap();
+        assert!(store.link(&key("y"), &key("a"), HOUR).await.is_err());
+        assert_eq!(store.resolve(&key("x")).await.unwrap(), Some(key("b")));
+        advance(HOUR).await;
+        assert_eq!(store.resolve(&key("x")).await.unwrap(), None);
+        store.link(&key("y"), &key("a"), HOUR).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_lapsed_says_so_to_the_next_and_can_commit_no_more() {
+        let (store, key) = with_session().await;
+        let (first, interrupted) = granted(&store, &key, 0).await;
+        assert!(!interrupted);
+        advance(Duration::from_secs(29)).await;
+        assert_eq!(store.claim(&key, 0, LEASE).await.unwrap(), Claim::Held(Duration::from_secs(1)));
+        advance(Duration::from_secs(1)).await;
+        let (second, interrupted) = granted(&store, &key, 0).await;
+        assert!(interrupted && second > first);
+        assert_eq!(store.commit(&key, first, b"late", HOUR).await.unwrap(), Commit::Fenced);
+        store.release(&key, first).await.unwrap();
+        assert_eq!(store.commit(&key, second, b"1", HOUR).await.unwrap(), Commit::Stored);
+        assert_eq!(store.commit(&key, second, b"twice", HOUR).await.unwrap(), Commit::Fenced);
+        assert_eq!(
+            store.claim(&key, 0, LEASE).await.unwrap(),
+            Claim::Moved(Row::new(1, b"1".to_vec(), Duration::ZERO))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_was_released_leaves_no_trace() {
+        let (store, key) = with_session().await;
+        let (first, _) = granted(&store, &key, 0).await;
+        store.release(&key, first).await.unwrap();
+        let (second, interrupted) = granted(&store, &key, 0).await;
+        assert!(!interrupted && second > first);
+        assert_eq!(store.commit(&key, first, b"late", HOUR).await.unwrap(), Commit::Fenced);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_lives_on_with_each_commit_and_ages_from_there() {
+        let (store, key) = with_session().await;
+        advance(HOUR / 2).await;
+        let (fence, _) = granted(&store, &key, 0).await;
+        store.commit(&key, fence, b"1", HOUR).await.unwrap();
+        advance(HOUR * 3 / 4).await;
+        assert_eq!(store.load(&key).await.unwrap(), Lookup::Live(Row::new(1, b"1".to_vec(), HOUR * 3 / 4)));
+        advance(HOUR / 4).await;
+        assert_eq!(store.load(&key).await.unwrap(), Lookup::Unknown);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ended_session_is_remembered_and_ends_once() {
+        let (store, key) = with_session().await;
+        let (fence, _) = granted(&store, &key, 0).await;
+        assert!(store.end(&key, HOUR).await.unwrap());
+        assert!(!store.end(&key, HOUR).await.unwrap());
+        assert_eq!(store.commit(&key, fence, b"late", HOUR).await.unwrap(), Commit::Fenced);
+        assert_eq!(store.create(&key, b"again", HOUR).await.unwrap(), Lookup::Ended);
+        assert_eq!(store.claim(&key, 0, LEASE).await.unwrap(), Claim::Ended);
+        advance(HOUR).await;
+        assert_eq!(store.load(&key).await.unwrap(), Lookup::Unknown);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_time_beyond_all_reckoning_is_no_panic() {
+        let store = MemoryStore::new(1);
+        store.create(&key("a"), b"a", Duration::MAX).await.unwrap();
+        store.claim(&key("a"), 0, Duration::MAX).await.unwrap();
+        assert_eq!(store.resolve(&key("a")).await.unwrap(), None);
+    }
+
+    #[test]
+    fn debug_counts() {
+        assert_eq!(format!("{:?}", MemoryStore::new(1)), "MemoryStore { sessions: 0, aliases: 0, .. }");
+    }
+}
