@@ -1,0 +1,13 @@
+//! The store in Redis, over a real one: `redis-server` of Debian's package of that name, started by each test.
+//!
+//! Without that program the tests skip themselves and say so, unless `REDIS=required`.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod commands;
+mod conformance;
+mod memory;
+mod notices;
+mod outages;
+mod proxy;
+mod server;
