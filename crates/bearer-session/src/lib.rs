@@ -7,6 +7,7 @@
 
 pub mod endpoint;
 mod id;
+mod owner;
 mod random;
 mod record;
 mod seal;
@@ -16,6 +17,10 @@ mod tokens;
 
 pub use self::{
     id::SessionId,
+    owner::{
+        Access, SessionError, SessionErrorKind, SessionEvent, SessionEvents, Sessions, SessionsBuilder,
+        SignedOut, Who,
+    },
     seal::Keyring,
     secret::Secret,
     tokens::{AccessToken, RefreshToken, TokenSet},

@@ -1,0 +1,30 @@
+//! Taking over a session that came with a cookie of another library.
+
+use super::{Owner, SOON, SessionError};
+use crate::{RefreshToken, TokenSet, record::Record, store::Key};
+
+impl Key {
+    /// The name of a session that is found by its refresh token.
+    pub(super) fn of_refresh_token(token: &RefreshToken) -> Self {
+        Self::of("refresh", token.expose())
+    }
+}
+
+impl Owner {
+    pub(super) async fn adopt(&self, tokens: TokenSet) -> Result<Key, SessionError> {
+        let Some(token) = &tokens.refresh_token else { return Err(SessionError::SIGNED_OUT) };
+        let name = Key::of_refresh_token(token);
+        if let Some(key) = self.names.get(&name) {
+            return Ok(key);
+        }
+        let key = match self.ask(self.store.resolve(&name)).await {
+            None => return Err(SessionError::unavailable(SOON)),
+            Some(Some(key)) => key,
+            // The first of its tokens that we see: it is the session's name from now on. Whoever else brings it at
+            // this moment finds the same row.
+            Some(None) => self.create(name, Record::signed_in(tokens, true)).await?.key,
+        };
+        self.names.insert(name, key);
+        Ok(key)
+    }
+}

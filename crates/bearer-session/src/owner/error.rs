@@ -1,0 +1,49 @@
+//! [`SessionError`]: why there is no access token.
+
+use std::{error::Error, fmt, time::Duration};
+
+/// What to do about it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SessionErrorKind {
+    /// There is no such session any more, and trying again brings none back: take the cookie away.
+    SignedOut,
+    /// Not now. The session is as it was: leave the cookie alone, and answer 503 with `Retry-After`.
+    Unavailable,
+}
+
+/// There is no access token for a session. It holds nothing of the session.
+#[derive(Clone, Debug)]
+pub struct SessionError {
+    kind: SessionErrorKind,
+    retry_after: Option<Duration>,
+}
+
+impl SessionError {
+    pub(crate) const SIGNED_OUT: Self = Self { kind: SessionErrorKind::SignedOut, retry_after: None };
+
+    pub(crate) fn unavailable(retry_after: Duration) -> Self {
+        Self { kind: SessionErrorKind::Unavailable, retry_after: Some(retry_after) }
+    }
+
+    /// What to do about it.
+    pub const fn kind(&self) -> SessionErrorKind {
+        self.kind
+    }
+
+    /// When to try again, where that makes sense. For `Retry-After`, round up to whole seconds.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+}
+
+impl fmt::Display for SessionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            SessionErrorKind::SignedOut => "the session is over",
+            SessionErrorKind::Unavailable => "the session has no fresh access token right now",
+        })
+    }
+}
+
+impl Error for SessionError {}

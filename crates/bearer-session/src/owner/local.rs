@@ -1,0 +1,157 @@
+//! [`Local`]: the copies that this process has of sessions.
+
+use super::rules::{Freshness, freshness};
+use crate::{record::Record, store::Key};
+use quick_cache::sync::Cache;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// A session as this process knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) key: Key,
+    pub(super) generation: u64,
+    pub(super) record: Record,
+    /// When the access token expires.
+    pub(super) expires: Instant,
+    /// Until when nobody asks the store whether this is still so.
+    pub(super) trusted_until: Instant,
+}
+
+/// What is known of a key.
+#[derive(Clone, Debug)]
+pub(super) enum Entry {
+    Live(Arc<Held>),
+    /// It has ended, which is remembered until then.
+    Ended(Instant),
+}
+
+/// What a copy replaced.
+#[derive(Clone, Debug)]
+pub(super) enum Kept {
+    /// Nothing.
+    First,
+    /// A copy of the same generation.
+    Same,
+    /// An older one.
+    Newer,
+    /// Nothing: this one here is newer, and stays.
+    Behind(Arc<Held>),
+    /// Nothing: the session has ended, and stays so.
+    Ended,
+}
+
+/// A bounded number of copies. What is not there is read from the store.
+#[derive(Debug)]
+pub(super) struct Local {
+    copies: Cache<Key, Entry>,
+    /// For those who look before they write. Nobody who only reads waits for them.
+    writing: Mutex<()>,
+}
+
+impl Held {
+    /// A session whose access token had that much of its life left at `now`.
+    pub(super) fn new(key: Key, generation: u64, record: Record, left: Duration, now: Instant) -> Self {
+        /// Longer than any token lives, and short enough to reckon with.
+        const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+        Self { key, generation, record, expires: now + left.min(LONGEST), trusted_until: now }
+    }
+
+    pub(super) fn trusted(mut self, time: Duration) -> Self {
+        self.trusted_until += time;
+        self
+    }
+
+    pub(super) fn left(&self, now: Instant) -> Duration {
+        self.expires.saturating_duration_since(now)
+    }
+
+    pub(super) fn freshness(&self, now: Instant, margin: Duration) -> Freshness {
+        let has_successor = self.record.refresh_token.is_some();
+        freshness(self.left(now), self.record.expires_in, margin, has_successor)
+    }
+}
+
+impl Local {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { copies: Cache::new(capacity.max(1)), writing: Mutex::new(()) }
+    }
+
+    pub(super) fn get(&self, key: &Key, now: Instant) -> Option<Entry> {
+        self.copies.get(key).filter(|entry| !matches!(entry, Entry::Ended(until) if *until <= now))
+    }
+
+    pub(super) fn live(&self, key: &Key, now: Instant) -> Option<Arc<Held>> {
+        match self.get(key, now) {
+            Some(Entry::Live(held)) => Some(held),
+            _ => None,
+        }
+    }
+
+    /// Keeps a copy, unless what is here is newer: the knowledge of a process never goes back.
+    pub(super) fn keep(&self, held: Arc<Held>, now: Instant) -> Kept {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = match self.get(&held.key, now) {
+            None => Kept::First,
+            Some(Entry::Ended(_)) => Kept::Ended,
+            Some(Entry::Live(ours)) if ours.generation > held.generation => Kept::Behind(ours),
+            Some(Entry::Live(ours)) if ours.generation == held.generation => Kept::Same,
+            Some(Entry::Live(_)) => Kept::Newer,
+        };
+        if matches!(kept, Kept::First | Kept::Same | Kept::Newer) {
+            self.copies.insert(held.key, Entry::Live(held));
+        }
+        kept
+    }
+
+    /// Returns the copy, if the session lived here until now, and then remembers that it has ended. What never lived
+    /// here is not remembered: names that somebody made up must not push out what is known.
+    pub(super) fn end(&self, key: &Key, now: Instant, remember: Duration) -> Option<Arc<Held>> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let lived = self.live(key, now)?;
+        self.copies.insert(*key, Entry::Ended(now + remember));
+        Some(lived)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AccessToken, TokenSet};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn held(generation: u64, now: Instant) -> Arc<Held> {
+        let tokens = TokenSet::new(AccessToken::new("a"), MINUTE);
+        let record = Record::signed_in(tokens, false);
+        Arc::new(Held::new(Key::of("test", "a"), generation, record, MINUTE, now))
+    }
+
+    #[test]
+    fn what_is_known_never_goes_back() {
+        let (local, now) = (Local::new(8), Instant::now());
+        let key = Key::of("test", "a");
+        assert!(local.end(&key, now, MINUTE).is_none());
+        assert!(matches!(local.keep(held(1, now), now), Kept::First));
+        assert!(matches!(local.keep(held(3, now), now), Kept::Newer));
+        assert!(matches!(local.keep(held(3, now), now), Kept::Same));
+        assert!(matches!(local.keep(held(2, now), now), Kept::Behind(ours) if ours.generation == 3));
+        assert_eq!(local.live(&key, now).map(|held| held.generation), Some(3));
+
+        assert!(local.end(&key, now, MINUTE).is_some());
+        assert!(local.end(&key, now, MINUTE).is_none());
+        assert!(matches!(local.keep(held(4, now), now), Kept::Ended));
+        assert!(local.live(&key, now).is_none());
+        assert!(matches!(local.keep(held(4, now), now + MINUTE), Kept::First));
+    }
+
+    #[test]
+    fn a_token_that_lives_for_ever_is_no_panic() {
+        let now = Instant::now();
+        let record = held(0, now).record.clone();
+        assert!(Held::new(Key::of("test", "a"), 0, record, Duration::MAX, now).left(now) > MINUTE);
+    }
+}

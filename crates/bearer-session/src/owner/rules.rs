@@ -1,0 +1,195 @@
+//! What to do when: pure functions of what happened, the issuer's rule and the time that is left.
+
+use crate::endpoint::{AfterUnknown, Outcome};
+use std::time::Duration;
+
+/// How an access token may be used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Freshness {
+    Fresh,
+    /// It lives, and is to be refreshed meanwhile.
+    Aging,
+    Expired,
+}
+
+/// An access token with this much of its life left. `margin` is never more than a third of what it had, so that a
+/// token with a short life is not refreshed all the time.
+pub(super) fn freshness(left: Duration, life: Duration, margin: Duration, has_successor: bool) -> Freshness {
+    if left.is_zero() {
+        Freshness::Expired
+    } else if has_successor && left <= margin.min(life / 3) {
+        Freshness::Aging
+    } else {
+        Freshness::Fresh
+    }
+}
+
+/// What to do with a claim that was just granted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Granted {
+    /// Present the refresh token.
+    Spend,
+    /// It may be spent, and the issuer takes a second presentation for theft: take it out of the row.
+    Burn,
+    /// There is none.
+    Nothing,
+}
+
+pub(super) fn granted(has_refresh_token: bool, interrupted: bool, rule: AfterUnknown) -> Granted {
+    match (has_refresh_token, interrupted, rule) {
+        (false, ..) => Granted::Nothing,
+        (true, true, AfterUnknown::FailClosed) => Granted::Burn,
+        (true, false, _) | (true, true, AfterUnknown::PresentAgain) => Granted::Spend,
+    }
+}
+
+/// What to do after an exchange that failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Failed {
+    /// End the session.
+    End,
+    /// The claim is over, and the refusal may be about a token that is not the newest any more: find out.
+    LookAgain,
+    /// Present the token again, under the same claim, after this time.
+    Retry(Duration),
+    /// Give the claim back; the token may be presented later.
+    Release,
+    /// Take the token out of the row.
+    Burn,
+}
+
+/// The most presentations under one claim.
+const MOST_ATTEMPTS: u32 = 4;
+
+/// The first pause between two of them; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// An exchange failed, the last of so many under a claim that lasts for `left` and needs `needed` for another one.
+pub(super) fn failed(
+    outcome: Outcome,
+    rule: AfterUnknown,
+    retry_after: Option<Duration>,
+    attempts: u32,
+    left: Duration,
+    needed: Duration,
+) -> Failed {
+    let pause = retry_after.unwrap_or_default().max(FIRST_PAUSE * (1 << attempts.saturating_sub(1).min(8)));
+    let again = attempts < MOST_ATTEMPTS && pause.saturating_add(needed) <= left;
+    match (outcome, rule) {
+        (Outcome::Final, _) if left.is_zero() => Failed::LookAgain,
+        (Outcome::Final, _) => Failed::End,
+        (Outcome::Unknown, AfterUnknown::FailClosed) => Failed::Burn,
+        (Outcome::NotSpent, _) | (Outcome::Unknown, AfterUnknown::PresentAgain) if again => {
+            Failed::Retry(pause)
+        }
+        (Outcome::NotSpent, _) | (Outcome::Unknown, AfterUnknown::PresentAgain) => Failed::Release,
+    }
+}
+
+/// The shortest and the longest time after a failed refresh in which the next is not even tried.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// However long an issuer wants to be left alone, a user does not wait longer for the next try.
+const LONGEST_ASKED: Duration = Duration::from_secs(300);
+
+/// How long to leave a session alone after so many failures in a row. `random` is within `0.0..1.0`.
+pub(super) fn pause(failures: u32, retry_after: Option<Duration>, random: f64) -> Duration {
+    if let Some(asked) = retry_after {
+        return asked.clamp(SHORTEST, LONGEST_ASKED);
+    }
+    let ceiling = (SHORTEST * (1 << failures.saturating_sub(1).min(8))).min(LONGEST);
+    ceiling.mul_f64(0.5 + random / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use AfterUnknown::{FailClosed, PresentAgain};
+
+    const fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn a_token_is_refreshed_in_the_last_third_of_its_life_at_the_earliest() {
+        let cases = [
+            (3600, 3600, true, Freshness::Fresh),
+            (91, 3600, true, Freshness::Fresh),
+            (90, 3600, true, Freshness::Aging),
+            (1, 3600, true, Freshness::Aging),
+            (0, 3600, true, Freshness::Expired),
+            (21, 60, true, Freshness::Fresh),
+            (20, 60, true, Freshness::Aging),
+            (1, 3600, false, Freshness::Fresh),
+            (0, 3600, false, Freshness::Expired),
+            (0, 0, true, Freshness::Expired),
+        ];
+        for (left, life, has_successor, expected) in cases {
+            assert_eq!(freshness(secs(left), secs(life), secs(90), has_successor), expected, "{left} {life}");
+        }
+    }
+
+    #[test]
+    fn an_interrupted_claim_is_presented_again_where_the_issuer_allows_it() {
+        let cases = [
+            (true, false, PresentAgain, Granted::Spend),
+            (true, false, FailClosed, Granted::Spend),
+            (true, true, PresentAgain, Granted::Spend),
+            (true, true, FailClosed, Granted::Burn),
+            (false, false, PresentAgain, Granted::Nothing),
+            (false, true, FailClosed, Granted::Nothing),
+        ];
+        for (has_token, interrupted, rule, expected) in cases {
+            assert_eq!(granted(has_token, interrupted, rule), expected, "{has_token} {interrupted} {rule:?}");
+        }
+    }
+
+    #[test]
+    fn after_a_failure() {
+        use Failed::{Burn, End, LookAgain, Release, Retry};
+        use Outcome::{Final, NotSpent, Unknown};
+        let first = Retry(Duration::from_millis(200));
+        let cases = [
+            // outcome, rule, Retry-After, attempts, lease left, expected
+            (Final, PresentAgain, None, 1, 20, End),
+            (Final, FailClosed, None, 3, 1, End),
+            (Final, PresentAgain, None, 1, 0, LookAgain),
+            (Final, FailClosed, None, 1, 0, LookAgain),
+            (NotSpent, PresentAgain, None, 1, 20, first),
+            (NotSpent, FailClosed, None, 1, 20, first),
+            (NotSpent, FailClosed, None, 3, 20, Retry(Duration::from_millis(800))),
+            (NotSpent, FailClosed, None, 4, 20, Release),
+            (NotSpent, FailClosed, None, 1, 12, Release),
+            (NotSpent, FailClosed, None, 1, 0, Release),
+            (NotSpent, PresentAgain, Some(2), 1, 20, Retry(secs(2))),
+            (NotSpent, PresentAgain, Some(60), 1, 20, Release),
+            (NotSpent, PresentAgain, Some(u64::MAX), 1, 20, Release),
+            (Unknown, PresentAgain, None, 1, 20, first),
+            (Unknown, PresentAgain, None, 4, 20, Release),
+            (Unknown, PresentAgain, None, 1, 12, Release),
+            (Unknown, FailClosed, None, 1, 20, Burn),
+            (Unknown, FailClosed, None, 1, 0, Burn),
+        ];
+        for (outcome, rule, retry_after, attempts, left, expected) in cases {
+            let retry_after = retry_after.map(secs);
+            let is = failed(outcome, rule, retry_after, attempts, secs(left), secs(12));
+            assert_eq!(is, expected, "{outcome:?} {rule:?} {retry_after:?} {attempts} {left}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_left_alone_longer_with_each_failure_and_as_long_as_the_issuer_asks() {
+        let cases = [
+            (1, None, Duration::from_millis(750)),
+            (3, None, secs(3)),
+            (u32::MAX, None, Duration::from_millis(22_500)),
+            (1, Some(7), secs(7)),
+            (9, Some(0), secs(1)),
+            (1, Some(u64::MAX), secs(300)),
+        ];
+        for (failures, asked, expected) in cases {
+            assert_eq!(pause(failures, asked.map(secs), 0.5), expected, "{failures} {asked:?}");
+        }
+    }
+}

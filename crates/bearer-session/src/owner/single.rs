@@ -1,0 +1,117 @@
+//! [`Single`]: of all who want the same thing done, one has it done, for all.
+
+use crate::store::Key;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+
+/// Runs one task per key at a time. It is a task of its own: whoever waits for it may leave, and it goes on.
+#[derive(Debug)]
+pub(super) struct Single<T>(Arc<Mutex<HashMap<Key, Running<T>>>>);
+
+/// A task that runs, or has ended with this.
+#[derive(Clone, Debug)]
+pub(super) struct Running<T>(watch::Receiver<Option<T>>);
+
+/// Takes the task off the list, also when it panics.
+struct Listed<T> {
+    tasks: Arc<Mutex<HashMap<Key, Running<T>>>>,
+    key: Key,
+}
+
+impl<T: Clone + Send + Sync + 'static> Single<T> {
+    /// The task of this key that is running already, or this one.
+    pub(super) fn run<F>(&self, key: Key, task: impl FnOnce() -> F) -> Running<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = tasks.get(&key) {
+            return running.clone();
+        }
+        let (done, running) = watch::channel(None);
+        let running = Running(running);
+        tasks.insert(key, running.clone());
+        drop(tasks);
+        let listed = Listed { tasks: Arc::clone(&self.0), key };
+        let task = task();
+        tokio::spawn(async move {
+            let result = task.await;
+            // First off the list: nobody is to join what has ended.
+            drop(listed);
+            done.send_replace(Some(result));
+        });
+        running
+    }
+}
+
+impl<T: Clone> Running<T> {
+    /// What came of it; `None` when it takes longer, or broke down.
+    pub(super) async fn until(mut self, deadline: Instant) -> Option<T> {
+        let done = timeout_at(deadline, self.0.wait_for(Option::is_some)).await;
+        done.ok()?.ok()?.clone()
+    }
+}
+
+impl<T> Drop for Listed<T> {
+    fn drop(&mut self) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+impl<T> Default for Single<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{future::pending, time::Duration};
+    use tokio::time::sleep;
+
+    fn key() -> Key {
+        Key::of("test", "a")
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
+
+    async fn after_a_second(result: u32) -> u32 {
+        sleep(Duration::from_secs(1)).await;
+        result
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_comes_while_it_runs_shares_it_and_whoever_comes_later_does_not() {
+        let single = Single::default();
+        let first = single.run(key(), || after_a_second(1));
+        let second = single.run(key(), || after_a_second(2));
+        drop(first);
+        assert_eq!(second.until(soon()).await, Some(1));
+        assert_eq!(single.run(key(), || after_a_second(3)).until(soon()).await, Some(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_is_bounded() {
+        let single = Single::default();
+        assert_eq!(single.run(key(), pending::<u32>).until(soon()).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_panics_leaves_nobody_waiting_and_nothing_behind() {
+        let single = Single::<u32>::default();
+        let before = Instant::now();
+        let broken = single.run(key(), || async { panic!("on purpose") });
+        assert_eq!(broken.until(soon()).await, None);
+        assert_eq!(Instant::now(), before);
+        assert_eq!(single.run(key(), || after_a_second(3)).until(soon()).await, Some(3));
+    }
+}
