@@ -6,8 +6,11 @@
 
 mod commands;
 mod conformance;
+mod issuer;
 mod memory;
 mod notices;
 mod outages;
+mod processes;
 mod proxy;
 mod server;
+mod sessions;

@@ -1,6 +1,9 @@
 //! [`Server`]: a Redis of the test's own.
 
-use bearer_session::store::{Key, RedisStore};
+use bearer_session::{
+    Keyring,
+    store::{Key, RedisStore},
+};
 use redis::{Commands as _, Connection, FromRedisValue};
 use std::{
     env, fs,
@@ -161,6 +164,11 @@ fn launch(port: u16, directory: &PathBuf, settings: &[String]) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .unwrap()
+}
+
+/// The same in all processes.
+pub(crate) fn keyring() -> Keyring {
+    Keyring::new(&[7; 32])
 }
 
 pub(crate) fn key(name: &str) -> Key {
