@@ -14,3 +14,5 @@ mod processes;
 mod proxy;
 mod server;
 mod sessions;
+#[cfg(feature = "redis-rustls")]
+mod tls;

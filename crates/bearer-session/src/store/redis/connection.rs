@@ -89,9 +89,8 @@ impl Connection {
         }
         // An attempt that is given up counts as failed too.
         attempts.failed = Some(Instant::now());
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.bound))
-            .set_response_timeout(Some(self.bound));
+        // The bound of the whole holds for its parts.
+        let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
         let connection = self.client.get_multiplexed_async_connection_with_config(&config);
         let mut connection = connection.await.map_err(Unanswered::Failed)?;
         match self.greeting.exec_async(&mut connection).await {
@@ -128,7 +127,7 @@ impl Unanswered {
             Self::Paused => false,
             Self::Failed(error) => {
                 error.is_unrecoverable_error()
-                    || error.is_timeout()
+                    || error.is_io_error()
                     || error.kind() == redis::ErrorKind::Server(ServerErrorKind::ReadOnly)
             }
         }
