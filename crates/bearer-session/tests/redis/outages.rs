@@ -280,3 +280,26 @@ async fn a_replica_refuses_to_write_and_that_is_an_error() {
     let (_, interrupted) = granted(&store, &key, HOUR).await;
     assert!(!interrupted);
 }
+
+#[tokio::test]
+async fn a_replica_that_took_over_is_found_with_sessions_and_claims() {
+    let (Some(old), Some(new)) = (Server::start(&[]), Server::start(&[])) else { return };
+    let proxy = Proxy::to(old.port()).await;
+    let store = RedisStore::builder(&proxy.url()).timeout(BOUND).build().unwrap();
+    let key = key("one");
+    store.create(&key, b"0", HOUR).await.unwrap();
+    let (fence, _) = granted(&store, &key, HOUR).await;
+    new.ask::<()>(&["REPLICAOF", "127.0.0.1", &old.port().to_string()]);
+    let started = Instant::now();
+    while new.ask::<Vec<String>>(&["KEYS", "*"]).is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(20), "no replication");
+        sleep(Duration::from_millis(20)).await;
+    }
+
+    new.ask::<()>(&["REPLICAOF", "NO", "ONE"]);
+    old.ask::<()>(&["REPLICAOF", "127.0.0.1", &new.port().to_string()]);
+    proxy.lead_to(new.port());
+    store.commit(&key, fence, b"1", HOUR).await.unwrap_err();
+    assert_eq!(store.commit(&key, fence, b"1", HOUR).await.unwrap(), Commit::Stored);
+    assert!(matches!(new.store().load(&key).await.unwrap(), Lookup::Live(row) if row.generation == 1));
+}

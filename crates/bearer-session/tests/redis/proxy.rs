@@ -23,6 +23,8 @@ pub(crate) enum Network {
 pub(crate) struct Proxy {
     address: SocketAddr,
     network: watch::Sender<Network>,
+    /// Where new connections lead.
+    port: watch::Sender<u16>,
 }
 
 impl Proxy {
@@ -30,16 +32,22 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (network, state) = watch::channel(Network::Up);
+        let (port, leads) = watch::channel(port);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(connect(client, port, state.clone()));
+                tokio::spawn(connect(client, *leads.borrow(), state.clone()));
             }
         });
-        Self { address, network }
+        Self { address, network, port }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("redis://{}/", self.address)
+    }
+
+    /// As where a name is given to another server.
+    pub(crate) fn lead_to(&self, port: u16) {
+        self.port.send_replace(port);
     }
 
     pub(crate) fn set(&self, network: Network) {
