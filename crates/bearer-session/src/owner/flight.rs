@@ -2,7 +2,7 @@
 
 use super::{
     Kept, Owner, SOON,
-    local::Held,
+    local::{Held, after},
     rules::{self, Failed, Granted},
     unsaved::Successor,
     within::within,
@@ -34,6 +34,8 @@ struct Claimed {
     key: Key,
     fence: Fence,
     generation: u64,
+    /// Whether a claim before this one lapsed.
+    interrupted: bool,
     /// Reckoned from before the store was asked: the store's own lease lasts longer.
     until: Instant,
 }
@@ -59,11 +61,11 @@ impl Owner {
             let asked = Instant::now();
             let claim = self.store.claim(&key, known.generation, self.settings.lease);
             match self.ask(claim).await {
-                None => return self.later(key, None),
+                None => return self.soon(key),
                 Some(Claim::Granted { fence, row, interrupted }) => {
                     let until = asked + self.settings.lease;
-                    let claimed = Claimed { key, fence, generation: row.generation, until };
-                    return self.claimed(claimed, &row, interrupted, asked, on_behalf).await;
+                    let claim = Claimed { key, fence, generation: row.generation, interrupted, until };
+                    return self.claimed(claim, &row, asked, on_behalf).await;
                 }
                 Some(Claim::Held(left)) => {
                     let _ = timeout(left.max(Duration::from_millis(10)), changed).await;
@@ -83,17 +85,10 @@ impl Owner {
                 }
             }
         }
-        self.later(key, None)
+        self.soon(key)
     }
 
-    async fn claimed(
-        &self,
-        claim: Claimed,
-        row: &Row,
-        interrupted: bool,
-        asked: Instant,
-        on_behalf: OnBehalf,
-    ) -> Landing {
+    async fn claimed(&self, claim: Claimed, row: &Row, asked: Instant, on_behalf: OnBehalf) -> Landing {
         let held = match self.absorb(claim.key, row, asked) {
             Some((held, Kept::First | Kept::Same | Kept::Newer)) => held,
             Some((_, Kept::Behind(ours))) => {
@@ -114,7 +109,7 @@ impl Owner {
         }
         let rule = self.endpoint.after_unknown();
         match (
-            rules::granted(held.record.refresh_token.is_some(), interrupted, rule),
+            rules::granted(held.record.refresh_token.is_some(), claim.interrupted, rule),
             &held.record.refresh_token,
         ) {
             (Granted::Spend, Some(token)) => self.spend(claim, &held, token, rule, on_behalf).await,
@@ -136,6 +131,7 @@ impl Owner {
         on_behalf: OnBehalf,
     ) -> Landing {
         let needed = self.settings.for_an_exchange();
+        let mut was_lost = false;
         for attempts in 1.. {
             let sent = Instant::now();
             // A process that was stopped since it claimed must not present what another may have presented by now.
@@ -145,16 +141,22 @@ impl Owner {
             let exchange = self.endpoint.refresh(token, on_behalf);
             let error = match within(sent + self.settings.request_timeout, exchange).await {
                 Some(Ok(tokens)) => {
-                    let expires_in = tokens.expires_in;
-                    let record = held.record.renewed(tokens);
                     // The token lives since some moment after the request was sent.
-                    let held = Held::new(claim.key, claim.generation, record, expires_in, sent);
-                    let (record, expires) = (held.record, held.expires);
-                    return self.store(claim, Successor { of: claim.generation, record, expires }).await;
+                    let expires = after(tokens.expires_in, sent);
+                    let record = held.record.renewed(tokens);
+                    let landing =
+                        self.store(claim, Successor { of: claim.generation, record, expires }).await;
+                    if was_lost {
+                        // The request that was lost may still be under way, with a token that must be no more than
+                        // one behind when it arrives.
+                        self.pauses.hold(claim.key, self.settings.request_timeout, Instant::now());
+                    }
+                    return landing;
                 }
                 Some(Err(error)) => error,
                 None => ExchangeError::new(Outcome::Unknown),
             };
+            was_lost |= error.outcome() == Outcome::Unknown;
             let left = claim.until.saturating_duration_since(Instant::now());
             let next = rules::failed(error.outcome(), rule, error.retry_after(), attempts, left, needed);
             debug!(key = ?claim.key, %error, ?next, "a refresh failed");
@@ -174,7 +176,7 @@ impl Owner {
             }
         }
         self.release(claim).await;
-        self.later(claim.key, None)
+        self.soon(claim.key)
     }
 
     /// Stores new tokens and hands them out, in this order.
@@ -185,7 +187,7 @@ impl Owner {
             Committed::Lost => {
                 warn!(key = ?claim.key, "the store does not take new tokens; they are kept in memory");
                 self.unsaved.put(claim.key, successor);
-                self.later(claim.key, None)
+                self.soon(claim.key)
             }
         }
     }
@@ -198,12 +200,12 @@ impl Owner {
                 match self.absorb(claim.key, &row, asked) {
                     Some((held, Kept::First | Kept::Same | Kept::Newer)) => self.arrived(held),
                     Some((_, Kept::Ended)) => Landing::Over,
-                    Some((_, Kept::Behind(_))) | None => self.later(claim.key, None),
+                    Some((_, Kept::Behind(_))) | None => self.soon(claim.key),
                 }
             }
             Some(Lookup::Live(_)) | None => {
                 self.unsaved.put(claim.key, successor);
-                self.later(claim.key, None)
+                self.soon(claim.key)
             }
             Some(Lookup::Ended | Lookup::Unknown) => {
                 self.over(&claim.key, SignOutScope::Local);
@@ -224,7 +226,7 @@ impl Owner {
         match self.commit(claim, &burnt).await {
             Committed::Stored(held) => self.arrived(held),
             // Whoever claims next finds the claim interrupted, and does the same.
-            Committed::Fenced | Committed::Lost => self.later(claim.key, None),
+            Committed::Fenced | Committed::Lost => self.soon(claim.key),
         }
     }
 
@@ -242,10 +244,14 @@ impl Owner {
         while generation < ours.generation {
             let asked = Instant::now();
             match self.ask(self.store.claim(&key, generation, self.settings.lease)).await {
-                Some(Claim::Granted { fence, .. }) => {
-                    let claim = Claimed { key, fence, generation, until: asked + self.settings.lease };
-                    let again =
-                        Successor { of: generation, record: ours.record.clone(), expires: ours.expires };
+                Some(Claim::Granted { fence, interrupted, .. }) => {
+                    let until = asked + self.settings.lease;
+                    let claim = Claimed { key, fence, generation, interrupted, until };
+                    let again = Successor {
+                        of: generation,
+                        record: Record::clone(&ours.record),
+                        expires: ours.expires,
+                    };
                     let Some(Commit::Stored) = self.commit_once(claim, &again, asked).await else { break };
                     generation += 1;
                 }
@@ -253,7 +259,7 @@ impl Owner {
                 _ => break,
             }
         }
-        self.later(key, None)
+        self.soon(key)
     }
 
     /// Stores a successor, trying while the claim lasts.
@@ -287,8 +293,12 @@ impl Owner {
         self.ask(self.store.commit(&key, fence, &sealed, lifetime)).await
     }
 
-    /// Gives a claim back. That it lapses by itself otherwise is slower, and says that a token may be spent.
+    /// Gives a claim back. That it lapses by itself otherwise is slower, and says that a token may be spent. Where that
+    /// was already so, it must go on saying so to whoever claims next.
     async fn release(&self, claim: Claimed) {
+        if claim.interrupted && self.endpoint.after_unknown() == AfterUnknown::FailClosed {
+            return;
+        }
         let _ = self.ask(self.store.release(&claim.key, claim.fence)).await;
     }
 
@@ -311,6 +321,12 @@ impl Owner {
         }
         self.pauses.over(&held.key);
         Landing::Arrived(held)
+    }
+
+    /// Nothing is wrong with the issuer: the store, or another process, is to have a moment.
+    fn soon(&self, key: Key) -> Landing {
+        self.pauses.hold(key, SOON, Instant::now());
+        Landing::Later(SOON)
     }
 
     fn later(&self, key: Key, retry_after: Option<Duration>) -> Landing {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 pub(super) struct Held {
     pub(super) key: Key,
     pub(super) generation: u64,
-    pub(super) record: Record,
+    pub(super) record: Arc<Record>,
     /// When the access token expires.
     pub(super) expires: Instant,
     /// Until when nobody asks the store whether this is still so.
@@ -55,14 +55,17 @@ pub(super) struct Local {
 impl Held {
     /// A session whose access token had that much of its life left at `now`.
     pub(super) fn new(key: Key, generation: u64, record: Record, left: Duration, now: Instant) -> Self {
-        /// Longer than any token lives, and short enough to reckon with.
-        const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-        Self { key, generation, record, expires: now + left.min(LONGEST), trusted_until: now }
+        Self { key, generation, record: Arc::new(record), expires: after(left, now), trusted_until: now }
     }
 
     pub(super) fn trusted(mut self, time: Duration) -> Self {
         self.trusted_until += time;
         self
+    }
+
+    /// The same, found at `now` to be so still.
+    pub(super) fn confirmed(&self, now: Instant) -> Self {
+        Self { trusted_until: now, ..self.clone() }
     }
 
     pub(super) fn left(&self, now: Instant) -> Duration {
@@ -73,6 +76,13 @@ impl Held {
         let has_successor = self.record.refresh_token.is_some();
         freshness(self.left(now), self.record.expires_in, margin, has_successor)
     }
+}
+
+/// When a token expires that had so long to live at `now`.
+pub(super) fn after(left: Duration, now: Instant) -> Instant {
+    /// Longer than any token lives, and short enough to reckon with.
+    const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+    now + left.min(LONGEST)
 }
 
 impl Local {
@@ -151,7 +161,7 @@ mod tests {
     #[test]
     fn a_token_that_lives_for_ever_is_no_panic() {
         let now = Instant::now();
-        let record = held(0, now).record.clone();
+        let record = Record::clone(&held(0, now).record);
         assert!(Held::new(Key::of("test", "a"), 0, record, Duration::MAX, now).left(now) > MINUTE);
     }
 }

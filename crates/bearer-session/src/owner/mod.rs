@@ -353,8 +353,7 @@ impl Owner {
         let now = Instant::now();
         let held = self.local.live(key, now).filter(|held| !held.left(now).is_zero());
         let held = held.ok_or(SessionError::unavailable(SOON))?;
-        let trusted = Arc::new(Held { trusted_until: now + SOON, ..Held::clone(&held) });
-        self.local.keep(trusted, now);
+        self.local.keep(Arc::new(held.confirmed(now).trusted(SOON)), now);
         Ok(held)
     }
 
@@ -362,7 +361,7 @@ impl Owner {
         let asked = Instant::now();
         match self.ask(self.store.load(&key)).await {
             None => Looked::Unreachable,
-            Some(Lookup::Live(row)) => match self.absorb(key, &row, asked) {
+            Some(Lookup::Live(row)) => match self.confirm_or_absorb(key, &row, asked) {
                 None => Looked::Unreachable,
                 Some((held, Kept::First | Kept::Same | Kept::Newer)) => Looked::Live(held),
                 Some((_, Kept::Ended)) => Looked::Over,
@@ -397,6 +396,16 @@ impl Owner {
             },
             Some(Lookup::Ended) => Err(SessionError::SIGNED_OUT),
             None => Err(SessionError::unavailable(SOON)),
+        }
+    }
+
+    /// A generation that is known already needs not be opened.
+    fn confirm_or_absorb(&self, key: Key, row: &Row, asked: Instant) -> Option<(Arc<Held>, Kept)> {
+        match self.local.live(&key, asked) {
+            Some(ours) if ours.generation == row.generation => {
+                Some(self.keep(ours.confirmed(asked).trusted(self.settings.local_for)))
+            }
+            _ => self.absorb(key, row, asked),
         }
     }
 

@@ -35,6 +35,12 @@ impl Pauses {
         pause
     }
 
+    /// No refresh for so long, for another reason than a failure at the issuer.
+    pub(super) fn hold(&self, key: Key, time: Duration, now: Instant) {
+        let failures = self.0.get(&key).map_or(0, |pause| pause.failures);
+        self.0.insert(key, Pause { until: now + time, failures });
+    }
+
     pub(super) fn over(&self, key: &Key) {
         self.0.remove(key);
     }
@@ -54,6 +60,9 @@ mod tests {
         assert_eq!(pauses.left(&key, now + asked), None);
         assert!(pauses.failed(key, None, now) >= Duration::from_secs(1));
         assert!(pauses.failed(key, None, now) >= Duration::from_secs(2));
+        pauses.hold(key, asked, now);
+        assert_eq!(pauses.left(&key, now), Some(asked));
+        assert!(pauses.failed(key, None, now) >= Duration::from_secs(4));
         pauses.over(&key);
         assert!(pauses.failed(key, None, now) <= Duration::from_secs(1));
     }

@@ -729,6 +729,23 @@ async fn a_session_that_does_not_open_here_is_neither_served_nor_ended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_cannot_read_an_interrupted_session_does_not_hide_that_it_was_interrupted() {
+    let (issuer, store) = (Issuer::strict(), Faulty::new());
+    let (_crashed, id) = expired(&issuer, &store).await;
+    assert!(matches!(store.claim(&id.key(), 0, secs(1)).await.unwrap(), Claim::Granted { .. }));
+    sleep(secs(2)).await;
+
+    let stranger = Sessions::builder(issuer.clone(), store.clone(), Keyring::new(&[8; 32])).build();
+    let there = owner(&issuer, &store).peek(&id).await.unwrap();
+    let landing = Arc::clone(&stranger.0).flight(there.0, OnBehalf::default()).await;
+    assert!(matches!(landing, Landing::Later(_)));
+
+    sleep(secs(60)).await;
+    assert_eq!(access(&owner(&issuer, &store), &id).await, OUT);
+    assert_eq!(issuer.presented().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_that_is_printed_holds_a_token() {
     let (issuer, store) = (Issuer::strict(), MemoryStore::new(1));
     let sessions = Sessions::builder(issuer.clone(), store, keyring()).build();

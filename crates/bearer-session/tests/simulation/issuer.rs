@@ -1,0 +1,210 @@
+//! The issuer, as strict as its rules are, and what goes wrong on the way to it.
+
+use crate::world::{Faults, World};
+use bearer_session::{
+    AccessToken, BoxFuture, RefreshToken, TokenSet,
+    endpoint::{AfterUnknown, ExchangeError, OnBehalf, Outcome, SignOutScope, TokenEndpoint},
+};
+use std::{collections::HashMap, future::pending, time::Duration};
+use tokio::{sync::oneshot, time::sleep};
+
+/// How an issuer takes a refresh token that is not the newest.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Rules {
+    /// Supabase Auth, first algorithm: the parent of the active token brings the active token.
+    V1,
+    /// Supabase Auth, second algorithm: a token one behind brings the newest.
+    V2,
+    /// Any second presentation is theft.
+    Strict,
+}
+
+/// A session at the issuer. Its tokens are numbered.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) newest: u64,
+    pub(crate) lives: bool,
+    presented: HashMap<u64, u32>,
+}
+
+/// What the issuer says, before anything gets lost.
+enum Verdict {
+    Tokens(u64),
+    Refused,
+}
+
+impl Rules {
+    pub(crate) const ALL: [Self; 3] = [Self::V1, Self::V2, Self::Strict];
+
+    pub(crate) const fn after_unknown(self) -> AfterUnknown {
+        match self {
+            Self::V1 | Self::V2 => AfterUnknown::PresentAgain,
+            Self::Strict => AfterUnknown::FailClosed,
+        }
+    }
+}
+
+impl Held {
+    pub(crate) fn new() -> Self {
+        Self { newest: 0, lives: true, presented: HashMap::new() }
+    }
+
+    /// A token arrives. What must never arrive is a violation, whatever the issuer makes of it.
+    fn present(&mut self, rules: Rules, number: u64) -> Result<Verdict, String> {
+        let times = self.presented.entry(number).or_default();
+        *times += 1;
+        if rules == Rules::Strict && *times > 1 {
+            return Err(format!("token {number} was presented {times} times"));
+        }
+        if !self.lives {
+            return Ok(Verdict::Refused);
+        }
+        match (rules, self.newest.checked_sub(number)) {
+            (_, Some(0)) => {
+                self.newest += 1;
+                Ok(Verdict::Tokens(self.newest))
+            }
+            (Rules::V1 | Rules::V2, Some(1)) => Ok(Verdict::Tokens(self.newest)),
+            (_, Some(behind)) => Err(format!("token {number} was presented {behind} behind the newest")),
+            (_, None) => Err(format!("token {number} was never issued")),
+        }
+    }
+}
+
+/// The issuer as one instance sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) world: World,
+    pub(crate) instance: usize,
+}
+
+/// What becomes of an exchange besides what the issuer decides.
+enum Luck {
+    Good,
+    /// The answer is lost after the issuer has done its work.
+    LostAfter,
+    /// The request never arrives.
+    LostBefore,
+    /// The issuer is busy, and says so.
+    Busy(Option<Duration>),
+    /// The issuer does its work when nobody waits for the answer any more.
+    Late,
+}
+
+fn luck(faults: &Faults, rng: &mut fastrand::Rng) -> Luck {
+    let dice = rng.f64();
+    if dice < faults.unknown {
+        return match rng.u8(..3) {
+            0 => Luck::LostAfter,
+            1 => Luck::LostBefore,
+            _ => Luck::Late,
+        };
+    }
+    if dice < faults.unknown + faults.busy {
+        return Luck::Busy(rng.bool().then(|| Duration::from_secs(rng.u64(0..40))));
+    }
+    Luck::Good
+}
+
+pub(crate) fn token_set(session: usize, number: u64, expires_in: Duration) -> TokenSet {
+    TokenSet::new(AccessToken::new(format!("{session}.{number}")), expires_in)
+        .refresh_token(RefreshToken::new(format!("{session}.{number}")))
+}
+
+/// The session and the number that a token says.
+pub(crate) fn read(token: &str) -> (usize, u64) {
+    let (session, number) = token.split_once('.').unwrap();
+    (session.parse().unwrap(), number.parse().unwrap())
+}
+
+impl TokenEndpoint for Endpoint {
+    fn refresh<'a>(
+        &'a self,
+        token: &'a RefreshToken,
+        _on_behalf: OnBehalf,
+    ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>> {
+        Box::pin(async move {
+            self.world.step(self.instance).await;
+            let (session, number) = read(token.expose());
+            let (answer, answered) = oneshot::channel();
+            let (luck, there, back) = self.world.with(|state| {
+                let luck = luck(&state.faults, &mut state.rng);
+                let slow = state.rng.f64() < state.faults.slow;
+                let there = match luck {
+                    Luck::Late => 9000..18_000,
+                    _ if slow => 1000..4500,
+                    _ => 1..80,
+                };
+                let there = Duration::from_millis(state.rng.u64(there));
+                let back = Duration::from_millis(state.rng.u64(if slow { 1000..4500 } else { 1..80 }));
+                if matches!(luck, Luck::LostAfter | Luck::LostBefore | Luck::Late) {
+                    state.excuse(session);
+                }
+                (luck, there, back)
+            });
+            let world = self.world.clone();
+            // The issuer does its work whether or not anybody still waits for it.
+            tokio::spawn(async move {
+                sleep(there).await;
+                let error = |outcome| Err(ExchangeError::new(outcome));
+                let result = match luck {
+                    Luck::Busy(None) => error(Outcome::NotSpent),
+                    Luck::Busy(Some(time)) => {
+                        Err(ExchangeError::new(Outcome::NotSpent).with_retry_after(time))
+                    }
+                    Luck::LostBefore => error(Outcome::Unknown),
+                    Luck::Good | Luck::LostAfter | Luck::Late => {
+                        let verdict = world.with(|state| state.present(session, number));
+                        match (luck, verdict) {
+                            (Luck::LostAfter, _) => error(Outcome::Unknown),
+                            (_, Verdict::Refused) => error(Outcome::Final),
+                            (_, Verdict::Tokens(number)) => {
+                                let expires_in = world.with(|state| state.expires_in);
+                                Ok(token_set(session, number, expires_in))
+                            }
+                        }
+                    }
+                };
+                sleep(back).await;
+                let _ = answer.send(result);
+            });
+            let Ok(result) = answered.await else { return pending().await };
+            self.world.step(self.instance).await;
+            result
+        })
+    }
+
+    fn sign_out<'a>(
+        &'a self,
+        access_token: &'a AccessToken,
+        _refresh_token: Option<&'a RefreshToken>,
+        _scope: SignOutScope,
+        _on_behalf: OnBehalf,
+    ) -> BoxFuture<'a, Result<(), ExchangeError>> {
+        Box::pin(async move {
+            self.world.step(self.instance).await;
+            let (session, _) = read(access_token.expose());
+            self.world.with(|state| state.issuer[session].lives = false);
+            Ok(())
+        })
+    }
+
+    fn after_unknown(&self) -> AfterUnknown {
+        self.world.with(|state| state.rules.after_unknown())
+    }
+}
+
+impl crate::world::State {
+    fn present(&mut self, session: usize, number: u64) -> Verdict {
+        let rules = self.rules;
+        self.exchanges += 1;
+        match self.issuer[session].present(rules, number) {
+            Ok(verdict) => verdict,
+            Err(violation) => {
+                self.violations.push(format!("session {session}: {violation}"));
+                self.issuer[session].lives = false;
+                Verdict::Refused
+            }
+        }
+    }
+}
