@@ -45,6 +45,8 @@ pub struct MemoryStore {
 struct State {
     sessions: Expiring<Session>,
     aliases: Expiring<Key>,
+    /// How many claims there have been. Counted for all rows, so that no fence comes back with a row that does.
+    claims: u64,
 }
 
 enum Session {
@@ -56,10 +58,10 @@ struct Live {
     generation: u64,
     sealed: Vec<u8>,
     written: Instant,
-    /// How many claims there have been.
-    claims: u64,
     /// The claim that was neither committed nor released, and when its lease ends.
     claim: Option<(Fence, Instant)>,
+    /// A claim of this generation lapsed.
+    interrupted: bool,
 }
 
 /// A map whose values are gone when their time is over.
@@ -131,7 +133,7 @@ impl Store for MemoryStore {
         lease: Duration,
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
         let claim = self.with(|state, now| match state.sessions.get_mut(key) {
-            Some(Session::Live(live)) => live.claim(generation, lease, now),
+            Some(Session::Live(live)) => live.claim(generation, lease, now, &mut state.claims),
             Some(Session::Ended) => Claim::Ended,
             None => Claim::Unknown,
         });
@@ -217,25 +219,25 @@ impl State {
 
 impl Live {
     fn new(sealed: &[u8], now: Instant) -> Self {
-        Self { generation: 0, sealed: sealed.to_vec(), written: now, claims: 0, claim: None }
+        Self { generation: 0, sealed: sealed.to_vec(), written: now, claim: None, interrupted: false }
     }
 
     fn row(&self, now: Instant) -> Row {
         Row::new(self.generation, self.sealed.clone(), now.saturating_duration_since(self.written))
     }
 
-    fn claim(&mut self, generation: u64, lease: Duration, now: Instant) -> Claim {
+    fn claim(&mut self, generation: u64, lease: Duration, now: Instant, claims: &mut u64) -> Claim {
         if self.generation != generation {
             return Claim::Moved(self.row(now));
         }
         if let Some((_, until)) = self.claim.filter(|(_, until)| *until > now) {
             return Claim::Held(until.saturating_duration_since(now));
         }
-        let interrupted = self.claim.is_some();
-        self.claims += 1;
-        let Some(fence) = Fence::new(self.claims) else { return Claim::Unknown };
+        *claims += 1;
+        let Some(fence) = Fence::new(*claims) else { return Claim::Unknown };
+        self.interrupted |= self.claim.is_some();
         self.claim = Some((fence, until(now, lease)));
-        Claim::Granted { fence, row: self.row(now), interrupted }
+        Claim::Granted { fence, row: self.row(now), interrupted: self.interrupted }
     }
 
     /// Also one whose lease is over, as long as nobody else has claimed since.
@@ -248,6 +250,7 @@ impl Live {
         self.sealed = sealed.to_vec();
         self.written = now;
         self.claim = None;
+        self.interrupted = false;
     }
 }
 

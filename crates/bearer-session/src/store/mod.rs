@@ -3,10 +3,16 @@
 //! A store keeps one row per session, and the claim of whoever refreshes it in the same row. So a row that is lost takes
 //! its claim with it, and a claim that is lost takes its tokens: what is left can never be spent twice.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod memory;
 pub(crate) mod notices;
+#[cfg(feature = "redis")]
+mod redis;
 
 pub use self::memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisStore, RedisStoreBuilder};
 
 use crate::BoxFuture;
 use sha2::{Digest as _, Sha256};
@@ -16,7 +22,7 @@ use std::{error::Error, fmt, num::NonZeroU64, sync::Arc, time::Duration};
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Key([u8; 32]);
 
-/// Proof of a claim: of two, the later one is greater. Counted per row, from 1.
+/// Proof of a claim: of two on one key, the later one is greater, also where the row was forgotten in between.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Fence(NonZeroU64);
 
@@ -52,7 +58,8 @@ pub enum Claim {
         fence: Fence,
         /// The row as it lies there now.
         row: Row,
-        /// Whoever claimed this generation before neither committed nor released it: the token may be spent.
+        /// Somebody claimed this generation before and neither committed nor released it: the token may be spent. That
+        /// stays so until the next commit, whoever claims and releases in between.
         interrupted: bool,
     },
     /// Somebody else may. Their lease ends after this time.
@@ -80,7 +87,8 @@ pub struct StoreError(Box<dyn Error + Send + Sync>);
 
 /// Keeps sessions, and lets one at a time refresh each.
 ///
-/// Each method is one atomic step. What every implementation must hold to is in the conformance suite.
+/// Each method is one atomic step. What every implementation must hold to is in the suite of the module `conformance`
+/// (feature `conformance`).
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Looks a session up.
     fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lookup, StoreError>>;

@@ -48,6 +48,12 @@ impl Notices {
         });
     }
 
+    /// Wakes all who wait for any key: nobody knows what was missed.
+    #[cfg(feature = "redis")]
+    pub(crate) fn tell_all(&self) {
+        self.with(|awaited| awaited.values().for_each(|awaited| awaited.notify.notify_waiters()));
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<Key, Awaited>) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,0 +1,83 @@
+//! [`RedisStoreBuilder`]: what is said of a Redis before it is asked.
+
+use super::{
+    Inner, RedisStore, claimants::Claimants, connection::Connection, scripts::Scripts, subscriber::Subscriber,
+};
+use crate::store::{StoreError, notices::Notices};
+use redis::Client;
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::runtime::Handle;
+
+/// Settings of a [`RedisStore`].
+#[must_use]
+pub struct RedisStoreBuilder {
+    url: String,
+    prefix: String,
+    timeout: Duration,
+}
+
+impl RedisStoreBuilder {
+    pub(super) fn new(url: &str) -> Self {
+        Self { url: url.to_owned(), prefix: "bearer".to_owned(), timeout: Duration::from_secs(1) }
+    }
+
+    /// What the names of keys and of the channel begin with, before a colon. Default `bearer`. Those who share sessions
+    /// say the same.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// How long a step may take, connecting included. Default 1 second. Keep it far below the lease of a refresh.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The store. It connects when it is first used, so a program starts also while Redis is down.
+    ///
+    /// # Errors
+    ///
+    /// Where the address is none, or asks for TLS without the feature `redis-rustls`; and outside of a tokio runtime.
+    pub fn build(self) -> Result<RedisStore, StoreError> {
+        let runtime = Handle::try_current().map_err(StoreError::new)?;
+        provide_cryptography();
+        let client = Client::open(self.url).map_err(StoreError::new)?;
+        let channel = format!("{}:changed", self.prefix);
+        let notices = Notices::default();
+        let subscriber = Subscriber {
+            client: client.clone(),
+            channel: channel.clone(),
+            notices: notices.clone(),
+            bound: self.timeout,
+        };
+        Ok(RedisStore(Arc::new(Inner {
+            connection: Connection::new(client, Scripts::told(), self.timeout),
+            scripts: Scripts::new(),
+            claimants: Claimants::new(),
+            notices,
+            prefix: self.prefix,
+            channel,
+            subscriber: runtime.spawn(subscriber.run()).abort_handle(),
+        })))
+    }
+}
+
+/// The address may hold a password.
+impl fmt::Debug for RedisStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStoreBuilder")
+            .field("prefix", &self.prefix)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The redis crate takes the provider of the process, and panics where there are two and none was chosen.
+fn provide_cryptography() {
+    #[cfg(feature = "redis-rustls")]
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Whoever came first is as good.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    }
+}
