@@ -6,6 +6,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod endpoint;
+pub mod keeping;
 mod secret;
 pub mod store;
 mod tokens;
