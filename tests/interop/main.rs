@@ -4,6 +4,8 @@
 mod jose;
 mod node;
 mod oidc_provider;
+mod session_cookies;
+mod supabase_js;
 mod supabase_ssr;
 
 #[allow(dead_code, reason = "the other binary uses the rest")]

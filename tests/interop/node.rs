@@ -1,9 +1,9 @@
 //! The scripts of this folder, where Node.js and their packages are.
 
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use std::{env, path::Path, process::Stdio, time::Duration};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     process::{Child, Command},
     time::timeout,
 };
@@ -15,6 +15,21 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) async fn run<T: DeserializeOwned>(script: &str) -> Option<T> {
     let mut node = node(script).await?;
     let output = timeout(LIMIT, node.output()).await.expect("it does not end").unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+/// As [`run`], with something for the script to read from its standard input, as JSON.
+pub(crate) async fn run_with<T: DeserializeOwned>(script: &str, input: &impl Serialize) -> Option<T> {
+    let mut child = node(script).await?.stdin(Stdio::piped()).spawn().unwrap();
+    let input = serde_json::to_vec(input).unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A script that ended has said why.
+    let write = async move { drop(stdin.write_all(&input).await) };
+    let (output, ()) = timeout(LIMIT, async { tokio::join!(child.wait_with_output(), write) })
+        .await
+        .expect("it does not end");
+    let output = output.unwrap();
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     Some(serde_json::from_slice(&output.stdout).unwrap())
 }

@@ -7,6 +7,7 @@
 
 pub mod endpoint;
 mod id;
+pub mod keeping;
 mod owner;
 mod random;
 mod record;

@@ -5,8 +5,9 @@
 //!   redirects, resets, or none at all.
 //! - [`TokenBuilder`] starts from a good token; each method spoils or changes one thing.
 //! - [`SigningKey`] signs with every [`Algorithm`] of JWS, and shows its public half as JWK, DER and PEM.
-//! - [`TestSupabase`] is a small Supabase Auth: password login, refresh rotation with reuse detection,
-//!   logout.
+//! - [`TestSupabase`] is a small Supabase Auth: password login, PKCE, refresh rotation with reuse detection, logout,
+//!   and a script of what goes wrong ([`TokenFault`]).
+//! - [`TestOAuth`] is a small provider of OAuth 2 and OpenID Connect, whose refresh tokens are good once.
 //!
 //! Nothing here checks anything for a living: it makes what a verifier must accept and, above all, what it
 //! must refuse. Never sign a production token with it.
@@ -57,11 +58,16 @@ mod jwk;
 mod key;
 mod keyring;
 mod material;
+mod oauth;
+mod pkce;
+mod presentations;
+mod query;
 mod random;
 mod scripted;
 mod server;
 mod supabase;
 mod token;
+mod token_fault;
 
 #[cfg(test)]
 mod client;
@@ -70,9 +76,11 @@ pub use algorithm::Algorithm;
 pub use compact::{sign_compact, verify_compact};
 pub use issuer::TestIssuer;
 pub use key::SigningKey;
+pub use oauth::{OAuthOptions, TestOAuth};
 pub use scripted::{Recorded, ScriptedJwks, Step, Stop};
-pub use supabase::{SupabaseOptions, TestSupabase};
+pub use supabase::{RefreshTokenVersion, SupabaseOptions, TestSupabase};
 pub use token::TokenBuilder;
+pub use token_fault::TokenFault;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,4 +1,6 @@
 use std::{
+    convert::Infallible,
+    io,
     net::Ipv4Addr,
     sync::{
         Arc,
@@ -7,7 +9,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::Request};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    response::{IntoResponse as _, Response},
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -74,10 +81,32 @@ async fn serve(stream: TcpStream, router: Router, requests: Arc<AtomicUsize>) {
     let service = service_fn(move |request: Request<Incoming>| {
         requests.fetch_add(1, Ordering::SeqCst);
         // A router is always ready: its `poll_ready` says so.
-        router.clone().call(request)
+        let answer = router.clone().call(request);
+        async move {
+            let Ok(answer): Result<Response<Body>, Infallible> = answer.await;
+            match answer.extensions().get() {
+                Some(Reset) => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+                None => Ok(answer),
+            }
+        }
     });
-    // An error here is a client that went away.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    // An error here is a client that went away, or one that is to be sent away: with an answer owed, the end is none
+    // in good order.
+    if (&mut connection).await.is_err() {
+        // The worst that can happen is an orderly end.
+        let _ = connection.into_parts().io.into_inner().set_zero_linger();
+    }
+}
+
+/// In the place of an answer: the connection is reset.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reset;
+
+impl Reset {
+    pub(crate) fn response() -> Response {
+        axum::Extension(Self).into_response()
+    }
 }
 
 #[cfg(test)]
@@ -118,6 +147,17 @@ mod tests {
         let server = Server::start(|_| Router::new()).await;
         assert_eq!(client::get(&format!("{}/nothing", server.url())).await.status, 404);
         assert_eq!(server.requests(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_the_end_of_the_connection_without_an_answer() {
+        let routes = Router::new().route("/", get(async || Reset::response()));
+        let server = Server::start(|_| routes).await;
+        let mut stream = connect(&server).await;
+        stream.write_all(GET).await.unwrap();
+        let mut buffer = [0; 8];
+        let end = time::timeout(Duration::from_secs(5), stream.read(&mut buffer)).await.unwrap();
+        assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
     }
 
     #[tokio::test]

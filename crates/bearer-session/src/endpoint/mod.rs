@@ -1,8 +1,50 @@
-//! The issuer's side: [`TokenEndpoint`], and what its failures mean ([`ExchangeError`]).
+//! The issuer's side: [`TokenEndpoint`] and [`SignIn`], and what their failures mean ([`ExchangeError`]).
+//!
+//! [`SupabaseEndpoint`] is Supabase Auth, and [`OAuthEndpoint`] any issuer of OAuth 2 or OpenID Connect (feature `http`).
+//! Both make one request per call: over `https` (`http` only on this machine), on a connection of its own, without
+//! following redirects, with a bounded time and a bounded answer. Nothing of a request or an answer is ever logged.
+//!
+//! # What an answer means
+//!
+//! | answer | a refresh token is |
+//! |---|---|
+//! | 2xx with tokens | exchanged |
+//! | 4xx with a code of the issuer that is about the token or its session, such as `invalid_grant` | refused: [`Final`](Outcome::Final) |
+//! | no connection; other 4xx (409, 429, a gateway's own); 307, 308; 503 with `Retry-After` | [`NotSpent`](Outcome::NotSpent) |
+//! | all else: 5xx, a time-out, a reset, 2xx that cannot be read | [`Unknown`](Outcome::Unknown) |
 
+#[cfg(feature = "http")]
+mod answer;
+#[cfg(feature = "http")]
+mod budget;
+#[cfg(feature = "http")]
+mod client;
+#[cfg(feature = "http")]
+mod discovery;
 mod error;
+#[cfg(feature = "http")]
+mod http_client;
+#[cfg(feature = "http")]
+mod id_token;
+#[cfg(feature = "http")]
+mod location;
+#[cfg(feature = "http")]
+mod oauth;
+mod pkce;
+mod sign_in;
+#[cfg(feature = "http")]
+mod supabase;
 
-pub use self::error::{ExchangeError, Outcome};
+#[cfg(feature = "http")]
+pub use self::{
+    budget::RateBudget, client::OAuthClient, location::InvalidEndpoint, oauth::OAuthEndpoint,
+    supabase::SupabaseEndpoint,
+};
+pub use self::{
+    error::{ExchangeError, Outcome},
+    pkce::PkceVerifier,
+    sign_in::{CodeExchange, SignIn, SignInRequest, SignOutRequest},
+};
 
 use crate::{AccessToken, BoxFuture, RefreshToken, TokenSet};
 use std::{fmt, net::IpAddr};

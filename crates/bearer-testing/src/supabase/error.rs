@@ -53,6 +53,25 @@ impl ApiError {
         Self { session_destroyed: true, ..error }
     }
 
+    /// Of version 1, where the session itself lives on.
+    pub(super) fn refresh_token_revoked() -> Self {
+        Self { session_destroyed: false, ..Self::refresh_token_already_used() }
+    }
+
+    pub(super) fn flow_state_not_found() -> Self {
+        let message = "invalid flow state, no valid flow state found";
+        Self::new(StatusCode::NOT_FOUND, "flow_state_not_found", message)
+    }
+
+    pub(super) fn bad_code_verifier() -> Self {
+        let message = "code challenge does not match previously saved code verifier";
+        Self::new(StatusCode::BAD_REQUEST, "bad_code_verifier", message)
+    }
+
+    pub(super) fn unsupported_authorization(message: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "validation_failed", message)
+    }
+
     pub(super) fn unsupported_scope(scope: &str) -> Self {
         let message = format!("Unsupported logout scope {scope:?}");
         Self::new(StatusCode::BAD_REQUEST, "validation_failed", message)
@@ -76,6 +95,10 @@ impl ApiError {
     pub(super) fn session_not_found() -> Self {
         let message = "Session from session_id claim in JWT does not exist";
         Self::new(StatusCode::FORBIDDEN, "session_not_found", message)
+    }
+
+    pub(super) fn rate_limit() -> Self {
+        Self::injected(StatusCode::TOO_MANY_REQUESTS)
     }
 
     /// A failure that was asked for, worded as the real one of that status.

@@ -1,5 +1,7 @@
 mod claims;
 mod error;
+mod flows;
+mod limiter;
 mod options;
 mod project;
 mod rotation;
@@ -13,9 +15,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-pub use self::options::SupabaseOptions;
+pub use self::options::{RefreshTokenVersion, SupabaseOptions};
 use self::{claims::api_key, project::Project};
-use crate::{SigningKey, TokenBuilder, server::Server};
+use crate::{SigningKey, TokenBuilder, TokenFault, server::Server};
 
 /// A small Supabase Auth in this process, on a free port of 127.0.0.1.
 ///
@@ -26,6 +28,9 @@ use crate::{SigningKey, TokenBuilder, server::Server};
 /// - `POST /token?grant_type=password` with a body `{"email", "password"}`;
 /// - `POST /token?grant_type=refresh_token` with a body `{"refresh_token"}`: refresh tokens rotate, and reuse
 ///   is detected, as below;
+/// - `GET /authorize?provider=…&redirect_to=…&code_challenge=…&code_challenge_method=s256`: straight back to
+///   `redirect_to` with a `code` in its query, of the user in `login_hint`, or of the first one added;
+/// - `POST /token?grant_type=pkce` with a body `{"auth_code", "code_verifier"}`;
 /// - `POST /logout?scope=global` (the default), `local` or `others`: 204, and the sessions are gone;
 /// - `GET /user`, which knows of logouts;
 /// - `GET /.well-known/jwks.json` with `Cache-Control: public, max-age=600`, and
@@ -36,7 +41,8 @@ use crate::{SigningKey, TokenBuilder, server::Server};
 ///
 /// # Refresh tokens
 ///
-/// They are random text, and rotate by the rules of version 2 of Supabase's own:
+/// They are random text, and rotate by the rules of version 2 of Supabase's own (for version 1 see
+/// [`RefreshTokenVersion::V1`]):
 /// - the current one is exchanged for a new one;
 /// - its parent, the one spent last, gets the current one again, at any later time, with a new access token;
 /// - an older one gets the same within [`reuse_interval`](SupabaseOptions::reuse_interval) of the last
@@ -123,7 +129,8 @@ impl TestSupabase {
     /// # Panics
     /// When there is no user of this email.
     pub fn sign_in(&self, email: &str) -> Value {
-        self.project.sign_in(email).unwrap_or_else(|| panic!("no user has the email {email}: add one first"))
+        let issued = self.project.sign_in(email);
+        issued.unwrap_or_else(|| panic!("no user has the email {email}: add one first")).body
     }
 
     /// Ends the session: access tokens stay good until they expire, refresh tokens are not found.
@@ -218,6 +225,17 @@ impl TestSupabase {
         self.project.refreshes()
     }
 
+    /// How often each refresh token was presented, whatever came of it, in the order in which they first were. That
+    /// none was presented twice: `presentations().iter().all(|times| *times == 1)`.
+    pub fn presentations(&self) -> Vec<usize> {
+        self.project.presentations.counts()
+    }
+
+    /// How often this refresh token was presented.
+    pub fn presentations_of(&self, refresh_token: &str) -> usize {
+        self.project.presentations.of(refresh_token)
+    }
+
     /// How many sessions there are.
     pub fn sessions_alive(&self) -> usize {
         self.project.store().sessions_alive()
@@ -263,12 +281,30 @@ impl TestSupabase {
         self.project.refresh_faults.hold();
     }
 
+    /// What becomes of the next requests to exchange a refresh token, one each, in this order, after those scripted
+    /// before. Then they are answered as usual.
+    ///
+    /// ```
+    /// use bearer_testing::{TestSupabase, TokenFault};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let supabase = TestSupabase::start().await;
+    /// // The first answer is lost, the second request comes too soon, the third gets what the first should have.
+    /// supabase.script_refreshes([TokenFault::ResetAfterCommit, TokenFault::TooManyRequests(Some(1))]);
+    /// # }
+    /// ```
+    pub fn script_refreshes(&self, faults: impl IntoIterator<Item = TokenFault>) {
+        self.project.token_faults.script(faults);
+    }
+
     /// Ends all that [`fail_with`](Self::fail_with), [`hold`](Self::hold),
-    /// [`fail_refresh_with`](Self::fail_refresh_with), [`delay_refresh`](Self::delay_refresh) and
-    /// [`hold_refresh`](Self::hold_refresh) began; requests that wait are answered.
+    /// [`fail_refresh_with`](Self::fail_refresh_with), [`delay_refresh`](Self::delay_refresh),
+    /// [`hold_refresh`](Self::hold_refresh) and [`script_refreshes`](Self::script_refreshes) began; requests that wait are answered.
     pub fn recover(&self) {
         self.project.jwks.recover();
         self.project.refresh_faults.recover();
+        self.project.token_faults.recover();
     }
 }
 

@@ -24,16 +24,44 @@ pub struct SupabaseOptions {
     /// Any reuse ends the session, even that of the token spent last and even within the reuse interval: off
     /// by default. This is not Supabase but the issuers with single-use refresh tokens, such as Auth0 or Ory.
     pub strict_single_use: bool,
+    /// The rules and the form of refresh tokens: version 2 by default.
+    pub refresh_tokens: RefreshTokenVersion,
+    /// The limit of hosted projects on `/token`: 30 requests at once and one more every 2 seconds, for each address; then
+    /// 429. Off by default. The address is that in `Sb-Forwarded-For`, if the `apikey` is a secret one
+    /// (`sb_secret_…`), else that of the peer. Read by Tokio's clock.
+    pub rate_limit: bool,
+}
+
+/// Which of Supabase's own versions of refresh tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RefreshTokenVersion {
+    /// 12 characters of `[a-z0-9]`, each with a parent. A spent token gets the active one again if it is its parent, at any
+    /// later time; within the reuse interval of being spent it gets a new child; else all tokens of the session are
+    /// revoked, while the session itself, and so its access tokens, live on.
+    V1,
+    /// Counted. See [`TestSupabase`](super::TestSupabase).
+    #[default]
+    V2,
 }
 
 impl SupabaseOptions {
     pub(super) fn rules(&self) -> Rules {
-        Rules { reuse_interval: self.reuse_interval, strict_single_use: self.strict_single_use }
+        Rules {
+            version: self.refresh_tokens,
+            reuse_interval: self.reuse_interval,
+            strict_single_use: self.strict_single_use,
+        }
     }
 }
 
 impl Default for SupabaseOptions {
     fn default() -> Self {
-        Self { access_token_expires_in: 3600, reuse_interval: Duration::ZERO, strict_single_use: false }
+        Self {
+            access_token_expires_in: 3600,
+            reuse_interval: Duration::ZERO,
+            strict_single_use: false,
+            refresh_tokens: RefreshTokenVersion::V2,
+            rate_limit: false,
+        }
     }
 }

@@ -3,18 +3,21 @@ use std::sync::{
     atomic::{AtomicI64, AtomicUsize, Ordering},
 };
 
+use axum::http::HeaderMap;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    SupabaseOptions, claims,
+    RefreshTokenVersion, SupabaseOptions, claims,
     error::ApiError,
+    flows::Flows,
+    limiter::{self, Limiter},
     rotation::Rules,
     store::{Grant, Identity, Scope, Store},
 };
 use crate::{
     Algorithm, SigningKey, TokenBuilder, clock, endpoint::JwksEndpoint, fault::Faults, keyring::Keyring,
-    random, verify_compact,
+    pkce::Challenge, presentations::Presentations, random, token_fault::TokenFaults, verify_compact,
 };
 
 /// Hosted projects have key ids in standard base64, with characters that base64url lacks.
@@ -25,6 +28,8 @@ pub(super) struct Project {
     pub(super) issuer: String,
     pub(super) jwks: JwksEndpoint,
     pub(super) refresh_faults: Faults,
+    pub(super) token_faults: TokenFaults,
+    pub(super) presentations: Presentations,
     pub(super) legacy_secret: String,
     pub(super) legacy_key: SigningKey,
     /// Whose the tokens are that are minted without a login.
@@ -32,7 +37,16 @@ pub(super) struct Project {
     access_token_expires_in: AtomicI64,
     rules: Rules,
     store: Mutex<Store>,
+    flows: Mutex<Flows>,
+    limiter: Option<Limiter>,
     refreshes: AtomicUsize,
+}
+
+/// An answer of the token endpoint.
+pub(super) struct Issued {
+    pub(super) body: Value,
+    /// What `GoTrue` tells in headers.
+    pub(super) headers: Vec<(&'static str, String)>,
 }
 
 /// Who calls, by a good access token.
@@ -51,6 +65,8 @@ impl Project {
             issuer,
             jwks,
             refresh_faults: Faults::none(),
+            token_faults: TokenFaults::default(),
+            presentations: Presentations::default(),
             legacy_key: SigningKey::hmac(Algorithm::HS256, legacy_secret.as_bytes()).kid(LEGACY_KID),
             legacy_secret,
             somebody: Identity {
@@ -62,6 +78,8 @@ impl Project {
             access_token_expires_in: AtomicI64::new(options.access_token_expires_in),
             rules: options.rules(),
             store: Mutex::default(),
+            flows: Mutex::default(),
+            limiter: options.rate_limit.then(Limiter::default),
             refreshes: AtomicUsize::new(0),
         }
     }
@@ -82,18 +100,41 @@ impl Project {
         self.access_token_expires_in.store(seconds, Ordering::SeqCst);
     }
 
-    pub(super) fn sign_in(&self, email: &str) -> Option<Value> {
-        let grant = self.store().sign_in(email, Instant::now())?;
+    pub(super) fn sign_in(&self, email: &str) -> Option<Issued> {
+        let grant = self.store().sign_in(email, self.rules, Instant::now())?;
         Some(self.answer(grant))
     }
 
-    pub(super) fn password_grant(&self, email: &str, password: &str) -> Result<Value, ApiError> {
+    pub(super) fn password_grant(&self, email: &str, password: &str) -> Result<Issued, ApiError> {
         self.store().check_password(email, password)?;
         self.sign_in(email).ok_or_else(ApiError::invalid_credentials)
     }
 
-    pub(super) async fn refresh_grant(&self, refresh_token: &str) -> Result<Value, ApiError> {
+    /// Signs a user in at a provider, without asking anybody: the one of this email, or the first there is. Returns the
+    /// code, or `None` when there is no such user.
+    pub(super) fn begin_flow(&self, email: Option<&str>, challenge: Challenge) -> Option<String> {
+        let email = email.map_or_else(|| self.store().first_email(), |email| Some(email.to_lowercase()))?;
+        let is_known = self.store().has_email(&email);
+        is_known.then(|| self.flows().begin(email, challenge))
+    }
+
+    pub(super) fn pkce_grant(&self, code: &str, verifier: &str) -> Result<Issued, ApiError> {
+        let email = self.flows().end(code, verifier)?;
+        self.sign_in(&email).ok_or_else(ApiError::user_not_found)
+    }
+
+    pub(super) fn limit(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let admits = |limiter: &Limiter| limiter.admits(limiter::address(headers), Instant::now());
+        if self.limiter.as_ref().is_none_or(admits) { Ok(()) } else { Err(ApiError::rate_limit()) }
+    }
+
+    /// A token was presented, whatever comes of it.
+    pub(super) fn presented(&self, refresh_token: &str) {
+        self.presentations.add(refresh_token);
         self.refreshes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) async fn refresh_grant(&self, refresh_token: &str) -> Result<Issued, ApiError> {
         let admitted = self.refresh_faults.admit().await.map_err(ApiError::injected);
         let result = admitted.and_then(|()| self.store().exchange(refresh_token, self.rules, Instant::now()));
         // After the exchange: a client that gives up meanwhile has lost an answer, not a request.
@@ -101,16 +142,27 @@ impl Project {
         result.map(|grant| self.answer(grant))
     }
 
-    fn answer(&self, Grant { identity, refresh_token }: Grant) -> Value {
+    fn answer(&self, Grant { identity, refresh_token, counter, reuse }: Grant) -> Issued {
         let expires_in = self.access_token_expires_in.load(Ordering::SeqCst);
-        json!({
+        let body = json!({
             "access_token": self.access_token(&identity).expires_in(expires_in).sign(),
             "token_type": "bearer",
             "expires_in": expires_in,
             "expires_at": clock::now() + expires_in,
             "refresh_token": refresh_token,
             "user": claims::user(&identity.user, &identity.email),
-        })
+        });
+        let which = match self.rules.version {
+            RefreshTokenVersion::V1 => ("sb-auth-refresh-token-prefix", refresh_token[..5].to_owned()),
+            RefreshTokenVersion::V2 => ("sb-auth-refresh-token-counter", counter.to_string()),
+        };
+        let reuse = match reuse {
+            None => ("sb-auth-refresh-token-reuse", "false".to_owned()),
+            Some(cause) => ("sb-auth-refresh-token-reuse-cause", cause.to_owned()),
+        };
+        let (user, session) = (identity.user, identity.session);
+        let headers = vec![("sb-auth-user-id", user), ("sb-auth-session-id", session), which, reuse];
+        Issued { body, headers }
     }
 
     /// Checks the access token as `GET /user` does: signature, `exp`, user, session.
@@ -139,6 +191,10 @@ impl Project {
 
     pub(super) fn refreshes(&self) -> usize {
         self.refreshes.load(Ordering::SeqCst)
+    }
+
+    fn flows(&self) -> MutexGuard<'_, Flows> {
+        self.flows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nothing is left half done under the lock, so a panic elsewhere does not spoil what it guards.

@@ -4,22 +4,24 @@ use axum::{
     Json, Router,
     body::Bytes,
     extract::{Query, State},
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
 use serde_json::{Value, json};
 
 use super::{
     error::ApiError,
-    project::{Caller, Project},
+    project::{Caller, Issued, Project},
     store::Scope,
 };
+use crate::{TokenFault, pkce::Challenge, query::with_query};
 
 type Parameters = Query<HashMap<String, String>>;
 
 pub(super) fn routes(project: Arc<Project>) -> Router {
     let auth = Router::new()
+        .route("/authorize", get(authorize))
         .route("/token", post(token))
         .route("/logout", post(logout))
         .route("/user", get(user))
@@ -37,17 +39,66 @@ async fn token(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let answer = async {
-        let grant_type = parameters.get("grant_type").map(String::as_str);
-        let body: Value = serde_json::from_slice(&body).map_err(|_| ApiError::bad_json())?;
-        let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
-        match grant_type {
-            Some("password") => project.password_grant(text("email"), text("password")),
-            Some("refresh_token") => project.refresh_grant(text("refresh_token")).await,
-            _ => Err(ApiError::unsupported_grant_type()),
-        }
+    let grant_type = parameters.get("grant_type").map(String::as_str);
+    let body = project
+        .limit(&headers)
+        .and_then(|()| serde_json::from_slice::<Value>(&body).map_err(|_| ApiError::bad_json()));
+    let body = match body {
+        Ok(body) => body,
+        Err(error) => return error.answer(&headers),
     };
-    respond(answer.await.map(Json), &headers)
+    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+    match grant_type {
+        Some("password") => respond(project.password_grant(text("email"), text("password")), &headers),
+        Some("pkce") => respond(project.pkce_grant(text("auth_code"), text("code_verifier")), &headers),
+        Some("refresh_token") => refresh(&project, text("refresh_token"), &headers).await,
+        _ => ApiError::unsupported_grant_type().answer(&headers),
+    }
+}
+
+async fn refresh(project: &Project, token: &str, headers: &HeaderMap) -> Response {
+    let fault = project.token_faults.next();
+    project.presented(token);
+    if fault == TokenFault::SessionKilled {
+        project.store().end_session_of(token);
+    }
+    let answer = async { respond(project.refresh_grant(token).await, headers) };
+    fault.spoil(answer, |status| ApiError::injected(status).answer(headers)).await
+}
+
+/// Sends the user straight back with a code, as after a sign-in at the provider.
+async fn authorize(
+    State(project): State<Arc<Project>>,
+    Query(parameters): Parameters,
+    headers: HeaderMap,
+) -> Response {
+    let text = |name: &str| parameters.get(name).map(String::as_str).unwrap_or_default();
+    let refuse = |message| ApiError::unsupported_authorization(message).answer(&headers);
+    if text("provider").is_empty() {
+        return refuse("Unsupported provider: Provider  could not be found");
+    }
+    let Some(challenge) = Challenge::new(text("code_challenge_method"), text("code_challenge")) else {
+        return refuse("PKCE flow requires code_challenge_method and code_challenge");
+    };
+    let back = text("redirect_to");
+    if !back.contains("://") {
+        return refuse("there is no Site URL here: give a redirect_to");
+    }
+    let back = match project.begin_flow(parameters.get("login_hint").map(String::as_str), challenge) {
+        Some(code) => with_query(back, &[("code", &code)]),
+        None => with_query(
+            back,
+            &[
+                ("error", "access_denied"),
+                ("error_code", "user_not_found"),
+                ("error_description", "no such user"),
+            ],
+        ),
+    };
+    // 302, as the real one.
+    let mut response = Redirect::to(&back).into_response();
+    *response.status_mut() = StatusCode::FOUND;
+    response
 }
 
 async fn logout(
@@ -112,6 +163,18 @@ fn respond(answer: Result<impl IntoResponse, ApiError>, request: &HeaderMap) -> 
     match answer {
         Ok(answer) => answer.into_response(),
         Err(error) => error.answer(request),
+    }
+}
+
+impl IntoResponse for Issued {
+    fn into_response(self) -> Response {
+        let mut response = Json(self.body).into_response();
+        let headers = self.headers.into_iter().map(|(name, value)| {
+            let value = HeaderValue::try_from(value).expect("ids, counters and words are visible ASCII");
+            (HeaderName::from_static(name), value)
+        });
+        response.headers_mut().extend(headers);
+        response
     }
 }
 

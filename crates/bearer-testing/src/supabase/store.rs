@@ -3,8 +3,9 @@ use std::collections::HashMap;
 use tokio::time::Instant;
 
 use super::{
+    RefreshTokenVersion,
     error::ApiError,
-    rotation::{Exchange, Rules},
+    rotation::{Exchange, Presented, Rules},
 };
 use crate::{clock, random};
 
@@ -26,14 +27,23 @@ struct User {
 struct Session {
     user: String,
     signed_in_at: i64,
-    refresh_token: String,
-    generation: u64,
-    refreshed_at: Instant,
+    /// All that it ever had, the newest last. Never empty.
+    tokens: Vec<Token>,
+}
+
+struct Token {
+    text: String,
+    /// Its place among the session's tokens.
+    parent: Option<usize>,
+    made_at: Instant,
+    /// Or revoked.
+    spent_at: Option<Instant>,
 }
 
 struct Issued {
     session: String,
-    generation: u64,
+    /// Its place among the session's tokens.
+    place: usize,
 }
 
 /// Who is signed in, in which session: what an access token is made from.
@@ -49,6 +59,10 @@ pub(super) struct Identity {
 pub(super) struct Grant {
     pub(super) identity: Identity,
     pub(super) refresh_token: String,
+    /// How many tokens the session had before this one.
+    pub(super) counter: usize,
+    /// Why a spent token was good once more, in the words of `GoTrue`.
+    pub(super) reuse: Option<&'static str>,
 }
 
 /// Which sessions of a user a logout ends.
@@ -78,51 +92,75 @@ impl Store {
     }
 
     /// Opens a session; `None` when nobody has this email.
-    pub(super) fn sign_in(&mut self, email: &str, now: Instant) -> Option<Grant> {
+    pub(super) fn sign_in(&mut self, email: &str, rules: Rules, now: Instant) -> Option<Grant> {
         let email = email.to_lowercase();
         let user = self.users.iter().find(|user| user.email == email)?.id.clone();
-        let (session, refresh_token) = (random::uuid(), random::text::<38>());
-        self.issued.insert(refresh_token.clone(), Issued { session: session.clone(), generation: 0 });
-        let signed_in_at = clock::now();
-        self.sessions.insert(
-            session.clone(),
-            Session {
-                user: user.clone(),
-                signed_in_at,
-                refresh_token: refresh_token.clone(),
-                generation: 0,
-                refreshed_at: now,
-            },
-        );
-        Some(Grant { identity: Identity { user, email, session, signed_in_at }, refresh_token })
+        let id = random::uuid();
+        let session = Session { user, signed_in_at: clock::now(), tokens: Vec::new() };
+        self.sessions.insert(id.clone(), session);
+        self.issue(&id, None, rules, now);
+        self.grant(&id, 0, None).ok()
+    }
+
+    pub(super) fn first_email(&self) -> Option<String> {
+        self.users.first().map(|user| user.email.clone())
+    }
+
+    /// In lower case.
+    pub(super) fn has_email(&self, email: &str) -> bool {
+        self.users.iter().any(|user| user.email == email)
     }
 
     pub(super) fn exchange(&mut self, token: &str, rules: Rules, now: Instant) -> Result<Grant, ApiError> {
+        let is_version_1 = || token.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
         // The shortest refresh token GoTrue ever made.
-        if token.len() < 12 {
+        if token.len() < 12 || (token.len() == 12 && !is_version_1()) {
             return Err(ApiError::malformed_refresh_token());
         }
         let issued = self.issued.get(token).ok_or_else(ApiError::refresh_token_not_found)?;
-        let id = issued.session.clone();
+        let (id, place) = (issued.session.clone(), issued.place);
         let session = self.sessions.get_mut(&id).ok_or_else(ApiError::refresh_token_not_found)?;
-        let behind = session.generation - issued.generation;
-        match rules.exchange(behind, now.saturating_duration_since(session.refreshed_at)) {
+        let presented = session.presented(place, now);
+        match rules.exchange(presented) {
             Exchange::Rotate => {
-                session.generation += 1;
-                session.refresh_token = random::text::<38>();
-                session.refreshed_at = now;
-                let issued = Issued { session: id.clone(), generation: session.generation };
-                self.issued.insert(session.refresh_token.clone(), issued);
+                session.tokens[place].spent_at = Some(now);
+                let newest = self.issue(&id, Some(place), rules, now);
+                let reuse = presented.spent_since.map(|_| "concurrent-refresh");
+                self.grant(&id, newest, reuse)
             }
-            Exchange::Repeat => {}
+            Exchange::Repeat => {
+                let newest = session.active().unwrap_or(session.tokens.len() - 1);
+                let is_parent = presented.is_parent_of_active || presented.behind == 1;
+                self.grant(&id, newest, Some(if is_parent { "fail-to-save" } else { "concurrent-refresh" }))
+            }
+            Exchange::Revoke => {
+                session.tokens.iter_mut().for_each(|token| token.spent_at = Some(now));
+                Err(ApiError::refresh_token_revoked())
+            }
             Exchange::Destroy => {
                 self.sessions.remove(&id);
-                return Err(ApiError::refresh_token_already_used());
+                Err(ApiError::refresh_token_already_used())
             }
         }
-        let refresh_token = session.refresh_token.clone();
-        let identity = self.identity_of_session(&id).ok_or_else(ApiError::user_not_found)?;
-        Ok(Grant { identity, refresh_token })
+    }
+
+    /// Makes a new token for the session, and tells its place.
+    fn issue(&mut self, id: &str, parent: Option<usize>, rules: Rules, now: Instant) -> usize {
+        let text = match rules.version {
+            RefreshTokenVersion::V1 => version_1_token(),
+            RefreshTokenVersion::V2 => random::text::<38>(),
+        };
+        let tokens = &mut self.sessions.get_mut(id).expect("the caller has it").tokens;
+        let place = tokens.len();
+        tokens.push(Token { text: text.clone(), parent, made_at: now, spent_at: None });
+        self.issued.insert(text, Issued { session: id.to_owned(), place });
+        place
+    }
+
+    fn grant(&self, id: &str, place: usize, reuse: Option<&'static str>) -> Result<Grant, ApiError> {
+        let identity = self.identity_of_session(id).ok_or_else(ApiError::user_not_found)?;
+        let refresh_token = self.sessions[id].tokens[place].text.clone();
+        Ok(Grant { identity, refresh_token, counter: place, reuse })
     }
 
     fn identity_of_session(&self, id: &str) -> Option<Identity> {
@@ -148,6 +186,13 @@ impl Store {
         });
     }
 
+    /// Ends the session of a refresh token, if there is one.
+    pub(super) fn end_session_of(&mut self, token: &str) {
+        if let Some(issued) = self.issued.get(token) {
+            self.sessions.remove(&issued.session);
+        }
+    }
+
     pub(super) fn end_session(&mut self, id: &str) {
         self.sessions.remove(id);
     }
@@ -161,13 +206,39 @@ impl Store {
     }
 }
 
+impl Session {
+    /// The place of the newest unspent token.
+    fn active(&self) -> Option<usize> {
+        self.tokens.iter().rposition(|token| token.spent_at.is_none())
+    }
+
+    fn presented(&self, place: usize, now: Instant) -> Presented {
+        let newest = self.tokens.last().expect("never empty");
+        Presented {
+            behind: self.tokens.len() - 1 - place,
+            is_parent_of_active: self
+                .active()
+                .is_some_and(|active| self.tokens[active].parent == Some(place)),
+            spent_since: self.tokens[place].spent_at.map(|then| now.saturating_duration_since(then)),
+            refreshed_since: now.saturating_duration_since(newest.made_at),
+        }
+    }
+}
+
+/// 12 characters of `[a-z0-9]`.
+fn version_1_token() -> String {
+    const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    random::bytes::<12>().map(|byte| char::from(LETTERS[usize::from(byte) % LETTERS.len()])).iter().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
 
-    const LENIENT: Rules = Rules { reuse_interval: Duration::ZERO, strict_single_use: false };
+    const LENIENT: Rules =
+        Rules { version: RefreshTokenVersion::V2, reuse_interval: Duration::ZERO, strict_single_use: false };
 
     fn store() -> Store {
         let mut store = Store::default();
@@ -194,11 +265,11 @@ mod tests {
 
     #[test]
     fn reuse_interval_counts_from_the_last_rotation() {
-        let rules = Rules { reuse_interval: Duration::from_secs(10), strict_single_use: false };
+        let rules = Rules { reuse_interval: Duration::from_secs(10), ..LENIENT };
         let mut store = store();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let first = store.sign_in("ada@example.com", at(0)).unwrap().refresh_token;
+        let first = store.sign_in("ada@example.com", rules, at(0)).unwrap().refresh_token;
         let second = store.exchange(&first, rules, at(100)).ok().unwrap().refresh_token;
         let third = store.exchange(&second, rules, at(200)).ok().unwrap().refresh_token;
         assert_eq!(store.exchange(&first, rules, at(209)).ok().unwrap().refresh_token, third);
@@ -210,8 +281,8 @@ mod tests {
     fn sessions_of_one_user_are_apart() {
         let mut store = store();
         let now = Instant::now();
-        let first = store.sign_in("ada@example.com", now).unwrap();
-        let second = store.sign_in("ada@example.com", now).unwrap();
+        let first = store.sign_in("ada@example.com", LENIENT, now).unwrap();
+        let second = store.sign_in("ada@example.com", LENIENT, now).unwrap();
         assert_ne!(first.identity.session, second.identity.session);
         let strict = Rules { strict_single_use: true, ..LENIENT };
         assert!(store.exchange(&first.refresh_token, strict, now).is_ok());
@@ -229,7 +300,7 @@ mod tests {
         ] {
             let mut store = store();
             store.add_user("eve@example.com", "secret");
-            let mut sign_in = |email| store.sign_in(email, Instant::now()).unwrap().identity;
+            let mut sign_in = |email| store.sign_in(email, LENIENT, Instant::now()).unwrap().identity;
             let (this, other) = (sign_in("ada@example.com"), sign_in("ada@example.com"));
             let stranger = sign_in("eve@example.com");
             store.log_out(&this.user, Some(&this.session), scope);

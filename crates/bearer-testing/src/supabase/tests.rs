@@ -96,7 +96,7 @@ async fn refused_logins() {
             "invalid_credentials",
         ),
         ("nothing", "password", json!({}), "invalid_credentials"),
-        ("other grant", "pkce", json!({}), "invalid_credentials"),
+        ("other grant", "web3", json!({}), "invalid_credentials"),
     ] {
         let answer = post(&supabase, &format!("token?grant_type={query}"), body).await;
         assert_eq!(outcome(&answer), (400, code.to_owned()), "{name}");
@@ -455,4 +455,186 @@ async fn debug_shows_the_url_and_no_secret() {
     let supabase = project(SupabaseOptions::default()).await;
     let debug = format!("{supabase:?}");
     assert_eq!(debug, format!("TestSupabase {{ project_url: {:?}, .. }}", supabase.project_url()));
+}
+
+fn version_1(options: SupabaseOptions) -> SupabaseOptions {
+    SupabaseOptions { refresh_tokens: RefreshTokenVersion::V1, ..options }
+}
+
+#[tokio::test]
+async fn refresh_tokens_of_version_1_have_parents() {
+    const USED: &str = "refresh_token_already_used";
+    let default = version_1(SupabaseOptions::default());
+    let hosted = SupabaseOptions { reuse_interval: Duration::from_secs(600), ..default };
+    for (name, options, generations, expected) in [
+        ("one after the other", default, &[0, 1, 2][..], &["new", "new", "new"][..]),
+        ("the parent again and again", default, &[0, 0, 0, 1, 1], &["new", "same", "same", "new", "same"]),
+        (
+            "a grandparent: the family is revoked",
+            default,
+            &[0, 1, 0, 2, 0],
+            &["new", "new", USED, USED, USED],
+        ),
+        ("a grandparent in time has a child", hosted, &[0, 1, 0, 3], &["new", "new", "new", "new"]),
+    ] {
+        assert_eq!(play(options, generations).await, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_family_of_version_1_leaves_the_session() {
+    let supabase = project(version_1(SupabaseOptions::default())).await;
+    let login = log_in(&supabase).await;
+    let first = text(&login, "refresh_token");
+    assert!(
+        first.len() == 12 && first.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    );
+    let second = refresh(&supabase, first).await.json();
+    let _third = refresh(&supabase, text(&second, "refresh_token")).await.json();
+    let spent = refresh(&supabase, first).await;
+    assert_eq!(outcome(&spent), (400, "refresh_token_already_used".to_owned()));
+    assert!(!spent.headers.contains_key("sb-auth-refresh-token-rotated"));
+    assert_eq!(supabase.sessions_alive(), 1);
+    assert_eq!(user(&supabase, text(&login, "access_token")).await.status, 200);
+    assert_eq!(
+        outcome(&refresh(&supabase, "ABCDEFGHIJKL").await),
+        (400, "validation_failed".to_owned()),
+        "not of its form"
+    );
+}
+
+#[tokio::test]
+async fn answers_tell_of_the_session_in_headers() {
+    let supabase = project(SupabaseOptions::default()).await;
+    let login = log_in(&supabase).await;
+    let token = text(&login, "refresh_token");
+    let session = claims(&supabase, text(&login, "access_token"))["session_id"].clone();
+    let rotated = refresh(&supabase, token).await;
+    assert_eq!(rotated.headers["sb-auth-session-id"], session);
+    assert_eq!(rotated.headers["sb-auth-user-id"], login["user"]["id"]);
+    assert_eq!(rotated.headers["sb-auth-refresh-token-counter"], "1");
+    assert_eq!(rotated.headers["sb-auth-refresh-token-reuse"], "false");
+    let again = refresh(&supabase, token).await;
+    assert_eq!(again.headers["sb-auth-refresh-token-counter"], "1");
+    assert_eq!(again.headers["sb-auth-refresh-token-reuse-cause"], "fail-to-save");
+
+    let supabase = project(version_1(SupabaseOptions::default())).await;
+    let rotated = refresh(&supabase, text(&log_in(&supabase).await, "refresh_token")).await;
+    let prefix = &rotated.headers["sb-auth-refresh-token-prefix"];
+    assert!(text(&rotated.json(), "refresh_token").starts_with(&**prefix));
+}
+
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+/// Where a sign-in at a provider leads.
+async fn authorize(supabase: &TestSupabase, parameters: &[(&str, &str)]) -> Answer {
+    let url = crate::query::with_query(&format!("{}/authorize", supabase.issuer()), parameters);
+    client::request("GET", &url, &[NEW_SHAPE], "").await
+}
+
+#[tokio::test]
+async fn a_sign_in_with_pkce_comes_back_with_a_code_that_is_good_once() {
+    let supabase = project(SupabaseOptions::default()).await;
+    let back = ("redirect_to", "http://localhost/back?state=s");
+    let challenge = [("code_challenge", CHALLENGE), ("code_challenge_method", "s256")];
+    let parameters = [&[("provider", "github"), back][..], &challenge].concat();
+    let code = async || {
+        let answer = authorize(&supabase, &parameters).await;
+        assert_eq!(answer.status, 302);
+        let location = &answer.headers["location"];
+        location.strip_prefix("http://localhost/back?state=s&code=").expect("back again").to_owned()
+    };
+    let exchange = async |code: &str, verifier: &str| {
+        let body = json!({ "auth_code": code, "code_verifier": verifier });
+        post(&supabase, "token?grant_type=pkce", body).await
+    };
+    let good = code().await;
+    let session = exchange(&good, VERIFIER).await.json();
+    assert_eq!(session["user"]["email"], EMAIL);
+    assert_eq!(outcome(&exchange(&good, VERIFIER).await), (404, "flow_state_not_found".to_owned()));
+    let stolen = code().await;
+    assert_eq!(outcome(&exchange(&stolen, CHALLENGE).await), (400, "bad_code_verifier".to_owned()));
+    assert_eq!(supabase.sessions_alive(), 1);
+
+    for without in [0, 1, 2] {
+        let mut parameters = parameters.clone();
+        parameters.remove(without);
+        let answer = authorize(&supabase, &parameters).await;
+        assert_eq!(outcome(&answer), (400, "validation_failed".to_owned()), "{without}");
+    }
+    let nobody = [&parameters[..], &[("login_hint", "eve@example.com")]].concat();
+    let answer = authorize(&supabase, &nobody).await;
+    assert!(answer.headers["location"].contains("&error=access_denied&"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn each_fault_of_the_script_befalls_one_refresh() {
+    let supabase = project(SupabaseOptions { strict_single_use: true, ..SupabaseOptions::default() }).await;
+    let mut token = text(&log_in(&supabase).await, "refresh_token").to_owned();
+    for (fault, status) in [
+        (TokenFault::Conflict, 409),
+        (TokenFault::TooManyRequests(Some(7)), 429),
+        (TokenFault::Unavailable(Some(7)), 503),
+        (TokenFault::Unavailable(None), 503),
+        (TokenFault::BadGateway, 502),
+    ] {
+        supabase.script_refreshes([fault]);
+        let answer = refresh(&supabase, &token).await;
+        assert_eq!(answer.status, status);
+        let waits = matches!(fault, TokenFault::TooManyRequests(_) | TokenFault::Unavailable(Some(_)));
+        assert_eq!(answer.headers.get("retry-after").map(String::as_str), waits.then_some("7"), "{fault:?}");
+        // Nothing was spent, and nothing befalls the next one.
+        token = text(&refresh(&supabase, &token).await.json(), "refresh_token").to_owned();
+    }
+    supabase.script_refreshes([TokenFault::None, TokenFault::GarbageAfterCommit]);
+    let next = text(&refresh(&supabase, &token).await.json(), "refresh_token").to_owned();
+    assert_eq!(refresh(&supabase, &next).await.body, r#"{"access_token":"eyJ"#);
+    assert_eq!(outcome(&refresh(&supabase, &next).await), (400, "refresh_token_already_used".to_owned()));
+
+    for fault in [TokenFault::TimeoutAfterCommit, TokenFault::Slow(Duration::from_millis(1))] {
+        let token = text(&log_in(&supabase).await, "refresh_token").to_owned();
+        supabase.script_refreshes([fault]);
+        refresh(&supabase, &token).await;
+        assert_eq!(
+            outcome(&refresh(&supabase, &token).await),
+            (400, "refresh_token_already_used".to_owned()),
+            "{fault:?}"
+        );
+    }
+    let token = text(&log_in(&supabase).await, "refresh_token").to_owned();
+    supabase.script_refreshes([TokenFault::SessionKilled]);
+    assert_eq!(outcome(&refresh(&supabase, &token).await), (400, "refresh_token_not_found".to_owned()));
+    assert_eq!(supabase.presentations_of(&token), 1);
+    supabase.script_refreshes([TokenFault::Conflict]);
+    supabase.recover();
+    assert_eq!(refresh(&supabase, "long-enough-but-never-issued").await.status, 400, "not 409");
+}
+
+#[tokio::test]
+async fn presentations_are_counted_for_each_token() {
+    let supabase = project(SupabaseOptions::default()).await;
+    let first = text(&log_in(&supabase).await, "refresh_token").to_owned();
+    let second = text(&refresh(&supabase, &first).await.json(), "refresh_token").to_owned();
+    for token in [&second, &first, "x"] {
+        refresh(&supabase, token).await;
+    }
+    assert_eq!(supabase.presentations(), [2, 1, 1]);
+    assert_eq!(supabase.presentations_of(&first), 2);
+    assert_eq!(supabase.presentations_of("never"), 0);
+}
+
+#[tokio::test]
+async fn too_many_requests_of_one_address_are_refused() {
+    let supabase = project(SupabaseOptions { rate_limit: true, ..SupabaseOptions::default() }).await;
+    let from = async |key: &str| {
+        let url = format!("{}/token?grant_type=refresh_token", supabase.issuer());
+        let headers = [NEW_SHAPE, ("apikey", key), ("Sb-Forwarded-For", "192.0.2.1")];
+        client::request("POST", &url, &headers, r#"{"refresh_token":"x"}"#).await.status
+    };
+    for _ in 0..30 {
+        assert_eq!(from("sb_publishable_1").await, 400);
+    }
+    assert_eq!(from("sb_publishable_1").await, 429);
+    assert_eq!(from("sb_secret_1").await, 400, "another address");
 }

@@ -1,0 +1,112 @@
+//! [`OAuthClient`]: who asks.
+
+use super::InvalidEndpoint;
+use crate::Secret;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use url::form_urlencoded::{Serializer, byte_serialize};
+
+/// A client as an issuer knows it (RFC 6749 §2.2), and how it proves itself at the token endpoint.
+#[derive(Clone, Debug)]
+pub struct OAuthClient {
+    id: Box<str>,
+    proof: Proof,
+}
+
+#[derive(Clone, Debug)]
+enum Proof {
+    None,
+    Basic(Secret),
+    Post(Secret),
+}
+
+impl OAuthClient {
+    /// A client without a secret: `none`.
+    pub fn public(id: impl Into<Box<str>>) -> Self {
+        Self { id: id.into(), proof: Proof::None }
+    }
+
+    /// A client that sends its secret in the `Authorization` header: `client_secret_basic`, what RFC 6749 §2.3.1 wants.
+    pub fn secret_basic(id: impl Into<Box<str>>, secret: impl Into<Box<str>>) -> Self {
+        Self { id: id.into(), proof: Proof::Basic(Secret::new(secret)) }
+    }
+
+    /// A client that sends its secret in the form: `client_secret_post`.
+    pub fn secret_post(id: impl Into<Box<str>>, secret: impl Into<Box<str>>) -> Self {
+        Self { id: id.into(), proof: Proof::Post(Secret::new(secret)) }
+    }
+
+    /// The `client_id`.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Puts itself into a request: a header, or parameters of the form.
+    pub(super) fn prove(
+        &self,
+        headers: &mut HeaderMap,
+        form: &mut Serializer<'_, String>,
+    ) -> Result<(), InvalidEndpoint> {
+        match &self.proof {
+            Proof::None => {
+                form.append_pair("client_id", &self.id);
+            }
+            Proof::Basic(secret) => {
+                headers.insert(AUTHORIZATION, basic(&self.id, secret)?);
+            }
+            Proof::Post(secret) => {
+                form.append_pair("client_id", &self.id).append_pair("client_secret", secret.expose());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Both halves are form-encoded first, which many forget (RFC 6749 §2.3.1).
+fn basic(id: &str, secret: &Secret) -> Result<HeaderValue, InvalidEndpoint> {
+    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = format!("{}:{}", encoded(id), encoded(secret.expose()));
+    let value = format!("Basic {}", BASE64_STANDARD.encode(pair));
+    let mut value = HeaderValue::from_str(&value).map_err(|_| InvalidEndpoint::Key)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proof(client: &OAuthClient) -> (Option<String>, String) {
+        let (mut headers, mut form) = (HeaderMap::new(), Serializer::new(String::new()));
+        client.prove(&mut headers, &mut form).expect("it can");
+        let value = headers.get(AUTHORIZATION).map(|value| {
+            assert!(value.is_sensitive());
+            value.to_str().expect("text").to_owned()
+        });
+        (value, form.finish())
+    }
+
+    #[test]
+    fn each_client_proves_itself_in_its_way_alone() {
+        let form = |text: &str| text.to_owned();
+        assert_eq!(proof(&OAuthClient::public("a b")), (None, form("client_id=a+b")));
+        assert_eq!(
+            proof(&OAuthClient::secret_post("app", "s&t")),
+            (None, form("client_id=app&client_secret=s%26t"))
+        );
+        let pair = BASE64_STANDARD.encode("a+b:s%3At");
+        assert_eq!(
+            proof(&OAuthClient::secret_basic("a b", "s:t")),
+            (Some(format!("Basic {pair}")), form(""))
+        );
+    }
+
+    #[test]
+    fn no_secret_is_printed() {
+        for client in
+            [OAuthClient::secret_basic("app", "hunter2"), OAuthClient::secret_post("app", "hunter2")]
+        {
+            assert!(!format!("{client:?}").contains("hunter2"));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Where an issuer's endpoints are, by its own metadata (`OpenID` Connect Discovery 1.0 §4, RFC 8414 §3): pure functions
+//! of the issuer's name and of a document.
+
+use super::{InvalidEndpoint, location::check};
+use serde::Deserialize;
+use url::Url;
+
+/// What a session needs of an issuer's metadata. Every location has been checked.
+#[derive(Clone, Debug)]
+pub(super) struct Metadata {
+    pub(super) token: Url,
+    pub(super) authorization: Option<Url>,
+    pub(super) revocation: Option<Url>,
+    pub(super) end_session: Option<Url>,
+}
+
+/// The places where the metadata of an issuer may lie, the most common first: OIDC appends to the path, RFC 8414
+/// inserts before it; with a path, some servers do either with the other's name.
+pub(super) fn locations(iss: &Url) -> Vec<Url> {
+    const OIDC: &str = ".well-known/openid-configuration";
+    const OAUTH: &str = ".well-known/oauth-authorization-server";
+    // A terminating slash is removed first (RFC 8414 §3.1).
+    let path = iss.path().trim_matches('/');
+    let paths = if path.is_empty() {
+        vec![format!("/{OIDC}"), format!("/{OAUTH}")]
+    } else {
+        vec![format!("/{path}/{OIDC}"), format!("/{OAUTH}/{path}"), format!("/{OIDC}/{path}")]
+    };
+    let at = |path: String| {
+        let mut url = iss.clone();
+        url.set_path(&path);
+        url
+    };
+    paths.into_iter().map(at).collect()
+}
+
+/// Reads a metadata document of this issuer.
+pub(super) fn metadata(document: &[u8], iss: &str) -> Result<Metadata, InvalidEndpoint> {
+    #[derive(Deserialize)]
+    struct Document {
+        issuer: String,
+        token_endpoint: String,
+        #[serde(default)]
+        authorization_endpoint: Option<String>,
+        #[serde(default)]
+        revocation_endpoint: Option<String>,
+        #[serde(default)]
+        end_session_endpoint: Option<String>,
+    }
+    // serde would read an array as well, member by member.
+    if !document.trim_ascii_start().starts_with(b"{") {
+        return Err(InvalidEndpoint::NotMetadata);
+    }
+    let document: Document = serde_json::from_slice(document).map_err(|_| InvalidEndpoint::NotMetadata)?;
+    if document.issuer != iss {
+        return Err(InvalidEndpoint::OtherIssuer);
+    }
+    let optional = |location: Option<String>| location.as_deref().map(check).transpose();
+    Ok(Metadata {
+        token: check(&document.token_endpoint)?,
+        authorization: optional(document.authorization_endpoint)?,
+        revocation: optional(document.revocation_endpoint)?,
+        end_session: optional(document.end_session_endpoint)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn metadata_lies_where_oidc_appends_and_rfc_8414_inserts() {
+        let found = |iss: &str| {
+            let iss = Url::parse(iss).expect(iss);
+            locations(&iss).iter().map(|url| url.path().to_owned()).collect::<Vec<_>>()
+        };
+        let root = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
+        assert_eq!(found("https://i.example"), root);
+        assert_eq!(found("https://i.example/"), root);
+        assert_eq!(
+            found("https://i.example/a/b/"),
+            [
+                "/a/b/.well-known/openid-configuration",
+                "/.well-known/oauth-authorization-server/a/b",
+                "/.well-known/openid-configuration/a/b",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_document_is_taken_to_the_letter_or_not_at_all() {
+        let iss = "https://i.example";
+        let good = json!({ "issuer": iss, "token_endpoint": "https://i.example/token", "revocation_endpoint": "https://i.example/revoke" });
+        let read = |document: &serde_json::Value| metadata(document.to_string().as_bytes(), iss);
+        let found = read(&good).expect("good");
+        assert_eq!(found.token.as_str(), "https://i.example/token");
+        assert_eq!(found.revocation.map(String::from).as_deref(), Some("https://i.example/revoke"));
+        assert_eq!(found.end_session, None);
+        let with = |name: &str, value: serde_json::Value| {
+            let mut document = good.clone();
+            document[name] = value;
+            read(&document).map(|_| ())
+        };
+        assert_eq!(with("issuer", json!("https://i.example/")), Err(InvalidEndpoint::OtherIssuer));
+        assert_eq!(with("token_endpoint", json!(null)), Err(InvalidEndpoint::NotMetadata));
+        let insecure = "http://i.example/token";
+        for name in
+            ["token_endpoint", "authorization_endpoint", "revocation_endpoint", "end_session_endpoint"]
+        {
+            assert_eq!(
+                with(name, json!(insecure)),
+                Err(InvalidEndpoint::Insecure(insecure.into())),
+                "{name}"
+            );
+        }
+        assert_eq!(
+            read(&json!([iss, "https://i.example/token"])).map(|_| ()),
+            Err(InvalidEndpoint::NotMetadata)
+        );
+    }
+}

@@ -1,0 +1,113 @@
+//! To where tokens may be sent.
+
+use std::{error::Error, fmt};
+use url::{Host, Url};
+
+/// A token endpoint that cannot be used.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum InvalidEndpoint {
+    /// Not a URL with a host, or one with a user, a password or a fragment in it.
+    NotAUrl(String),
+    /// Neither `https`, nor `http` on a loopback address.
+    Insecure(String),
+    /// The key has characters that no header can carry. It is not shown.
+    Key,
+    /// The HTTP client could not be made.
+    Client(String),
+    /// The issuer's metadata could not be read.
+    Unreachable(String),
+    /// The issuer's metadata is not a JSON object that names a token endpoint.
+    NotMetadata,
+    /// The metadata names another issuer than the one that was asked for: nothing of it is used (RFC 8414 §3.3).
+    OtherIssuer,
+}
+
+/// Parses a location, and refuses it unless it is `https`, or `http` on this machine.
+pub(super) fn check(location: &str) -> Result<Url, InvalidEndpoint> {
+    let invalid = || InvalidEndpoint::NotAUrl(without_userinfo(location));
+    let url = Url::parse(location).map_err(|_| invalid())?;
+    let is_loopback = match url.host() {
+        None => return Err(invalid()),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+    };
+    // A fragment has no place here (RFC 6749 §3.2), and what is before an `@` would be printed.
+    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+        return Err(invalid());
+    }
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
+        return Err(InvalidEndpoint::Insecure(location.to_owned()));
+    }
+    Ok(url)
+}
+
+/// For the message: what could be a password is left out.
+fn without_userinfo(location: &str) -> String {
+    match location.rsplit_once('@') {
+        Some((_, rest)) => format!("…@{rest}"),
+        None => location.to_owned(),
+    }
+}
+
+impl fmt::Display for InvalidEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAUrl(location) => {
+                write!(f, "{location:?} is not a URL with a host and without a user or a fragment")
+            }
+            Self::Insecure(location) => {
+                write!(f, "{location:?} is neither https, nor http on a loopback address")
+            }
+            Self::Key => f.write_str("the key has characters that no header can carry"),
+            Self::Client(error) => write!(f, "the HTTP client could not be made: {error}"),
+            Self::Unreachable(error) => write!(f, "the issuer's metadata could not be read: {error}"),
+            Self::NotMetadata => f.write_str(
+                "not the metadata of an issuer (a JSON object with `issuer` and `token_endpoint`)",
+            ),
+            Self::OtherIssuer => f.write_str("the metadata names another issuer"),
+        }
+    }
+}
+
+impl Error for InvalidEndpoint {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_sent_over_https_or_to_this_machine() {
+        for good in [
+            "https://issuer.example/token",
+            "https://issuer.example/token?tenant=a",
+            "http://127.0.0.1:8080/token",
+            "http://[::1]/token",
+            "http://localhost/token",
+        ] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        for insecure in [
+            "http://issuer.example/token",
+            "http://10.0.0.1/",
+            "ftp://127.0.0.1/",
+            "http://localhost.evil.example/",
+        ] {
+            assert_eq!(check(insecure), Err(InvalidEndpoint::Insecure(insecure.into())));
+        }
+        for nothing in [
+            "",
+            "token",
+            "/token",
+            "file:///token",
+            "https://",
+            "https://issuer.example/#f",
+            "https://u:hunter2@issuer.example/",
+        ] {
+            let error = check(nothing).expect_err(nothing);
+            assert!(matches!(error, InvalidEndpoint::NotAUrl(_)), "{nothing}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"));
+        }
+    }
+}

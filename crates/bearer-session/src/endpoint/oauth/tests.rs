@@ -1,0 +1,214 @@
+use super::*;
+use crate::{Secret, endpoint::PkceVerifier};
+use bearer_testing::{OAuthOptions, TestOAuth, TokenFault};
+
+const NOBODY: OnBehalf = OnBehalf { client: None };
+const BACK: &str = "http://localhost:3000/callback";
+
+fn app() -> OAuthClient {
+    OAuthClient::secret_basic("app", "its-secret")
+}
+
+async fn start(options: OAuthOptions) -> (TestOAuth, OAuthEndpoint) {
+    let provider = TestOAuth::start_with(options).await;
+    let endpoint = OAuthEndpoint::discover(provider.issuer(), app()).await.expect("metadata");
+    (provider, endpoint.scope("openid offline_access"))
+}
+
+fn grant(provider: &TestOAuth) -> RefreshToken {
+    RefreshToken::new(provider.grant("ada")["refresh_token"].as_str().expect("text"))
+}
+
+/// Follows the authorization URL, and returns the code.
+async fn code(endpoint: &OAuthEndpoint, pkce: &PkceVerifier) -> String {
+    let challenge = pkce.challenge();
+    let request = SignInRequest::new(BACK, "the state", &challenge, "the-nonce");
+    let url = endpoint.authorization_url(&request).expect("a URL");
+    let answer = endpoint.http.get(url).send().await.expect("an answer");
+    let location = Url::parse(answer.headers()["location"].to_str().expect("text")).expect("a URL");
+    let of = |wanted: &str| {
+        location.query_pairs().find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
+    };
+    assert_eq!(of("state").as_deref(), Some("the state"));
+    assert_eq!(of("iss").as_deref(), SignIn::issuer(endpoint));
+    of("code").expect("a code")
+}
+
+#[tokio::test]
+async fn every_kind_of_client_proves_itself() {
+    let provider = TestOAuth::start().await;
+    for (client, is_good) in [
+        (app(), true),
+        (OAuthClient::secret_post("app", "its-secret"), true),
+        (OAuthClient::secret_basic("app", "a guess"), false),
+        (OAuthClient::secret_post("app", "a guess"), false),
+        (OAuthClient::public("app"), false),
+    ] {
+        let endpoint = OAuthEndpoint::new(&provider.token_endpoint(), client.clone()).expect("a location");
+        match endpoint.refresh(&grant(&provider), NOBODY).await {
+            Ok(tokens) => assert!(is_good && tokens.refresh_token.is_some(), "{client:?}"),
+            Err(error) => {
+                assert!(!is_good, "{client:?}");
+                // The operator puts that right: nobody is signed out for it.
+                assert_eq!((error.outcome(), error.code()), (Outcome::NotSpent, Some("invalid_client")));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_spent_token_ends_the_session_for_good() {
+    let (provider, endpoint) = start(OAuthOptions::default()).await;
+    let first = grant(&provider);
+    let second = endpoint.refresh(&first, NOBODY).await.expect("tokens").refresh_token.expect("a token");
+    assert_ne!(first, second);
+    for token in [&first, &second] {
+        let error = endpoint.refresh(token, NOBODY).await.expect_err("spent");
+        assert_eq!((error.outcome(), error.code()), (Outcome::Final, Some("invalid_grant")));
+    }
+}
+
+#[tokio::test]
+async fn without_rotation_the_old_token_stays() {
+    let (provider, endpoint) = start(OAuthOptions { rotates: false, ..OAuthOptions::default() }).await;
+    let token = grant(&provider);
+    let tokens = endpoint.refresh(&token, NOBODY).await.expect("tokens");
+    assert_eq!(tokens.refresh_token, Some(token));
+}
+
+#[tokio::test]
+async fn faults_have_their_outcomes_and_nothing_is_sent_twice() {
+    use Outcome::{Final, NotSpent, Unknown};
+    let (provider, endpoint) = start(OAuthOptions::default()).await;
+    for (fault, outcome) in [
+        (TokenFault::TooManyRequests(Some(7)), NotSpent),
+        (TokenFault::Unavailable(Some(7)), NotSpent),
+        (TokenFault::Unavailable(None), Unknown),
+        (TokenFault::BadGateway, Unknown),
+        (TokenFault::TimeoutAfterCommit, Unknown),
+        (TokenFault::ResetAfterCommit, Unknown),
+        (TokenFault::GarbageAfterCommit, Unknown),
+        (TokenFault::SessionKilled, Final),
+    ] {
+        let token = grant(&provider);
+        provider.script_refreshes([fault]);
+        let error = endpoint.refresh(&token, NOBODY).await.expect_err("a fault");
+        assert_eq!(error.outcome(), outcome, "{fault:?}");
+        assert_eq!(provider.presentations_of(token.expose()), 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_with_its_verifier_and_nonce() {
+    let (provider, endpoint) = start(OAuthOptions::default()).await;
+    let pkce = PkceVerifier::generate();
+    let good = code(&endpoint, &pkce).await;
+    let tokens = endpoint.exchange_code(CodeExchange::new(&good, &pkce, BACK, "the-nonce"), NOBODY).await;
+    let tokens = tokens.expect("tokens");
+    assert!(tokens.id_token.is_some() && tokens.refresh_token.is_some());
+
+    let other = PkceVerifier::generate();
+    for (name, verifier, back, nonce, expected) in [
+        ("another verifier", &other, BACK, "the-nonce", "invalid_grant"),
+        ("another place", &pkce, "http://localhost:3000/", "the-nonce", "invalid_grant"),
+        ("another sign-in", &pkce, BACK, "a-nonce", "invalid_id_token"),
+    ] {
+        let code = code(&endpoint, &pkce).await;
+        let refused = endpoint.exchange_code(CodeExchange::new(&code, verifier, back, nonce), NOBODY).await;
+        let error = refused.expect_err(name);
+        assert_eq!((error.outcome(), error.code()), (Outcome::Final, Some(expected)), "{name}");
+    }
+    let again = endpoint.exchange_code(CodeExchange::new(&good, &pkce, BACK, "the-nonce"), NOBODY).await;
+    assert_eq!(again.expect_err("used").outcome(), Outcome::Final);
+    drop(provider);
+}
+
+#[tokio::test]
+async fn no_id_token_where_there_must_be_one_is_no_sign_in() {
+    let provider = TestOAuth::start().await;
+    let endpoint = OAuthEndpoint::discover(provider.issuer(), app()).await.expect("metadata");
+    let pkce = PkceVerifier::generate();
+    let first = code(&endpoint, &pkce).await;
+    let exchange = CodeExchange::new(&first, &pkce, BACK, "the-nonce");
+    assert_eq!(endpoint.exchange_code(exchange, NOBODY).await.expect("tokens").id_token, None);
+    // The provider was asked for none; the exchange expects one.
+    let second = code(&endpoint, &pkce).await;
+    let exchange = CodeExchange::new(&second, &pkce, BACK, "the-nonce");
+    let error = endpoint.clone().scope("openid").exchange_code(exchange, NOBODY).await.expect_err("none");
+    assert_eq!(error.code(), Some("missing_id_token"));
+}
+
+#[tokio::test]
+async fn a_sign_out_revokes_what_it_can() {
+    let (provider, endpoint) = start(OAuthOptions::default()).await;
+    let (one, other) = (grant(&provider), grant(&provider));
+    let access = AccessToken::new("unknown");
+    let sign_out = async |endpoint: &OAuthEndpoint, token: Option<&RefreshToken>, scope| {
+        endpoint.sign_out(&access, token, scope, NOBODY).await.expect("signed out");
+        provider.grants_alive()
+    };
+    assert_eq!(sign_out(&endpoint, Some(&one), SignOutScope::Others).await, 2, "of others it knows nothing");
+    assert_eq!(sign_out(&endpoint, Some(&one), SignOutScope::Local).await, 1);
+    assert_eq!(sign_out(&endpoint, Some(&one), SignOutScope::Local).await, 1, "gone already");
+    assert_eq!(sign_out(&endpoint, None, SignOutScope::Local).await, 1);
+    assert_eq!(sign_out(&endpoint, Some(&other), SignOutScope::Global).await, 0);
+    let bare = OAuthEndpoint::new(&provider.token_endpoint(), app()).expect("a location");
+    let last = grant(&provider);
+    assert_eq!(sign_out(&bare, Some(&last), SignOutScope::Local).await, 1, "nowhere to revoke");
+    let wrong = OAuthClient::public("app");
+    let wrong = OAuthEndpoint::discover(provider.issuer(), wrong).await.expect("metadata");
+    let error = wrong.sign_out(&access, Some(&last), SignOutScope::Local, NOBODY).await.expect_err("who?");
+    assert_eq!(error.code(), Some("invalid_client"));
+}
+
+#[tokio::test]
+async fn urls_say_all_that_they_must() {
+    let (provider, endpoint) = start(OAuthOptions::default()).await;
+    let request = SignInRequest::new("https://a.example/b?c=d", "s&t", "challenge", "nonce");
+    let url = endpoint.clone().authorization_parameter("audience", "my api").authorization_url(&request);
+    assert_eq!(
+        url.expect("a URL"),
+        format!(
+            "{}/authorize?response_type=code&client_id=app&redirect_uri=https%3A%2F%2Fa.example%2Fb%3Fc%3Dd&state=s%26t\
+             &code_challenge=challenge&code_challenge_method=S256&nonce=nonce&scope=openid+offline_access\
+             &audience=my+api",
+            provider.issuer()
+        )
+    );
+    let id_token = Secret::new("e30.e30.c2ln");
+    let request = SignOutRequest::new(Some(&id_token)).back_to("https://a.example/", "s");
+    assert_eq!(
+        endpoint.sign_out_url(&request).expect("a URL"),
+        format!(
+            "{}/logout?client_id=app&id_token_hint=e30.e30.c2ln\
+             &post_logout_redirect_uri=https%3A%2F%2Fa.example%2F&state=s",
+            provider.issuer()
+        )
+    );
+    let bare = OAuthEndpoint::new(&provider.token_endpoint(), app()).expect("a location");
+    assert_eq!(bare.sign_out_url(&request), None);
+    assert_eq!(bare.authorization_url(&SignInRequest::new(BACK, "s", "c", "n")), None);
+}
+
+#[tokio::test]
+async fn only_its_own_metadata_makes_an_issuer() {
+    let (provider, endpoint) = start(OAuthOptions::default()).await;
+    assert_eq!(SignIn::issuer(&endpoint), Some(provider.issuer()));
+    let discover = async |issuer: String| OAuthEndpoint::discover(&issuer, app()).await.err();
+    assert_eq!(discover(format!("{}/", provider.issuer())).await, Some(InvalidEndpoint::OtherIssuer));
+    let other_name = provider.issuer().replace("127.0.0.1", "localhost");
+    assert_eq!(discover(other_name).await, Some(InvalidEndpoint::OtherIssuer));
+    let nothing = discover(format!("{}/tenant", provider.issuer())).await;
+    assert!(matches!(nothing, Some(InvalidEndpoint::Unreachable(_))), "{nothing:?}");
+    let insecure = discover("http://issuer.example".to_owned()).await;
+    assert!(matches!(insecure, Some(InvalidEndpoint::Insecure(_))), "{insecure:?}");
+}
+
+#[test]
+fn a_lost_answer_ends_it_unless_somebody_said_otherwise() {
+    let endpoint = OAuthEndpoint::new("https://issuer.example/token", app()).expect("a location");
+    assert_eq!(endpoint.after_unknown(), AfterUnknown::FailClosed);
+    let risky = endpoint.present_again_at_the_risk_of_the_session();
+    assert_eq!(risky.after_unknown(), AfterUnknown::PresentAgain);
+    assert!(!format!("{risky:?}").contains("its-secret"));
+}

@@ -1,0 +1,146 @@
+//! [`SignIn`]: how a user gets a session in the first place, by an authorization code with PKCE.
+
+use super::{ExchangeError, OnBehalf, PkceVerifier, TokenEndpoint};
+use crate::{BoxFuture, Secret, TokenSet};
+use std::fmt;
+
+/// An issuer that signs users in on its own pages, and sends them back with a code (RFC 6749 §4.1, RFC 7636).
+///
+/// The user comes back to the `redirect_uri` with `code` and `state` in the query, or with `error`, at every issuer.
+/// Whoever takes the user back compares `state` with what was kept, and `iss`, where it is there, with
+/// [`issuer`](Self::issuer) (RFC 9207), before anything else.
+pub trait SignIn: TokenEndpoint {
+    /// Where to send the user. `None` when this issuer cannot sign anybody in for such a request.
+    fn authorization_url(&self, request: &SignInRequest<'_>) -> Option<String>;
+
+    /// Exchanges the code for the first tokens of a session. A code is good once: no failure of this is worth a
+    /// second try, and [`Outcome`](super::Outcome) says of the code what it says of refresh tokens elsewhere.
+    fn exchange_code<'a>(
+        &'a self,
+        exchange: CodeExchange<'a>,
+        on_behalf: OnBehalf,
+    ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>>;
+
+    /// The issuer's own name, to the letter, where it is known.
+    fn issuer(&self) -> Option<&str> {
+        None
+    }
+
+    /// Where to send a user who signed out, so that the issuer ends its own session too (`OpenID` Connect
+    /// RP-Initiated Logout 1.0). `None` where the issuer has no such page.
+    fn sign_out_url(&self, request: &SignOutRequest<'_>) -> Option<String> {
+        let _ = request;
+        None
+    }
+}
+
+/// What a sign-in begins with.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SignInRequest<'a> {
+    /// Where the user comes back to: an absolute URL that the issuer was told of.
+    pub redirect_uri: &'a str,
+    /// Comes back with the user. Random, and bound to the user's browser.
+    pub state: &'a str,
+    /// [`PkceVerifier::challenge`].
+    pub pkce_challenge: &'a str,
+    /// Comes back in the ID token. Random, and bound to the user's browser.
+    pub nonce: &'a str,
+    /// Which of the issuer's own providers to ask, such as `github`: Supabase Auth wants one.
+    pub provider: Option<&'a str>,
+    /// Scopes, separated by spaces, in place of what the endpoint asks for by default.
+    pub scope: Option<&'a str>,
+}
+
+/// What a sign-in ends with. It prints nothing: the code is a secret until it is exchanged.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct CodeExchange<'a> {
+    /// Of the query that the user came back with.
+    pub code: &'a str,
+    /// Of the challenge that the user left with.
+    pub verifier: &'a PkceVerifier,
+    /// As in the [`SignInRequest`].
+    pub redirect_uri: &'a str,
+    /// As in the [`SignInRequest`].
+    pub nonce: &'a str,
+}
+
+/// For [`SignIn::sign_out_url`].
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct SignOutRequest<'a> {
+    /// The session's ID token, which tells the issuer who it is. It goes through the user's browser.
+    pub id_token: Option<&'a Secret>,
+    /// Where the user comes back to, an absolute URL that the issuer was told of.
+    pub redirect_uri: Option<&'a str>,
+    /// Comes back with the user.
+    pub state: Option<&'a str>,
+}
+
+impl<'a> SignInRequest<'a> {
+    /// A request for no provider in particular and the default scope.
+    pub const fn new(redirect_uri: &'a str, state: &'a str, pkce_challenge: &'a str, nonce: &'a str) -> Self {
+        Self { redirect_uri, state, pkce_challenge, nonce, provider: None, scope: None }
+    }
+
+    /// At this provider of the issuer.
+    #[must_use]
+    pub const fn provider(mut self, provider: &'a str) -> Self {
+        self.provider = Some(provider);
+        self
+    }
+
+    /// With these scopes, separated by spaces.
+    #[must_use]
+    pub const fn scope(mut self, scope: &'a str) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+}
+
+impl<'a> CodeExchange<'a> {
+    /// All four are needed, whether the issuer looks at them or not.
+    pub const fn new(
+        code: &'a str,
+        verifier: &'a PkceVerifier,
+        redirect_uri: &'a str,
+        nonce: &'a str,
+    ) -> Self {
+        Self { code, verifier, redirect_uri, nonce }
+    }
+}
+
+impl<'a> SignOutRequest<'a> {
+    /// For the holder of this ID token.
+    pub const fn new(id_token: Option<&'a Secret>) -> Self {
+        Self { id_token, redirect_uri: None, state: None }
+    }
+
+    /// Who is to come back here, with this state.
+    #[must_use]
+    pub const fn back_to(mut self, redirect_uri: &'a str, state: &'a str) -> Self {
+        self.redirect_uri = Some(redirect_uri);
+        self.state = Some(state);
+        self
+    }
+}
+
+impl fmt::Debug for CodeExchange<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CodeExchange").field("redirect_uri", &self.redirect_uri).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_code_is_printed() {
+        let verifier = PkceVerifier::generate();
+        let exchange = CodeExchange::new("the-code", &verifier, "https://app.example/back", "the-nonce");
+        let printed = format!("{exchange:?}");
+        assert!(!printed.contains("the-"), "{printed}");
+    }
+}

@@ -1,0 +1,266 @@
+//! [`SupabaseEndpoint`]: Supabase Auth, hosted or self-hosted.
+
+use super::{
+    AfterUnknown, CodeExchange, ExchangeError, InvalidEndpoint, OnBehalf, Outcome, RateBudget, SignIn,
+    SignInRequest, SignOutScope, TokenEndpoint,
+    answer::{Answer, Dialect},
+    budget::Purse,
+    http_client,
+    location::check,
+};
+use crate::{AccessToken, BoxFuture, RefreshToken, TokenSet};
+use http::{
+    HeaderName, HeaderValue,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
+use reqwest::{Client, ClientBuilder, RequestBuilder};
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+use url::Url;
+
+const API_KEY: HeaderName = HeaderName::from_static("apikey");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("sb-forwarded-for");
+const API_VERSION: (&str, &str) = ("x-supabase-api-version", "2024-01-01");
+
+/// It always says how long its access tokens live. Should it not, they are taken to be short-lived.
+const LIFETIME: Duration = Duration::from_secs(300);
+
+/// The token endpoint of a Supabase project. Clones share one.
+///
+/// When an answer is lost, the same refresh token is presented again: Supabase Auth gives the successor of a token once
+/// more to whoever lost it ([`AfterUnknown::PresentAgain`]).
+///
+/// ```
+/// use bearer_session::endpoint::{OnBehalf, Outcome, SupabaseEndpoint, TokenEndpoint as _};
+/// # use bearer_testing::TestSupabase;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// # let supabase = TestSupabase::start().await;
+/// # supabase.add_user("ada@example.com", "correct horse");
+/// # let project_url = supabase.project_url();
+/// let endpoint = SupabaseEndpoint::new(project_url, "sb_publishable_…")?;
+/// # let endpoint = SupabaseEndpoint::new(project_url, "sb_publishable_1")?;
+/// let nobody = OnBehalf::default();
+///
+/// let first = endpoint.password("ada@example.com", "correct horse", nobody).await?;
+/// let token = first.refresh_token.expect("there is one");
+/// let second = endpoint.refresh(&token, nobody).await?;
+/// assert_ne!(second.refresh_token, Some(token));
+///
+/// let refused = endpoint.password("ada@example.com", "a guess", nobody).await.unwrap_err();
+/// assert_eq!((refused.outcome(), refused.code()), (Outcome::Final, Some("invalid_credentials")));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SupabaseEndpoint {
+    client: Client,
+    auth: Url,
+    issuer: Box<str>,
+    api_key: HeaderValue,
+    bearer: HeaderValue,
+    forwards: bool,
+    provider: Option<Box<str>>,
+    purse: Option<Arc<Purse>>,
+}
+
+impl SupabaseEndpoint {
+    /// The project at this URL, such as `https://abc.supabase.co` or `http://127.0.0.1:54321`, as the owner of this key:
+    /// the publishable one (or the legacy `anon` key), or a secret one.
+    ///
+    /// Supabase counts requests by address, and here those of all users come from one. With a secret key
+    /// (`sb_secret_…`), the address of the user's client goes along as `Sb-Forwarded-For`, which the project must
+    /// have been told to heed; without one see [`rate_budget`](Self::rate_budget).
+    ///
+    /// # Errors
+    /// When the URL is no such URL, or no header can carry the key.
+    pub fn new(project_url: &str, key: &str) -> Result<Self, InvalidEndpoint> {
+        Self::with_client(project_url, key, http_client::default_client())
+    }
+
+    /// As [`new`](Self::new), with a client as the application sets it up: its proxy, certificates and timeouts. That it
+    /// follows no redirect, repeats nothing, and keeps no connection open is seen to here.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new), or when the client cannot be made.
+    pub fn with_client(project_url: &str, key: &str, client: ClientBuilder) -> Result<Self, InvalidEndpoint> {
+        let base = project_url.trim_end_matches('/');
+        let issuer = format!("{}/auth/v1", base.strip_suffix("/auth/v1").unwrap_or(base));
+        let auth = check(&issuer)?;
+        if auth.query().is_some() {
+            return Err(InvalidEndpoint::NotAUrl(project_url.to_owned()));
+        }
+        Ok(Self {
+            client: http_client::build(client)?,
+            auth,
+            issuer: issuer.into(),
+            api_key: secret_value(key)?,
+            bearer: secret_value(&format!("Bearer {key}"))?,
+            forwards: key.starts_with("sb_secret_"),
+            provider: None,
+            purse: None,
+        })
+    }
+
+    /// Signs users in at this provider, such as `github`, when a [`SignInRequest`] names none.
+    #[must_use]
+    pub fn provider(mut self, provider: impl Into<Box<str>>) -> Self {
+        self.provider = Some(provider.into());
+        self
+    }
+
+    /// Asks no more often than this for requests that Supabase counts as those of this machine: beyond it the answer is
+    /// [`Outcome::NotSpent`] at once, with the time to wait. Not limited by default. Clones share the budget, other
+    /// processes do not.
+    #[must_use]
+    pub fn rate_budget(mut self, budget: RateBudget) -> Self {
+        self.purse = Some(Arc::new(Purse::new(budget)));
+        self
+    }
+
+    /// Signs a user in.
+    ///
+    /// # Errors
+    /// As for a refresh: [`Outcome::Final`] says that the password is wrong, or may not be used.
+    pub async fn password(
+        &self,
+        email: &str,
+        password: &str,
+        on_behalf: OnBehalf,
+    ) -> Result<TokenSet, ExchangeError> {
+        self.token("password", &json!({ "email": email, "password": password }), on_behalf).await
+    }
+
+    async fn token(
+        &self,
+        grant_type: &str,
+        body: &serde_json::Value,
+        on_behalf: OnBehalf,
+    ) -> Result<TokenSet, ExchangeError> {
+        let mut url = self.at("token");
+        url.query_pairs_mut().append_pair("grant_type", grant_type);
+        let request = self.client.post(url).header(AUTHORIZATION, self.bearer.clone());
+        let request = request.header(CONTENT_TYPE, "application/json;charset=UTF-8").body(body.to_string());
+        self.send(request, on_behalf).await?.tokens(Dialect::Supabase, LIFETIME)
+    }
+
+    /// Sends a request with what all of them have.
+    async fn send(&self, request: RequestBuilder, on_behalf: OnBehalf) -> Result<Answer, ExchangeError> {
+        let mut request = request.header(API_KEY, self.api_key.clone()).header(API_VERSION.0, API_VERSION.1);
+        match on_behalf.client {
+            Some(client) if self.forwards => {
+                request = request.header(FORWARDED_FOR, client.to_canonical().to_string());
+            }
+            _ => {
+                if let Some(Err(wait)) = self.purse.as_deref().map(Purse::take) {
+                    return Err(ExchangeError::new(Outcome::NotSpent).with_retry_after(wait));
+                }
+            }
+        }
+        http_client::send(request).await
+    }
+
+    fn at(&self, path: &str) -> Url {
+        let mut url = self.auth.clone();
+        url.set_path(&format!("{}/{path}", self.auth.path()));
+        url
+    }
+}
+
+impl TokenEndpoint for SupabaseEndpoint {
+    fn refresh<'a>(
+        &'a self,
+        token: &'a RefreshToken,
+        on_behalf: OnBehalf,
+    ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>> {
+        Box::pin(async move {
+            let body = json!({ "refresh_token": token.expose() });
+            let mut tokens = self.token("refresh_token", &body, on_behalf).await?;
+            tokens.refresh_token.get_or_insert_with(|| token.clone());
+            Ok(tokens)
+        })
+    }
+
+    /// Needs an access token that has not expired: with one that has, Supabase ends nothing and says `bad_jwt`, which is
+    /// passed on, as [`Outcome::NotSpent`]. A session or user that is gone already is no error.
+    fn sign_out<'a>(
+        &'a self,
+        access_token: &'a AccessToken,
+        _: Option<&'a RefreshToken>,
+        scope: SignOutScope,
+        on_behalf: OnBehalf,
+    ) -> BoxFuture<'a, Result<(), ExchangeError>> {
+        Box::pin(async move {
+            let mut url = self.at("logout");
+            url.query_pairs_mut().append_pair(
+                "scope",
+                match scope {
+                    SignOutScope::Local => "local",
+                    SignOutScope::Others => "others",
+                    SignOutScope::Global => "global",
+                },
+            );
+            let not_sent = |error| ExchangeError::new(Outcome::NotSpent).with_source(error);
+            let bearer = secret_value(&format!("Bearer {}", access_token.expose())).map_err(not_sent)?;
+            let answer = self.send(self.client.post(url).header(AUTHORIZATION, bearer), on_behalf).await?;
+            let is_gone = || {
+                let code = answer.code();
+                matches!(code.as_deref(), Some("session_not_found" | "user_not_found" | "session_expired"))
+            };
+            if answer.status.is_success() || (answer.status.is_client_error() && is_gone()) {
+                return Ok(());
+            }
+            Err(answer.error(Dialect::Supabase))
+        })
+    }
+
+    fn after_unknown(&self) -> AfterUnknown {
+        AfterUnknown::PresentAgain
+    }
+}
+
+impl SignIn for SupabaseEndpoint {
+    /// Supabase has a `state` of its own with the provider, and gives none back: ours travels in the query of
+    /// `redirect_to`, and so comes back all the same. The project's list of redirect URLs must allow for that
+    /// (`https://app.example/auth/callback?*`). There is no nonce.
+    fn authorization_url(&self, request: &SignInRequest<'_>) -> Option<String> {
+        let mut back = Url::parse(request.redirect_uri).ok()?;
+        back.query_pairs_mut().append_pair("state", request.state);
+        let mut url = self.at("authorize");
+        url.query_pairs_mut()
+            .append_pair("provider", request.provider.or(self.provider.as_deref())?)
+            .append_pair("redirect_to", back.as_str())
+            .append_pair("code_challenge", request.pkce_challenge)
+            .append_pair("code_challenge_method", "s256");
+        if let Some(scope) = request.scope {
+            url.query_pairs_mut().append_pair("scopes", scope);
+        }
+        Some(url.into())
+    }
+
+    fn exchange_code<'a>(
+        &'a self,
+        exchange: CodeExchange<'a>,
+        on_behalf: OnBehalf,
+    ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>> {
+        Box::pin(async move {
+            let verifier = exchange.verifier.secret().expose();
+            let body = json!({ "auth_code": exchange.code, "code_verifier": verifier });
+            self.token("pkce", &body, on_behalf).await
+        })
+    }
+
+    fn issuer(&self) -> Option<&str> {
+        Some(&self.issuer)
+    }
+}
+
+/// A header that is not printed, and not kept in the tables of HTTP/2.
+fn secret_value(text: &str) -> Result<HeaderValue, InvalidEndpoint> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| InvalidEndpoint::Key)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests;

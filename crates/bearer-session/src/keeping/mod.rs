@@ -1,0 +1,3 @@
+//! How a browser keeps its session.
+
+pub mod ssr;

@@ -1,0 +1,97 @@
+//! The cookies of one session, out of the `Cookie` lines of a request.
+//!
+//! The gate has a reader of these too (`source` of tower-bearer). It is another one on purpose: that one promises to look at
+//! nothing but the access token, and to share it would end the promise.
+
+use super::{
+    encoding::percent_decoded,
+    name::{Part, SsrName},
+};
+use http::{HeaderMap, HeaderValue, header::COOKIE};
+
+/// More cookies of one session than a browser would send, so that none can make us search for long.
+const MOST: usize = 64;
+
+/// A session's cookies, in the order in which they came.
+pub(super) struct Jar<'a> {
+    cookies: Vec<(Part, &'a str, &'a [u8])>,
+}
+
+impl<'a> Jar<'a> {
+    pub(super) fn of(name: &SsrName, headers: &'a HeaderMap) -> Self {
+        let lines = headers.get_all(COOKIE).iter();
+        let cookies = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';')).filter_map(pair);
+        // A part's name is ASCII, since all that it consists of is.
+        let part = |(cookie, value)| Some((name.part(cookie)?, str::from_utf8(cookie).ok()?, value));
+        Self { cookies: cookies.filter_map(part).collect() }
+    }
+
+    /// The names, each once.
+    pub(super) fn names(&self) -> Vec<&'a str> {
+        let mut names = Vec::new();
+        for (_, name, _) in &self.cookies {
+            if !names.contains(name) {
+                names.push(*name);
+            }
+        }
+        names
+    }
+
+    /// Whether there is this cookie, and no other of its name.
+    pub(super) fn has(&self, name: &str, value: &str) -> bool {
+        let mut same = self.cookies.iter().filter(|(_, cookie, _)| *cookie == name);
+        same.next().is_some_and(|(_, _, found)| *percent_decoded(found) == *value.as_bytes())
+            && same.next().is_none()
+    }
+
+    /// What was written, once for each domain scope. Cookies without a number win.
+    pub(super) fn values(&self) -> Vec<Vec<u8>> {
+        // An empty value is a deleted cookie.
+        let parts: Vec<_> = self.cookies.iter().filter(|(_, _, value)| !value.is_empty()).collect();
+        if parts.len() > MOST {
+            return Vec::new();
+        }
+        let of = |wanted: Part| {
+            parts.iter().filter(move |(part, _, _)| *part == wanted).map(|(_, _, value)| value)
+        };
+        let wholes: Vec<_> = of(Part::Whole).map(|value| percent_decoded(value).into_owned()).collect();
+        if !wholes.is_empty() {
+            return wholes;
+        }
+        // From `.0` until the first gap, taking of each name the one that came in this place.
+        let joined = |scope| {
+            let chunks = (0..).map_while(move |number| of(Part::Chunk(number)).nth(scope));
+            let value = chunks.map(|chunk| percent_decoded(chunk)).collect::<Vec<_>>().concat();
+            (!value.is_empty()).then_some(value)
+        };
+        (0..).map_while(joined).collect()
+    }
+}
+
+/// One `Cookie` line without the session's cookies; `None` when that leaves nothing.
+pub(super) fn without(name: &SsrName, line: &HeaderValue) -> Option<HeaderValue> {
+    let segments = line.as_bytes().split(|byte| *byte == b';');
+    let is_ours = |segment: &[u8]| pair(segment).is_some_and(|(cookie, _)| name.part(cookie).is_some());
+    if !segments.clone().any(is_ours) {
+        return Some(line.clone());
+    }
+    let left: Vec<_> = segments.filter(|segment| !is_ours(segment)).map(<[u8]>::trim_ascii).collect();
+    let left = left.join(&b"; "[..]);
+    if left.trim_ascii().is_empty() {
+        return None;
+    }
+    let mut left = HeaderValue::from_bytes(&left).ok()?;
+    left.set_sensitive(line.is_sensitive());
+    Some(left)
+}
+
+/// A name, and a value without the quotes around it.
+fn pair(segment: &[u8]) -> Option<(&[u8], &[u8])> {
+    let equals = segment.iter().position(|byte| *byte == b'=')?;
+    let (name, value) = (segment[..equals].trim_ascii(), segment[equals + 1..].trim_ascii());
+    let value = match value {
+        [b'"', inner @ .., b'"'] => inner,
+        _ => value,
+    };
+    (!name.is_empty()).then_some((name, value))
+}

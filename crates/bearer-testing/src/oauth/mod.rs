@@ -1,0 +1,154 @@
+mod provider;
+mod routes;
+
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, sync::Arc};
+
+use serde_json::Value;
+
+use self::provider::Provider;
+use crate::{SigningKey, TokenFault, server::Server};
+
+/// How a [`TestOAuth`] behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OAuthOptions {
+    /// Lifetime of the access tokens, in seconds: 3600 by default.
+    pub access_token_expires_in: i64,
+    /// Each exchange gives a new refresh token and spends the old one, whose reuse ends the grant: on by default. Otherwise
+    /// one refresh token serves as long as the grant lives, and no answer to an exchange has it.
+    pub rotates: bool,
+}
+
+impl Default for OAuthOptions {
+    fn default() -> Self {
+        Self { access_token_expires_in: 3600, rotates: true }
+    }
+}
+
+/// A small provider of OAuth 2 and OpenID Connect in this process, on a free port of 127.0.0.1, as strict as they come:
+/// every code and every refresh token is good once, and a second time ends the grant.
+///
+/// Clones share one provider. The server runs on the Tokio runtime it was started on, and ends when the last clone is
+/// dropped; or with the runtime.
+///
+/// It knows two clients: `app`, whose secret is `its-secret`, sent in either way ([RFC 6749 §2.3.1]), and `public-app`
+/// without a secret. It answers:
+/// - `/.well-known/openid-configuration` and `/.well-known/jwks.json`;
+/// - `GET /authorize`: straight back to `redirect_uri` with `code`, `state` and `iss`, of the user in `login_hint`, or
+///   `ada`; PKCE with S256 is required;
+/// - `POST /token` with `authorization_code` or `refresh_token`; with the scope `openid` there is an ID token;
+/// - `POST /revoke` ([RFC 7009]): the grant of the refresh token ends;
+/// - `GET /logout`: straight back to `post_logout_redirect_uri` with `state`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use bearer_testing::{TestOAuth, verify_compact};
+///
+/// let provider = TestOAuth::start().await;
+/// let tokens = provider.grant("ada");
+/// let claims = verify_compact(&provider.signing_key(), tokens["access_token"].as_str().unwrap()).unwrap();
+/// assert_eq!(claims["sub"], "ada");
+/// assert_eq!(provider.grants_alive(), 1);
+/// # }
+/// ```
+///
+/// [RFC 6749 §2.3.1]: https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1
+/// [RFC 7009]: https://www.rfc-editor.org/rfc/rfc7009
+#[derive(Clone)]
+pub struct TestOAuth {
+    provider: Arc<Provider>,
+    server: Arc<Server>,
+}
+
+impl TestOAuth {
+    /// A provider with the default options and one ES256 key, whose id is `key-1`.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime with I/O enabled, or when no port is free.
+    pub async fn start() -> Self {
+        Self::start_with(OAuthOptions::default()).await
+    }
+
+    /// A provider with one ES256 key, whose id is `key-1`.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime with I/O enabled, or when no port is free.
+    pub async fn start_with(options: OAuthOptions) -> Self {
+        let mut provider = None;
+        let server = Server::start(|url| {
+            let new = Arc::new(Provider::new(url.to_owned(), options));
+            routes::routes(Arc::clone(provider.insert(new)))
+        })
+        .await;
+        Self { provider: provider.expect("a server asks for its routes"), server: Arc::new(server) }
+    }
+
+    /// `http://127.0.0.1:<port>`, without a trailing slash: the `iss` of its tokens.
+    pub fn issuer(&self) -> &str {
+        self.server.url()
+    }
+
+    /// `<issuer>/token`.
+    pub fn token_endpoint(&self) -> String {
+        format!("{}/token", self.issuer())
+    }
+
+    /// The key that signs.
+    ///
+    /// # Panics
+    /// Never: a provider always has one.
+    pub fn signing_key(&self) -> SigningKey {
+        self.provider.signing_key()
+    }
+
+    /// Grants the client `app` tokens of this user, as a sign-in would, without a request. Returns what the token
+    /// endpoint answers.
+    pub fn grant(&self, subject: &str) -> Value {
+        self.provider.grant("app", subject, "", None)
+    }
+
+    /// Ends all grants: their refresh tokens are good no more.
+    pub fn end_grants(&self) {
+        self.provider.end_grants();
+    }
+
+    /// How many grants there are.
+    pub fn grants_alive(&self) -> usize {
+        self.provider.grants_alive()
+    }
+
+    /// How many requests have arrived, of any path.
+    pub fn requests(&self) -> usize {
+        self.server.requests()
+    }
+
+    /// How often each refresh token was presented, whatever came of it, in the order in which they first were.
+    pub fn presentations(&self) -> Vec<usize> {
+        self.provider.presentations.counts()
+    }
+
+    /// How often this refresh token was presented.
+    pub fn presentations_of(&self, refresh_token: &str) -> usize {
+        self.provider.presentations.of(refresh_token)
+    }
+
+    /// What becomes of the next requests to exchange a refresh token, one each, in this order, after those scripted
+    /// before. Then they are answered as usual.
+    pub fn script_refreshes(&self, faults: impl IntoIterator<Item = TokenFault>) {
+        self.provider.token_faults.script(faults);
+    }
+
+    /// Ends what [`script_refreshes`](Self::script_refreshes) began.
+    pub fn recover(&self) {
+        self.provider.token_faults.recover();
+    }
+}
+
+impl fmt::Debug for TestOAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestOAuth").field("issuer", &self.issuer()).finish_non_exhaustive()
+    }
+}
