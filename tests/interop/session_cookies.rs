@@ -39,6 +39,7 @@ struct Session {
 
 /// How both sides are set up.
 #[derive(Clone, Copy, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of @supabase/ssr")]
 struct Options {
     domain: Option<&'static str>,
     secure: bool,
