@@ -6,6 +6,7 @@ use super::{
 };
 use crate::scope::is_scope_token;
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -120,28 +121,28 @@ impl<'a> FromIterator<&'a str> for Scopes {
 
 impl RegisteredClaims {
     /// The names of issuer and audience are those that the issuer was set up with: shared, not copied.
-    pub(super) fn of(payload: Payload<'_>, issuer: &Issuer) -> Self {
+    pub(super) fn of(payload: &Payload<'_>, issuer: &Issuer) -> Self {
+        let text = |claim: &Option<Cow<'_, str>>| claim.as_deref().map(Into::into);
         Self {
-            iss: payload.iss.map(|_| Arc::clone(&issuer.iss)),
-            sub: payload.sub.map(Into::into),
+            iss: payload.iss.as_ref().map(|_| Arc::clone(&issuer.iss)),
+            sub: text(&payload.sub),
             aud: payload.aud.iter().map(|aud| issuer.shared_audience(aud)).collect(),
             exp: payload.exp.map(time),
             nbf: payload.nbf.map(time),
             iat: payload.iat.map(time),
-            jti: payload.jti.map(Into::into),
-            client_id: payload.client_id.or(payload.azp).map(Into::into),
-            session_id: payload.session_id.map(Into::into),
-            sid: payload.sid.map(Into::into),
-            scopes: match payload.scope {
+            jti: text(&payload.jti),
+            client_id: text(&payload.client_id).or_else(|| text(&payload.azp)),
+            session_id: text(&payload.session_id),
+            sid: text(&payload.sid),
+            scopes: match &payload.scope {
                 None => Scopes::default(),
-                Some(ScopeClaim::Text(text)) => Scopes(text.into()),
+                Some(ScopeClaim::Text(text)) => Scopes((**text).into()),
                 Some(ScopeClaim::List(list)) => list.iter().map(|token| &**token).collect(),
             },
         }
     }
 }
 
-/// A `NumericDate` was held to its range when it was read.
 pub(super) fn time(seconds: f64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs_f64(seconds)
 }

@@ -8,7 +8,7 @@ use crate::error::Reason;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use std::{borrow::Cow, fmt};
 
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Header<'a> {
     pub(crate) algorithm: Algorithm,
     pub(crate) kid: Option<Cow<'a, str>>,

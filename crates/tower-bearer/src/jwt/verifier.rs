@@ -69,7 +69,7 @@ pub(super) trait Proof: Sized {
     fn remember(_: &TokenCache, _: &str, _: &Self) {}
 
     /// The proof. Asked for only when everything, the signature too, was found good.
-    fn prove(token: Signed<'_>, by: Maker<'_>) -> Result<Self, AuthError>;
+    fn prove(token: &Signed<'_>, by: Maker<'_>) -> Result<Self, AuthError>;
 }
 
 pub(super) enum Outcome<P> {
@@ -227,11 +227,10 @@ fn decide<P: Proof>(
 
     let issuer = issuers.find(payload.iss.as_deref()).ok_or(Reason::UnknownIssuer)?;
     let by = Maker { issuer, key: None };
-    let of_header = header.clone();
     let signed = Signed { header, payload, json, message: compact.signing_input.as_bytes(), signature };
-    let outcome = judge(by, signed, now, may_wait).map_err(|error| error.of_issuer(&issuer.iss))?;
+    let outcome = judge(by, &signed, now, may_wait).map_err(|error| error.of_issuer(&issuer.iss))?;
     if is_new && P::KIND == TokenKind::Access && matches!(outcome, Outcome::Decided(Ok(_))) {
-        headers.remember(compact.header, &of_header);
+        headers.remember(compact.header, &signed.header);
     }
     Ok(outcome)
 }
@@ -255,13 +254,13 @@ pub(super) struct Maker<'a> {
 /// By the rules and keys of the issuer that it names.
 fn judge<P: Proof>(
     mut by: Maker<'_>,
-    token: Signed<'_>,
+    token: &Signed<'_>,
     now: SystemTime,
     may_wait: bool,
 ) -> Result<Outcome<P>, AuthError> {
     let issuer = by.issuer;
-    P::check(issuer, &token, now)?;
-    let Signed { header, message, signature, .. } = &token;
+    P::check(issuer, token, now)?;
+    let Signed { header, message, signature, .. } = token;
     if header.algorithm.is_symmetric() {
         let secret = issuer.secret.as_ref().ok_or(Reason::Algorithm)?;
         if !secret.verify(message, signature) {
@@ -283,10 +282,10 @@ impl Proof for Verified {
         issuer.check(&token.header, &token.payload, now)
     }
 
-    fn prove(Signed { payload, json, .. }: Signed<'_>, by: Maker<'_>) -> Result<Self, AuthError> {
+    fn prove(Signed { payload, json, .. }: &Signed<'_>, by: Maker<'_>) -> Result<Self, AuthError> {
         let Maker { issuer, key } = by;
-        let receipt = Receipt::new(issuer, key, &payload);
-        let json = Arc::<str>::from(json);
+        let receipt = Receipt::new(issuer, key, payload);
+        let json = Arc::<str>::from(*json);
         let claims = issuer
             .decode(&json)
             .map_err(|mismatch| AuthError::new(Reason::ClaimsType).with_source(mismatch))?;
