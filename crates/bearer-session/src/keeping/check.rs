@@ -15,6 +15,9 @@ use tower_bearer::{AuthErrorKind, Credential, Presented, Verification, Verify};
 /// How long to wait for a verifier that cannot tell now.
 const SOON: Duration = Duration::from_secs(1);
 
+/// How long a verifier may wait for the issuer's keys.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Asks a verifier.
 #[derive(Clone)]
 pub(super) struct Check(Arc<dyn Judge>);
@@ -71,7 +74,9 @@ impl<V: Verify<Future: Send> + Send + Sync> Judge for V {
             let verification = self.verify(&Presented::new(credential, &Request::new(()), as_of));
             let verdict = match verification {
                 Verification::Done(verdict) => verdict,
-                Verification::Pending(verdict) => verdict.await,
+                Verification::Pending(verdict) => tokio::time::timeout(PATIENCE, verdict)
+                    .await
+                    .map_err(|_| SessionError::unavailable(SOON))?,
             };
             match verdict {
                 Ok(_) => Ok(()),
