@@ -134,7 +134,7 @@ fn printed(headers: &HeaderMap, but_for: &str) -> String {
     let mut text = String::new();
     for (name, value) in headers {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        write!(text, "{name}: {}\n", if name == SET_COOKIE { value.replace(but_for, "") } else { value })
+        writeln!(text, "{name}: {}", if name == SET_COOKIE { value.replace(but_for, "") } else { value })
             .unwrap();
     }
     text
