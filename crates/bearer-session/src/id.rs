@@ -3,7 +3,7 @@
 use crate::{Secret, random, store::Key};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::fmt;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// What the browser knows of its session: 32 random bytes, as text in base64url without padding, 43 characters.
 ///
@@ -43,8 +43,13 @@ impl SessionId {
     }
 
     /// The name of the session in the store.
+    #[allow(clippy::missing_panics_doc, reason = "32 bytes are always 43 characters")]
     pub fn key(&self) -> Key {
-        Key::of("session", self.to_text().expose())
+        // Asked for by every request: the text lies on the stack.
+        let mut text = Zeroizing::new([0; 43]);
+        let written = URL_SAFE_NO_PAD.encode_slice(self.0, &mut *text).ok();
+        let text = written.and_then(|length| str::from_utf8(text.get(..length)?).ok());
+        Key::of("session", text.expect("32 bytes are 43 characters of base64url"))
     }
 }
 
@@ -96,6 +101,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read(bytes: [u8; 32]) {
             let id = SessionId(bytes);
+            prop_assert_eq!(id.key(), Key::of("session", id.to_text().expose()));
             prop_assert_eq!(SessionId::parse(id.to_text().expose()), Some(id));
         }
     }

@@ -25,6 +25,8 @@ pub(crate) struct Record {
     /// For how long these tokens must not be refreshed, since this was written: a request with an older one may still
     /// be under way.
     pub(crate) settles_in: Duration,
+    /// By how many generations these tokens are ahead of their row: some, once the store was put back to an earlier time.
+    pub(crate) ahead: u64,
     /// The session is also found by its refresh token.
     pub(crate) is_aliased: bool,
     pub(crate) labels: Labels,
@@ -54,6 +56,8 @@ struct Written<T> {
     signed_in: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
     settles_in_ms: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    ahead: u64,
     #[serde(default)]
     aliased: bool,
 }
@@ -86,6 +90,7 @@ impl Record {
             document,
             signed_in,
             settles_in: Duration::ZERO,
+            ahead: 0,
             is_aliased,
             labels,
         }
@@ -100,6 +105,7 @@ impl Record {
             document: self.document.as_ref().map(Secret::expose),
             signed_in: self.signed_in,
             settles_in_ms: milliseconds(self.settles_in),
+            ahead: self.ahead,
             aliased: self.is_aliased,
         };
         // Room for all of it, since what grows leaves copies behind that nobody wipes.
@@ -121,6 +127,7 @@ impl Record {
             document: written.document.map(Secret::new),
             signed_in: written.signed_in,
             settles_in: Duration::from_millis(written.settles_in_ms),
+            ahead: written.ahead,
             is_aliased: written.aliased,
         })
     }
@@ -138,8 +145,8 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks this way")]
-fn is_zero(milliseconds: &u64) -> bool {
-    *milliseconds == 0
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Labels {
@@ -214,7 +221,8 @@ mod tests {
         #[test]
         fn what_is_written_is_read(
             access: String, refresh: Option<String>, ms: u64, id_token: Option<String>,
-            document: Option<String>, signed_in: u64, settles: u64, is_aliased: bool,
+            document: Option<String>, signed_in: u64, settles: u64, ahead: u64,
+            is_aliased: bool,
         ) {
             let record = Record {
                 labels: Labels::of(&access),
@@ -225,9 +233,24 @@ mod tests {
                 document: document.map(Secret::new),
                 signed_in,
                 settles_in: Duration::from_millis(settles),
+                ahead,
                 is_aliased,
             };
             prop_assert_eq!(Record::decode(&record.encode()), Some(record));
+        }
+
+        #[test]
+        fn what_nearly_is_a_record_is_read_to_the_letter_or_not_at_all(
+            access in "\"[a-z.]{0,4}\"|[0-9]{1,3}|null|\\[\\]",
+            ms in "[0-9]{1,22}|-1|1.5|\"1\"|null",
+            more in "(,\"(refresh_token|ahead|settles_in_ms|aliased|unheard_of)\":(\"r\"|1|true|null|\\{\\}))?",
+        ) {
+            let text = format!(r#"{{"access_token":{access},"expires_in_ms":{ms},"signed_in":1{more}}}"#);
+            if let Some(record) = Record::decode(text.as_bytes()) {
+                prop_assert_eq!(format!("\"{}\"", record.access_token.expose()), access);
+                prop_assert_eq!(ms.parse(), Ok(milliseconds(record.expires_in)));
+                prop_assert_eq!(Record::decode(&record.encode()), Some(record));
+            }
         }
 
         #[test]

@@ -22,6 +22,10 @@ const HEAD: usize = 1 + KEY_ID + NONCE;
 /// processes read the new one (`also`), then let them write it, and take the old one away when the longest session is
 /// over: what is refreshed meanwhile is written anew.
 ///
+/// A session that does not open with any of them is unavailable for the first ten minutes after it was written, since a
+/// key that was just rolled out may yet arrive. From then on it is over for this process, and the user signs in again;
+/// the row stays, for those who have the key.
+///
 /// ```
 /// use bearer_session::Keyring;
 ///

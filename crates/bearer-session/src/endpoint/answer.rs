@@ -426,6 +426,48 @@ mod tests {
         }
 
         #[test]
+        fn what_is_read_as_tokens_can_be_used_as_such(
+            status in 200_u16..600,
+            access in "\\PC{0,8}|[!-~]{1,8}",
+            kind in "(?i:bearer)|[a-zA-Z]{0,6}",
+            expires in prop_oneof!["[0-9.e+-]{1,24}", Just("null".to_owned()), Just("\"60\"".to_owned())],
+            refresh in proptest::option::of("\\PC{0,8}"),
+        ) {
+            let access_text = serde_json::to_string(&access).expect("JSON");
+            let refresh_text = serde_json::to_string(&refresh).expect("JSON");
+            let body = format!(
+                r#"{{"access_token":{access_text},"token_type":"{kind}","expires_in":{expires},"refresh_token":{refresh_text}}}"#
+            );
+            if let Ok(tokens) = answer(status, &body).tokens(Dialect::OAuth, LIFETIME) {
+                prop_assert!((200..300).contains(&status));
+                prop_assert!(kind.eq_ignore_ascii_case("bearer"));
+                prop_assert_eq!(tokens.access_token.expose(), &access);
+                let header = format!("Bearer {access}");
+                prop_assert!(http::HeaderValue::from_str(&header).is_ok());
+                prop_assert_eq!(
+                    tokens.refresh_token.as_ref().map(RefreshToken::expose),
+                    refresh.as_deref().filter(|token| !token.is_empty())
+                );
+                prop_assert!(tokens.expires_in <= Duration::from_secs(u32::MAX.into()));
+                let printed = format!("{tokens:?}");
+                prop_assert!(!printed.contains(&body));
+            }
+        }
+
+        #[test]
+        fn a_time_to_wait_is_what_was_meant(seconds: u64, now in 0..4_000_000_000_u64, wait in 0..10_000_000_u64, ahead in 0..200_u64) {
+            let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            let most = Duration::from_secs(u32::MAX.into());
+            let read = retry_after(&seconds.to_string(), None, at(now));
+            prop_assert_eq!(read, Some(Duration::from_secs(seconds).min(most)));
+            let (date, answered) = (httpdate::fmt_http_date(at(now + wait)), httpdate::fmt_http_date(at(now)));
+            prop_assert_eq!(retry_after(&date, None, at(now)), Some(Duration::from_secs(wait)));
+            // However wrong the clock here is, that of the answer counts.
+            let read = retry_after(&date, Some(&answered), at(now + ahead));
+            prop_assert_eq!(read, Some(Duration::from_secs(wait)));
+        }
+
+        #[test]
         fn only_a_refusal_of_the_issuer_itself_is_final(
             status in 200_u16..600,
             body in proptest::option::of("[a-z_]{1,20}"),

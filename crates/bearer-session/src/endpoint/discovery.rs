@@ -67,7 +67,25 @@ pub(super) fn metadata(document: &[u8], iss: &str) -> Result<Metadata, InvalidEn
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
+
+    proptest! {
+        #[test]
+        fn no_document_panics_and_none_of_another_issuer_is_taken(
+            garbage in proptest::collection::vec(any::<u8>(), 0..60),
+            issuer in "https://i\\.example/?[a-z]{0,2}",
+            token in "(https?://)?[a-z.]{0,9}[/?#]{0,2}",
+        ) {
+            let iss = "https://i.example";
+            prop_assert!(metadata(&garbage, iss).is_err());
+            let document = json!({ "issuer": issuer, "token_endpoint": token }).to_string();
+            if let Ok(found) = metadata(document.as_bytes(), iss) {
+                prop_assert_eq!(issuer, iss);
+                prop_assert_eq!(found.token.scheme(), "https");
+            }
+        }
+    }
 
     #[test]
     fn metadata_lies_where_oidc_appends_and_rfc_8414_inserts() {

@@ -76,6 +76,32 @@ impl Error for InvalidEndpoint {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_taken_is_safe_to_send_to_and_no_password_is_printed(
+            scheme in "https?|ftp|javascript",
+            user in "([a-z]{0,3}(:hunter2)?@)?",
+            host in "localhost|127\\.0\\.0\\.1|\\[::1\\]|[a-z]{1,5}(\\.[a-z]{2,3})?|[0-9.]{1,9}|",
+            rest in "(:[0-9]{0,5})?[/?#@a-z:\\\\]{0,8}",
+        ) {
+            let location = format!("{scheme}://{user}{host}{rest}");
+            match check(&location) {
+                Ok(url) => {
+                    let is_here = matches!(url.host_str(), Some("localhost" | "[::1]"))
+                        || url.host_str().is_some_and(|host| host.starts_with("127."));
+                    prop_assert!(url.scheme() == "https" || (url.scheme() == "http" && is_here), "{location}");
+                    prop_assert!(url.username().is_empty() && url.password().is_none(), "{location}");
+                    prop_assert_eq!(url.fragment(), None);
+                }
+                Err(error) => {
+                    let printed = format!("{error} {error:?}");
+                    prop_assert!(!printed.contains("hunter2"), "{location}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn tokens_are_sent_over_https_or_to_this_machine() {

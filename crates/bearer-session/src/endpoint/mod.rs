@@ -47,7 +47,7 @@ pub use self::{
 };
 
 use crate::{AccessToken, BoxFuture, RefreshToken, TokenSet};
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 /// What to do with a refresh token when nobody knows whether it was spent: the answer timed out or broke off, or its
 /// owner crashed.
@@ -102,4 +102,29 @@ pub trait TokenEndpoint: fmt::Debug + Send + Sync + 'static {
 
     /// What to do when nobody knows whether a refresh token was spent.
     fn after_unknown(&self) -> AfterUnknown;
+}
+
+/// An endpoint that several share, such as the owner of sessions and the routes of a sign-in.
+impl<E: TokenEndpoint + ?Sized> TokenEndpoint for Arc<E> {
+    fn refresh<'a>(
+        &'a self,
+        token: &'a RefreshToken,
+        on_behalf: OnBehalf,
+    ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>> {
+        (**self).refresh(token, on_behalf)
+    }
+
+    fn sign_out<'a>(
+        &'a self,
+        access_token: &'a AccessToken,
+        refresh_token: Option<&'a RefreshToken>,
+        scope: SignOutScope,
+        on_behalf: OnBehalf,
+    ) -> BoxFuture<'a, Result<(), ExchangeError>> {
+        (**self).sign_out(access_token, refresh_token, scope, on_behalf)
+    }
+
+    fn after_unknown(&self) -> AfterUnknown {
+        (**self).after_unknown()
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{ExchangeError, OnBehalf, PkceVerifier, TokenEndpoint};
 use crate::{BoxFuture, Secret, TokenSet};
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// An issuer that signs users in on its own pages, and sends them back with a code (RFC 6749 §4.1, RFC 7636).
 ///
@@ -43,6 +43,29 @@ pub trait SignIn: TokenEndpoint {
     fn sign_out_url(&self, request: &SignOutRequest<'_>) -> Option<String> {
         let _ = request;
         None
+    }
+}
+
+/// An endpoint that several share.
+impl<E: SignIn + ?Sized> SignIn for Arc<E> {
+    fn authorization_url(&self, request: &SignInRequest<'_>) -> Option<String> {
+        (**self).authorization_url(request)
+    }
+
+    fn exchange_code<'a>(
+        &'a self,
+        exchange: CodeExchange<'a>,
+        on_behalf: OnBehalf,
+    ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>> {
+        (**self).exchange_code(exchange, on_behalf)
+    }
+
+    fn issuer(&self) -> Option<&str> {
+        (**self).issuer()
+    }
+
+    fn sign_out_url(&self, request: &SignOutRequest<'_>) -> Option<String> {
+        (**self).sign_out_url(request)
     }
 }
 
@@ -147,6 +170,86 @@ impl fmt::Debug for CodeExchange<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        AccessToken, RefreshToken,
+        endpoint::{AfterUnknown, Outcome, SignOutScope},
+    };
+    use std::{future::ready, time::Duration};
+
+    /// Answers each question in a way of its own.
+    #[derive(Debug)]
+    struct Issuer;
+
+    impl TokenEndpoint for Issuer {
+        fn refresh<'a>(
+            &'a self,
+            _token: &'a RefreshToken,
+            _on_behalf: OnBehalf,
+        ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>> {
+            Box::pin(ready(Ok(TokenSet::new(AccessToken::new("refreshed"), Duration::ZERO))))
+        }
+
+        fn sign_out<'a>(
+            &'a self,
+            _access_token: &'a AccessToken,
+            _refresh_token: Option<&'a RefreshToken>,
+            _scope: SignOutScope,
+            _on_behalf: OnBehalf,
+        ) -> BoxFuture<'a, Result<(), ExchangeError>> {
+            Box::pin(ready(Err(ExchangeError::new(Outcome::NotSpent))))
+        }
+
+        fn after_unknown(&self) -> AfterUnknown {
+            AfterUnknown::PresentAgain
+        }
+    }
+
+    impl SignIn for Issuer {
+        fn authorization_url(&self, request: &SignInRequest<'_>) -> Option<String> {
+            Some(request.state.to_owned())
+        }
+
+        fn exchange_code<'a>(
+            &'a self,
+            exchange: CodeExchange<'a>,
+            _on_behalf: OnBehalf,
+        ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>> {
+            Box::pin(ready(Ok(TokenSet::new(AccessToken::new(exchange.code), Duration::ZERO))))
+        }
+
+        fn issuer(&self) -> Option<&str> {
+            Some("issuer")
+        }
+
+        fn sign_out_url(&self, request: &SignOutRequest<'_>) -> Option<String> {
+            request.state.map(str::to_owned)
+        }
+    }
+
+    /// By its own implementation, not by that of what is in it.
+    async fn ask<E: SignIn>(shared: &E) {
+        let (behalf, verifier) = (OnBehalf::default(), PkceVerifier::generate());
+        let (access, refresh) = (AccessToken::new("a"), RefreshToken::new("r"));
+        let refreshed = shared.refresh(&refresh, behalf).await.expect("tokens");
+        assert_eq!(refreshed.access_token.expose(), "refreshed");
+        let told = shared.sign_out(&access, None, SignOutScope::Local, behalf).await;
+        assert_eq!(told.expect_err("a failure").outcome(), Outcome::NotSpent);
+        assert_eq!(shared.after_unknown(), AfterUnknown::PresentAgain);
+        let request = SignInRequest::new("https://app.example/back", "the-state", "c", "n");
+        assert_eq!(shared.authorization_url(&request).as_deref(), Some("the-state"));
+        let exchange = CodeExchange::new("the-code", &verifier, "https://app.example/back", "n");
+        let signed_in = shared.exchange_code(exchange, behalf).await.expect("tokens");
+        assert_eq!(signed_in.access_token.expose(), "the-code");
+        assert_eq!(shared.issuer(), Some("issuer"));
+        let request = SignOutRequest::default().back_to("https://app.example/", "back");
+        assert_eq!(shared.sign_out_url(&request).as_deref(), Some("back"));
+    }
+
+    #[tokio::test]
+    async fn a_shared_endpoint_answers_as_it_does_alone() {
+        let shared: Arc<dyn SignIn> = Arc::new(Issuer);
+        ask(&shared).await;
+    }
 
     #[test]
     fn no_code_is_printed() {

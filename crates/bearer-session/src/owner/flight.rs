@@ -30,14 +30,15 @@ pub(super) enum Landing {
 
 /// The right to spend a refresh token, until then.
 #[derive(Clone, Copy, Debug)]
-struct Claimed {
-    key: Key,
-    fence: Fence,
-    generation: u64,
+pub(super) struct Claimed {
+    pub(super) key: Key,
+    pub(super) fence: Fence,
+    /// Of the row.
+    pub(super) row: u64,
     /// Whether a claim before this one lapsed.
-    interrupted: bool,
+    pub(super) interrupted: bool,
     /// Reckoned from before the store was asked: the store's own lease lasts longer.
-    until: Instant,
+    pub(super) until: Instant,
 }
 
 /// How a commit ended.
@@ -48,9 +49,6 @@ enum Committed {
     Lost,
 }
 
-/// The most generations by which a store that went back is brought forward.
-const MOST_BACK: u64 = 1000;
-
 impl Owner {
     /// Brings the successor of these tokens, or what somebody else has brought meanwhile.
     pub(super) async fn flight(self: Arc<Self>, mut known: Arc<Held>, on_behalf: OnBehalf) -> Landing {
@@ -59,12 +57,12 @@ impl Owner {
         while Instant::now() < patience {
             let changed = self.store.changed(&key);
             let asked = Instant::now();
-            let claim = self.store.claim(&key, known.generation, self.settings.lease);
+            let claim = self.store.claim(&key, known.row, self.settings.lease);
             match self.ask(claim).await {
                 None => return self.soon(key),
                 Some(Claim::Granted { fence, row, interrupted }) => {
                     let until = asked + self.settings.lease;
-                    let claim = Claimed { key, fence, generation: row.generation, interrupted, until };
+                    let claim = Claimed { key, fence, row: row.generation, interrupted, until };
                     return self.claimed(claim, &row, asked, on_behalf).await;
                 }
                 Some(Claim::Held(left)) => {
@@ -104,7 +102,7 @@ impl Owner {
                 return self.later(claim.key, None);
             }
         };
-        if let Some(successor) = self.unsaved.take(&claim.key, claim.generation) {
+        if let Some(successor) = self.unsaved.take(&claim.key, held.generation) {
             return self.store(claim, successor).await;
         }
         let unsettled = held.settled.saturating_duration_since(Instant::now());
@@ -136,7 +134,9 @@ impl Owner {
         on_behalf: OnBehalf,
     ) -> Landing {
         let needed = self.settings.for_an_exchange();
-        let mut was_lost = false;
+        // Whoever was interrupted may have sent it.
+        let mut was_lost = claim.interrupted;
+        let mut is_under_way = false;
         for attempts in 1.. {
             let sent = Instant::now();
             // A process that was stopped since it claimed must not present what another may have presented by now.
@@ -154,12 +154,13 @@ impl Owner {
                         // one behind when it arrives.
                         record.settles_in = self.settings.request_timeout;
                     }
-                    return self.store(claim, Successor { of: claim.generation, record, expires }).await;
+                    return self.store(claim, Successor { of: held.generation, record, expires }).await;
                 }
                 Some(Err(error)) => error,
                 None => ExchangeError::new(Outcome::Unknown),
             };
             was_lost |= error.outcome() == Outcome::Unknown;
+            is_under_way |= error.outcome() == Outcome::Unknown && error.status().is_none();
             let left = claim.until.saturating_duration_since(Instant::now());
             let next = rules::failed(error.outcome(), rule, error.retry_after(), attempts, left, needed);
             debug!(key = ?claim.key, %error, ?next, "a refresh failed");
@@ -173,12 +174,12 @@ impl Owner {
                 Failed::Burn => return self.burn(claim, held).await,
                 Failed::LookAgain => return Landing::Later(SOON),
                 Failed::Release => {
-                    self.release(claim).await;
+                    self.release_unless(is_under_way, claim).await;
                     return self.later(claim.key, error.retry_after());
                 }
             }
         }
-        self.release(claim).await;
+        self.release_unless(is_under_way, claim).await;
         self.soon(claim.key)
     }
 
@@ -199,14 +200,17 @@ impl Owner {
     async fn fenced(&self, claim: Claimed, successor: Successor) -> Landing {
         let asked = Instant::now();
         match self.ask(self.store.load(&claim.key)).await {
-            Some(Lookup::Live(row)) if row.generation > claim.generation => {
-                match self.absorb(claim.key, &row, asked) {
-                    Some((held, Kept::First | Kept::Same | Kept::Newer)) => self.arrived(held),
-                    Some((_, Kept::Ended)) => Landing::Over,
-                    Some((_, Kept::Behind(_))) | None => self.soon(claim.key),
+            Some(Lookup::Live(row)) => match self.absorb(claim.key, &row, asked) {
+                Some((_, Kept::Ended)) => Landing::Over,
+                Some((held, Kept::First | Kept::Same | Kept::Newer)) if held.generation > successor.of => {
+                    self.arrived(held)
                 }
-            }
-            Some(Lookup::Live(_)) | None => {
+                _ => {
+                    self.unsaved.put(claim.key, successor);
+                    self.soon(claim.key)
+                }
+            },
+            None => {
                 self.unsaved.put(claim.key, successor);
                 self.soon(claim.key)
             }
@@ -219,13 +223,17 @@ impl Owner {
     }
 
     /// Takes the refresh token out of the row. The access token serves until it expires.
-    async fn burn(&self, claim: Claimed, held: &Arc<Held>) -> Landing {
+    pub(super) async fn burn(&self, claim: Claimed, held: &Arc<Held>) -> Landing {
         warn!(key = ?claim.key, "a refresh token may be spent and is not presented again");
         if held.left(Instant::now()).is_zero() {
-            self.end(claim.key, claim.until).await;
+            // Until the store has taken it, whoever has the successor may still store that.
+            if !self.end_row(claim.key, claim.until).await {
+                return self.soon(claim.key);
+            }
+            self.over(&claim.key, SignOutScope::Local);
             return Landing::Over;
         }
-        let burnt = Successor { of: claim.generation, record: held.record.burnt(), expires: held.expires };
+        let burnt = Successor { of: held.generation, record: held.record.burnt(), expires: held.expires };
         match self.commit(claim, &burnt).await {
             Committed::Stored(held) => self.arrived(held),
             // Whoever claims next finds the claim interrupted, and does the same.
@@ -234,33 +242,22 @@ impl Owner {
     }
 
     /// The store was put back to an earlier time, and this process knows what came after. The old tokens are not
-    /// presented: the newest take their place, under their own number, by which other processes know them.
+    /// presented: the newest take their place in one step, so that nobody ever finds what is neither.
     ///
-    /// They are not refreshed right away either, so that a process that knows still newer ones can speak up.
-    async fn bring_forward(&self, ours: Arc<Held>, mut generation: u64) -> Landing {
+    /// They are not refreshed right away either: a process that knows still newer ones is to speak up, or to finish
+    /// the exchange that it had begun.
+    async fn bring_forward(&self, ours: Arc<Held>, row: u64) -> Landing {
         let key = ours.key;
         warn!(?key, "the session store has gone back; it is brought forward");
-        if ours.generation.saturating_sub(generation) > MOST_BACK {
-            self.end(key, Instant::now() + self.settings.lease).await;
-            return Landing::Over;
-        }
-        while generation < ours.generation {
-            let asked = Instant::now();
-            match self.ask(self.store.claim(&key, generation, self.settings.lease)).await {
-                Some(Claim::Granted { fence, interrupted, .. }) => {
-                    let until = asked + self.settings.lease;
-                    let claim = Claimed { key, fence, generation, interrupted, until };
-                    let again = Successor {
-                        of: generation,
-                        record: Record::clone(&ours.record),
-                        expires: ours.expires,
-                    };
-                    let Some(Commit::Stored) = self.commit_once(claim, &again, asked).await else { break };
-                    generation += 1;
-                }
-                Some(Claim::Moved(row)) if row.generation > generation => generation = row.generation,
-                _ => break,
-            }
+        let asked = Instant::now();
+        if let Some(Claim::Granted { fence, interrupted, .. }) =
+            self.ask(self.store.claim(&key, row, self.settings.lease)).await
+        {
+            let claim = Claimed { key, fence, row, interrupted, until: asked + self.settings.lease };
+            let mut record = Record::clone(&ours.record);
+            record.settles_in = self.settings.request_timeout;
+            let again = Successor { of: ours.generation.saturating_sub(1), record, expires: ours.expires };
+            self.commit(claim, &again).await;
         }
         self.soon(key)
     }
@@ -272,8 +269,13 @@ impl Owner {
             let now = Instant::now();
             match self.commit_once(claim, successor, now).await {
                 Some(Commit::Stored) => {
-                    let (generation, record) = (claim.generation + 1, successor.at(now));
-                    let held = Held::new(claim.key, generation, record, Duration::ZERO, now);
+                    let held = Held::new(
+                        claim.key,
+                        claim.row + 1,
+                        successor.at(now, claim.row),
+                        Duration::ZERO,
+                        now,
+                    );
                     let (held, _) = self.keep(held.trusted(self.settings.local_for));
                     return Committed::Stored(held);
                 }
@@ -286,14 +288,21 @@ impl Owner {
     }
 
     async fn commit_once(&self, claim: Claimed, successor: &Successor, now: Instant) -> Option<Commit> {
-        let Claimed { key, fence, generation, .. } = claim;
-        let (record, lifetime) = (successor.at(now), self.settings.lifetime);
+        let Claimed { key, fence, row, .. } = claim;
+        let (record, lifetime) = (successor.at(now, row), self.settings.lifetime);
         // First the name: a cookie that carries the new token must never lead nowhere.
         if let (true, Some(token)) = (record.is_aliased, &record.refresh_token) {
             self.ask(self.store.link(&Key::of_refresh_token(token), &key, lifetime)).await?;
         }
-        let sealed = self.keyring.seal(&key, generation + 1, &record.encode());
+        let sealed = self.keyring.seal(&key, row + 1, &record.encode());
         self.ask(self.store.commit(&key, fence, &sealed, lifetime)).await
+    }
+
+    /// A request that nobody waits for any more may still arrive. That the claim lapses tells whoever claims next.
+    async fn release_unless(&self, is_under_way: bool, claim: Claimed) {
+        if !is_under_way {
+            self.release(claim).await;
+        }
     }
 
     /// Gives a claim back. That it lapses by itself otherwise is slower, and says that a token may be spent. Where that

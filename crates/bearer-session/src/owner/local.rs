@@ -20,7 +20,10 @@ use tokio::time::Instant;
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) key: Key,
+    /// Of the tokens. Of two, the greater is the newer, whatever became of the store.
     pub(super) generation: u64,
+    /// Of the row in the store, by which it is claimed.
+    pub(super) row: u64,
     pub(super) record: Arc<Record>,
     /// When the access token expires.
     pub(super) expires: Instant,
@@ -62,11 +65,12 @@ pub(super) struct Local {
 }
 
 impl Held {
-    /// A session that was written so long ago at `now`.
-    pub(super) fn new(key: Key, generation: u64, record: Record, age: Duration, now: Instant) -> Self {
+    /// A session that was written so long ago at `now`, as this generation of its row.
+    pub(super) fn new(key: Key, row: u64, record: Record, age: Duration, now: Instant) -> Self {
         Self {
             key,
-            generation,
+            generation: row.saturating_add(record.ahead),
+            row,
             expires: after(record.expires_in.saturating_sub(age), now),
             settled: after(record.settles_in.saturating_sub(age), now),
             record: Arc::new(record),

@@ -29,7 +29,7 @@ use self::{
     flight::Landing,
     local::{Entry, Held, Kept, Local},
     pauses::Pauses,
-    rules::Freshness,
+    rules::{Freshness, Unreadable},
     single::{Running, Single},
     unsaved::Unsaved,
     within::within,
@@ -58,8 +58,10 @@ const SOON: Duration = Duration::from_secs(1);
 ///   [allows it](crate::endpoint::AfterUnknown), is it sent again.
 /// * No token older than the newest that is known is ever sent.
 /// * New tokens are stored before anyone gets them.
-/// * Nobody is signed out unless the issuer says so, they wished it, or the store has lost the session. The exception
-///   is an issuer that allows no second try, after an answer that was lost.
+/// * Nobody is signed out unless the issuer says so, they wished it, or the store has lost the session, or its
+///   [key](Keyring). The exception is an issuer that allows no second try, after an answer that was lost.
+/// * A store that was put back to an earlier time is brought forward by whoever knows newer tokens. What nobody knows
+///   any more is lost: the token in the backup may have been spent.
 /// * A store that cannot be reached stops refreshing, and nothing else: what is in memory serves while it lives.
 ///
 /// It runs in tokio: the tasks are its own, and go on when the request that started one has gone away.
@@ -374,7 +376,13 @@ impl Owner {
         match self.ask(self.store.load(&key)).await {
             None => Looked::Unreachable,
             Some(Lookup::Live(row)) => match self.confirm_or_absorb(key, &row, asked) {
-                None => Looked::Unreachable,
+                None => match self.unreadable(&key, &row, asked) {
+                    Unreadable::Wait => Looked::Unreachable,
+                    Unreadable::Over => {
+                        self.over(&key, SignOutScope::Local);
+                        Looked::Over
+                    }
+                },
                 Some((held, Kept::First | Kept::Same | Kept::Newer)) => Looked::Live(held),
                 Some((_, Kept::Ended)) => Looked::Over,
                 // The store has gone back. The flight brings it forward again.
@@ -403,7 +411,10 @@ impl Owner {
             Some(Lookup::Live(row)) => match self.absorb(key, &row, asked) {
                 Some((_, Kept::Ended)) => Err(SessionError::SIGNED_OUT),
                 Some((_, Kept::Behind(held)) | (held, _)) => Ok(held),
-                None => Err(SessionError::unavailable(SOON)),
+                None => Err(match self.unreadable(&key, &row, asked) {
+                    Unreadable::Wait => SessionError::unavailable(SOON),
+                    Unreadable::Over => SessionError::SIGNED_OUT,
+                }),
             },
             Some(Lookup::Ended) => Err(SessionError::SIGNED_OUT),
             None => Err(SessionError::unavailable(SOON)),
@@ -413,7 +424,7 @@ impl Owner {
     /// A generation that is known already needs not be opened.
     fn confirm_or_absorb(&self, key: Key, row: &Row, asked: Instant) -> Option<(Arc<Held>, Kept)> {
         match self.local.live(&key, asked) {
-            Some(ours) if ours.generation == row.generation => {
+            Some(ours) if ours.row == row.generation => {
                 Some(self.keep(ours.confirmed(asked).trusted(self.settings.local_for)))
             }
             _ => self.absorb(key, row, asked),
@@ -429,6 +440,12 @@ impl Owner {
         };
         let held = Held::new(key, row.generation, record, row.age, asked).trusted(self.settings.local_for);
         Some(self.keep(held))
+    }
+
+    /// The row stays where it is in any case: others may have the key.
+    fn unreadable(&self, key: &Key, row: &Row, asked: Instant) -> Unreadable {
+        let is_news = self.local.live(key, asked).is_some_and(|ours| ours.row < row.generation);
+        rules::unreadable(row.age, is_news)
     }
 
     fn keep(&self, held: Held) -> (Arc<Held>, Kept) {

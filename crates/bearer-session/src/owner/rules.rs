@@ -86,6 +86,24 @@ pub(super) fn failed(
     }
 }
 
+/// What to do with a session whose row no key of this process opens.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Unreadable {
+    /// Another process has the key, and this one may yet get it.
+    Wait,
+    /// Nobody can be expected to read it here ever again.
+    Over,
+}
+
+/// For how long a row shows that somebody could write it, and reads it still: as long as it takes to roll out a key.
+const KEYS_SPREAD: Duration = Duration::from_secs(600);
+
+/// A row of this age. `is_news` is whether this process could read an earlier generation of it: then another has
+/// written it since, and lives.
+pub(super) fn unreadable(age: Duration, is_news: bool) -> Unreadable {
+    if is_news || age < KEYS_SPREAD { Unreadable::Wait } else { Unreadable::Over }
+}
+
 /// The shortest and the longest time after a failed refresh in which the next is not even tried.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
@@ -175,6 +193,20 @@ mod tests {
             let retry_after = retry_after.map(secs);
             let is = failed(outcome, rule, retry_after, attempts, secs(left), secs(12));
             assert_eq!(is, expected, "{outcome:?} {rule:?} {retry_after:?} {attempts} {left}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_over_once_nobody_can_be_expected_to_bring_the_key() {
+        let cases = [
+            (0, false, Unreadable::Wait),
+            (599, false, Unreadable::Wait),
+            (600, false, Unreadable::Over),
+            (u64::MAX, false, Unreadable::Over),
+            (u64::MAX, true, Unreadable::Wait),
+        ];
+        for (age, is_news, expected) in cases {
+            assert_eq!(unreadable(secs(age), is_news), expected, "{age} {is_news}");
         }
     }
 

@@ -18,8 +18,10 @@ impl Owner {
     ) -> Result<(), SessionError> {
         let held = match self.tokens_for(key, scope, on_behalf).await {
             Ok(held) => held,
-            Err(error) if error.kind() == SessionErrorKind::SignedOut => return Ok(()),
-            Err(error) => return Err(error),
+            Err(error) if scope == SignOutScope::Others => {
+                return if error.kind() == SessionErrorKind::SignedOut { Ok(()) } else { Err(error) };
+            }
+            Err(error) => return self.sign_out_unseen(key, scope, error.kind()).await,
         };
         // First here, so that nothing is refreshed that the issuer is about to end.
         if scope != SignOutScope::Others {
@@ -35,6 +37,22 @@ impl Owner {
         let told = self.tell_issuer(&held, scope, on_behalf).await;
         // What is left of this one session at the issuer, nobody knows the tokens of any more.
         if told || scope == SignOutScope::Local { Ok(()) } else { Err(SessionError::unavailable(SOON)) }
+    }
+
+    /// A session whose tokens nobody here knows: it is over, or cannot be read. Whatever lies in the store is ended.
+    async fn sign_out_unseen(
+        &self,
+        key: Key,
+        scope: SignOutScope,
+        why: SessionErrorKind,
+    ) -> Result<(), SessionError> {
+        let until = Instant::now() + self.settings.store_timeout;
+        if !self.end_row(key, until).await {
+            return Err(SessionError::unavailable(SOON));
+        }
+        self.over(&key, scope);
+        let told = why == SessionErrorKind::SignedOut || scope == SignOutScope::Local;
+        if told { Ok(()) } else { Err(SessionError::unavailable(SOON)) }
     }
 
     /// What the issuer wants to see: for the sessions elsewhere, an access token that lives.

@@ -1,5 +1,8 @@
 //! The owner against an issuer and a store that do what they are told, on paused time.
 
+mod late;
+mod unreadable;
+
 use super::*;
 use crate::{
     AccessToken, RefreshToken,
@@ -634,6 +637,9 @@ async fn a_store_that_went_back_is_brought_forward_and_its_old_tokens_are_not_pr
     assert_eq!(access(&sessions, &id).await, got("a3"));
     sleep(secs(6)).await;
     assert_eq!(access(&owner(&issuer, &store), &id).await, got("a3"));
+    // Whoever knows still newer ones has time to say so.
+    assert!(sessions.refresh(&id, OnBehalf::default()).await.is_err());
+    sleep(secs(10)).await;
     let next = sessions.refresh(&id, OnBehalf::default()).await.unwrap();
     assert_eq!((next.token().expose(), next.generation()), ("a4", 4));
     assert_eq!(issuer.most_presentations_of_one(), 1);

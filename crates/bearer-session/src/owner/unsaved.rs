@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// The successor of a refresh token, not stored yet. Nobody gets to see it before it is.
 #[derive(Clone, Debug)]
 pub(super) struct Successor {
-    /// Of which generation.
+    /// Of which generation of tokens.
     pub(super) of: u64,
     pub(super) record: Record,
     /// When its access token expires.
@@ -23,9 +23,14 @@ pub(super) struct Successor {
 pub(super) struct Unsaved(Mutex<HashMap<Key, Successor>>);
 
 impl Successor {
-    /// As it is to be written at that time.
-    pub(super) fn at(&self, now: Instant) -> Record {
-        Record { expires_in: self.expires.saturating_duration_since(now), ..self.record.clone() }
+    /// As it is to be written at that time, in place of this generation of the row.
+    pub(super) fn at(&self, now: Instant, row: u64) -> Record {
+        Record {
+            expires_in: self.expires.saturating_duration_since(now),
+            // The store may have gone back since the exchange.
+            ahead: self.of.saturating_sub(row),
+            ..self.record.clone()
+        }
     }
 }
 

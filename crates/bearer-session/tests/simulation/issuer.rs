@@ -1,12 +1,15 @@
 //! The issuer, as strict as its rules are, and what goes wrong on the way to it.
 
-use crate::world::{Faults, World};
+use crate::world::{Faults, World, skew};
 use bearer_session::{
     AccessToken, BoxFuture, RefreshToken, TokenSet,
     endpoint::{AfterUnknown, ExchangeError, OnBehalf, Outcome, SignOutScope, TokenEndpoint},
 };
 use std::{collections::HashMap, future::pending, time::Duration};
-use tokio::{sync::oneshot, time::sleep};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep, sleep_until},
+};
 
 /// How an issuer takes a refresh token that is not the newest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -78,6 +81,21 @@ pub(crate) struct Endpoint {
     pub(crate) instance: usize,
 }
 
+/// An exchange that was begun. Without an answer its session is excused.
+struct Unanswered<'a> {
+    world: &'a World,
+    session: usize,
+    is_answered: bool,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.world.with(|state| state.excuse(self.session));
+        }
+    }
+}
+
 /// What becomes of an exchange besides what the issuer decides.
 enum Luck {
     Good,
@@ -106,15 +124,17 @@ fn luck(faults: &Faults, rng: &mut fastrand::Rng) -> Luck {
     Luck::Good
 }
 
-pub(crate) fn token_set(session: usize, number: u64, expires_in: Duration) -> TokenSet {
-    TokenSet::new(AccessToken::new(format!("{session}.{number}")), expires_in)
+/// The access token has a number of its own: that of when it was made.
+pub(crate) fn token_set(session: usize, number: u64, made: usize, expires_in: Duration) -> TokenSet {
+    TokenSet::new(AccessToken::new(format!("{session}.{number}.{made}")), expires_in)
         .refresh_token(RefreshToken::new(format!("{session}.{number}")))
 }
 
 /// The session and the number that a token says.
 pub(crate) fn read(token: &str) -> (usize, u64) {
-    let (session, number) = token.split_once('.').unwrap();
-    (session.parse().unwrap(), number.parse().unwrap())
+    let mut parts = token.split('.').map(|part| part.parse().unwrap());
+    let (session, number) = (parts.next().unwrap(), parts.next().unwrap());
+    (usize::try_from(session).unwrap(), number)
 }
 
 impl TokenEndpoint for Endpoint {
@@ -124,8 +144,10 @@ impl TokenEndpoint for Endpoint {
         _on_behalf: OnBehalf,
     ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>> {
         Box::pin(async move {
-            self.world.step(self.instance).await;
             let (session, number) = read(token.expose());
+            let mut unanswered = Unanswered { world: &self.world, session, is_answered: false };
+            let asked = Instant::now();
+            self.world.step(self.instance).await;
             let (answer, answered) = oneshot::channel();
             let (luck, there, back) = self.world.with(|state| {
                 let luck = luck(&state.faults, &mut state.rng);
@@ -137,15 +159,23 @@ impl TokenEndpoint for Endpoint {
                 };
                 let there = Duration::from_millis(state.rng.u64(there));
                 let back = Duration::from_millis(state.rng.u64(if slow { 1000..4500 } else { 1..80 }));
-                if matches!(luck, Luck::LostAfter | Luck::LostBefore | Luck::Late) {
-                    state.excuse(session);
-                }
+                state.presents(self.instance, session, number);
+                // Held against the wrong clock, where it is a date.
+                let luck = match luck {
+                    Luck::Busy(Some(time)) if state.rng.bool() => {
+                        let skew = skew(0) - skew(self.instance);
+                        let time = i64::try_from(time.as_secs()).unwrap() + skew;
+                        Luck::Busy(Some(Duration::from_secs(time.max(0).unsigned_abs())))
+                    }
+                    luck => luck,
+                };
                 (luck, there, back)
             });
             let world = self.world.clone();
             // The issuer does its work whether or not anybody still waits for it.
             tokio::spawn(async move {
-                sleep(there).await;
+                // Reckoned from when it was asked to: what stood still before it sent has less time to be late.
+                sleep_until(asked + there).await;
                 let error = |outcome| Err(ExchangeError::new(outcome));
                 let result = match luck {
                     Luck::Busy(None) => error(Outcome::NotSpent),
@@ -159,8 +189,7 @@ impl TokenEndpoint for Endpoint {
                             (Luck::LostAfter, _) => error(Outcome::Unknown),
                             (_, Verdict::Refused) => error(Outcome::Final),
                             (_, Verdict::Tokens(number)) => {
-                                let expires_in = world.with(|state| state.expires_in);
-                                Ok(token_set(session, number, expires_in))
+                                Ok(world.with(|state| state.mint(session, number)))
                             }
                         }
                     }
@@ -170,6 +199,11 @@ impl TokenEndpoint for Endpoint {
             });
             let Ok(result) = answered.await else { return pending().await };
             self.world.step(self.instance).await;
+            unanswered.is_answered = !matches!(&result, Err(error) if error.outcome() == Outcome::Unknown);
+            if let Ok(tokens) = &result {
+                let (_, number) = read(tokens.access_token.expose());
+                self.world.with(|state| state.learns(self.instance, session, number));
+            }
             result
         })
     }
@@ -197,11 +231,15 @@ impl TokenEndpoint for Endpoint {
 impl crate::world::State {
     fn present(&mut self, session: usize, number: u64) -> Verdict {
         let rules = self.rules;
-        self.exchanges += 1;
+        self.tally.exchanges += 1;
         match self.issuer[session].present(rules, number) {
             Ok(verdict) => verdict,
             Err(violation) => {
-                self.violations.push(format!("session {session}: {violation}"));
+                if self.is_out_of_a_backup(session, number) {
+                    self.tally.lost_with_a_backup += 1;
+                } else {
+                    self.violations.push(format!("session {session}: {violation}"));
+                }
                 self.issuer[session].lives = false;
                 Verdict::Refused
             }

@@ -1,18 +1,18 @@
 //! The store as one instance sees it: late, broken, or both.
 
-use crate::world::World;
+use crate::{shelves::Shelves, world::World};
 use bearer_session::{
     BoxFuture,
-    store::{Claim, Commit, Fence, Key, Lookup, MemoryStore, Store, StoreError},
+    store::{Claim, Commit, Fence, Key, Lookup, Row, Store, StoreError},
 };
-use std::{future::pending, time::Duration};
+use std::{fmt, future::pending, time::Duration};
 use tokio::time::sleep;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
     pub(crate) world: World,
     pub(crate) instance: usize,
-    pub(crate) store: MemoryStore,
+    pub(crate) shelves: Shelves,
 }
 
 /// What becomes of a question besides the answer.
@@ -25,14 +25,47 @@ enum Luck {
     Silent,
 }
 
+/// When a question without an answer may cost a strict session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Costs {
+    Nothing,
+    /// Only when it took effect.
+    Done,
+    /// When it did, and when it did not.
+    Anyway,
+}
+
+/// A question that was asked. Without an answer its session is excused.
+struct Asked<'a> {
+    link: &'a Link,
+    key: &'a Key,
+    costs: Costs,
+    is_done: bool,
+    is_answered: bool,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        let costs = match self.costs {
+            Costs::Nothing => false,
+            Costs::Done => self.is_done,
+            Costs::Anyway => true,
+        };
+        if costs && !self.is_answered {
+            self.link.world.with(|state| state.excuse_key(self.key));
+        }
+    }
+}
+
 impl Link {
-    /// Asks the store, if the way there and back allows. `matters` is whether a failure may cost a strict session.
-    async fn ask<T>(
+    /// Asks the store, if the way there and back allows.
+    async fn ask<T: fmt::Debug>(
         &self,
         key: &Key,
-        matters: bool,
+        costs: Costs,
         question: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
+        let mut asked = Asked { link: self, key, costs, is_done: false, is_answered: false };
         self.world.step(self.instance).await;
         let (luck, there, back) = self.world.with(|state| {
             let slow = state.rng.f64() < state.faults.store_slow;
@@ -52,9 +85,6 @@ impl Link {
                     _ => Luck::Silent,
                 },
             };
-            if matters && (luck != Luck::Good || slow) {
-                state.excuse_key(key);
-            }
             (luck, there, back)
         });
         late(there).await;
@@ -62,6 +92,7 @@ impl Link {
             return Err(StoreError::new("it fails before"));
         }
         self.world.step(self.instance).await;
+        asked.is_done = true;
         let answer = question.await;
         match luck {
             Luck::FailsAfter => return Err(StoreError::new("it fails after")),
@@ -70,7 +101,26 @@ impl Link {
         }
         late(back).await;
         self.world.step(self.instance).await;
+        asked.is_answered = true;
+        self.world.with(|state| state.tell(|| format!("{} asks of {key:?}: {answer:?}", self.instance)));
         answer
+    }
+
+    /// A row as it is, by the clock of the store: a backup keeps the time of writing.
+    fn dated(&self, row: Row) -> Row {
+        let age = self.world.with(|state| state.age(&row.sealed)).unwrap_or(row.age);
+        Row::new(row.generation, row.sealed, age)
+    }
+
+    fn look(&self, found: Lookup) -> Lookup {
+        match found {
+            Lookup::Live(row) => Lookup::Live(self.dated(row)),
+            other => other,
+        }
+    }
+
+    fn claim_is_over(&self, key: &Key) {
+        self.world.with(|state| state.claims(self.instance, key, false));
     }
 }
 
@@ -80,9 +130,13 @@ async fn late(time: Duration) {
     }
 }
 
+// The memory store acts when it is called, not when it is polled: so each call is within the future that `ask` polls.
 impl Store for Link {
     fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lookup, StoreError>> {
-        Box::pin(self.ask(key, false, async move { self.store.load(key).await }))
+        Box::pin(self.ask(key, Costs::Nothing, async move {
+            let found = self.shelves.of(key).load(key).await?;
+            Ok(self.look(found))
+        }))
     }
 
     fn create<'a>(
@@ -91,7 +145,13 @@ impl Store for Link {
         sealed: &'a [u8],
         ttl: Duration,
     ) -> BoxFuture<'a, Result<Lookup, StoreError>> {
-        self.store.create(key, sealed, ttl)
+        Box::pin(async move {
+            let found = self.shelves.of(key).create(key, sealed, ttl).await?;
+            if found == Lookup::Unknown {
+                self.world.with(|state| state.created(key, sealed));
+            }
+            Ok(self.look(found))
+        })
     }
 
     fn claim<'a>(
@@ -100,8 +160,27 @@ impl Store for Link {
         generation: u64,
         lease: Duration,
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
-        // The memory store acts when it is called, not when it is polled.
-        Box::pin(self.ask(key, true, async move { self.store.claim(key, generation, lease).await }))
+        Box::pin(async move {
+            let claim = self
+                .ask(key, Costs::Done, async move {
+                    let claim = self.shelves.of(key).claim(key, generation, lease).await?;
+                    if let Claim::Granted { fence, .. } = claim {
+                        self.world.with(|state| {
+                            state.fence = state.fence.max(fence.get());
+                            state.claims(self.instance, key, true);
+                        });
+                    }
+                    Ok(claim)
+                })
+                .await?;
+            Ok(match claim {
+                Claim::Granted { fence, row, interrupted } => {
+                    Claim::Granted { fence, row: self.dated(row), interrupted }
+                }
+                Claim::Moved(row) => Claim::Moved(self.dated(row)),
+                other => other,
+            })
+        })
     }
 
     fn commit<'a>(
@@ -111,20 +190,32 @@ impl Store for Link {
         sealed: &'a [u8],
         ttl: Duration,
     ) -> BoxFuture<'a, Result<Commit, StoreError>> {
-        Box::pin(self.ask(key, true, async move {
-            let commit = self.store.commit(key, fence, sealed, ttl).await?;
-            let now = self.store.load(key).await?;
-            self.world.with(|state| state.committed(key, commit, &now));
+        Box::pin(async move {
+            let commit = self
+                .ask(key, Costs::Anyway, async move {
+                    let store = self.shelves.of(key);
+                    let commit = store.commit(key, fence, sealed, ttl).await?;
+                    let now = store.load(key).await?;
+                    self.world.with(|state| state.committed(self.instance, key, commit, &now));
+                    Ok(commit)
+                })
+                .await?;
+            self.claim_is_over(key);
             Ok(commit)
-        }))
+        })
     }
 
     fn release<'a>(&'a self, key: &'a Key, fence: Fence) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(self.ask(key, true, async move { self.store.release(key, fence).await }))
+        Box::pin(async move {
+            self.ask(key, Costs::Anyway, async move { self.shelves.of(key).release(key, fence).await })
+                .await?;
+            self.claim_is_over(key);
+            Ok(())
+        })
     }
 
     fn end<'a>(&'a self, key: &'a Key, remember: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(self.ask(key, false, async move { self.store.end(key, remember).await }))
+        Box::pin(self.ask(key, Costs::Nothing, async move { self.shelves.of(key).end(key, remember).await }))
     }
 
     fn link<'a>(
@@ -133,11 +224,11 @@ impl Store for Link {
         key: &'a Key,
         ttl: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(self.ask(key, true, async move { self.store.link(alias, key, ttl).await }))
+        Box::pin(self.ask(key, Costs::Anyway, async move { self.shelves.names.link(alias, key, ttl).await }))
     }
 
     fn resolve<'a>(&'a self, alias: &'a Key) -> BoxFuture<'a, Result<Option<Key>, StoreError>> {
-        Box::pin(self.ask(alias, false, async move { self.store.resolve(alias).await }))
+        Box::pin(self.ask(alias, Costs::Nothing, async move { self.shelves.names.resolve(alias).await }))
     }
 
     fn changed(&self, key: &Key) -> BoxFuture<'static, ()> {
@@ -145,7 +236,7 @@ impl Store for Link {
         if self.world.with(|state| state.rng.u8(..5) == 0) {
             Box::pin(pending())
         } else {
-            self.store.changed(key)
+            self.shelves.of(key).changed(key)
         }
     }
 }

@@ -248,6 +248,24 @@ proptest! {
     }
 
     #[test]
+    fn the_cookies_of_others_are_left_as_they_are(
+        cookies_sent in proptest::collection::vec(("[a-z]{1,6}|sb-abc-auth-token(\\.[0-9])?(-code-verifier)?", "[!-~&&[^;\"]]{0,12}"), 0..8),
+    ) {
+        let is_ours = |name: &str| name.strip_prefix("sb-abc-auth-token").is_some_and(|rest| !rest.contains('-'));
+        let line = |wanted: &dyn Fn(&str) -> bool| {
+            let pairs = cookies_sent.iter().filter(|(name, _)| wanted(name));
+            pairs.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, HeaderValue::from_str(&line(&|_| true)).expect("visible"));
+        let had_ours = cookies_sent.iter().any(|(name, _)| is_ours(name));
+        cookies().remove_from(&mut headers);
+        let left = line(&|name| !is_ours(name));
+        let found = headers.get(COOKIE).map(|line| line.to_str().expect("visible").to_owned());
+        prop_assert_eq!(found, (!left.is_empty() || !had_ours).then_some(left));
+    }
+
+    #[test]
     fn no_jar_makes_it_panic(lines in proptest::collection::vec("(sb-abc-auth-token(\\.[0-9]{0,3})?=(base64-)?)?[ -~]{0,40}", 0..6)) {
         let lines = lines.iter().map(|line| (COOKIE, HeaderValue::from_str(line).expect("visible")));
         let mut headers: HeaderMap = lines.collect();

@@ -1,0 +1,154 @@
+//! What comes late: requests, answers, and tokens that the store did not take in time.
+
+use super::*;
+
+/// At an issuer whose first exchange is lost in this way, nothing is presented that could be two behind when the lost
+/// request arrives after all: not before this long after the time-out.
+async fn settles(issuer: &Issuer, store: &Faulty, id: &SessionId, sessions: &Sessions) {
+    assert_eq!(access(sessions, id).await, got("a1"));
+    let presented = issuer.presented().len();
+    for sessions in [sessions, &owner(issuer, store)] {
+        assert_eq!(
+            sessions.refresh(id, OnBehalf::default()).await.unwrap_err().kind(),
+            SessionErrorKind::Unavailable
+        );
+        assert_eq!(access(sessions, id).await, got("a1"));
+    }
+    sleep(secs(8)).await;
+    assert!(owner(issuer, store).refresh(id, OnBehalf::default()).await.is_err());
+    assert_eq!(issuer.presented().len(), presented);
+    sleep(secs(2)).await;
+    assert!(sessions.refresh(id, OnBehalf::default()).await.is_ok());
+    assert_eq!(issuer.presented().last().map(String::as_str), Some("r1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tokens_after_a_lost_answer_settle_before_they_are_refreshed() {
+    let lost = || (Duration::ZERO, Answer::CommittedAndLost(Outcome::Unknown));
+    for lost in [lost(), (Duration::ZERO, Answer::Hangs)] {
+        let (issuer, store) = (Issuer::supabase().answers([lost]), Faulty::new());
+        let (sessions, id) = expired(&issuer, &store).await;
+        settles(&issuer, &store, &id, &sessions).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tokens_after_a_crash_settle_before_they_are_refreshed() {
+    let (issuer, store) = (Issuer::supabase(), Faulty::new());
+    let (sessions, id) = expired(&issuer, &store).await;
+    assert!(matches!(store.claim(&id.key(), 0, secs(1)).await.unwrap(), Claim::Granted { .. }));
+    sleep(secs(2)).await;
+    settles(&issuer, &store, &id, &sessions).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tokens_after_a_request_that_was_given_up_settle_whoever_gets_them() {
+    let hangs = || (Duration::ZERO, Answer::Hangs);
+    let (issuer, store) = (Issuer::supabase().answers([hangs(), hangs()]), Faulty::new());
+    let (gave_up, id) = expired(&issuer, &store).await;
+    assert_eq!(access(&gave_up, &id).await, LATER);
+    sleep(secs(20)).await;
+    settles(&issuer, &store, &id, &owner(&issuer, &store)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_with_an_answer_gives_the_claim_back_at_once() {
+    let failed = || ExchangeError::new(Outcome::Unknown).with_status(http::StatusCode::GATEWAY_TIMEOUT);
+    let answers = (0..4).map(|_| (Duration::ZERO, Answer::Fails(failed())));
+    let (issuer, store) = (Issuer::supabase().answers(answers), Faulty::new());
+    let (sessions, id) = expired(&issuer, &store).await;
+    assert_eq!(access(&sessions, &id).await, LATER);
+    assert_eq!(access(&owner(&issuer, &store), &id).await, got("a1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_were_not_stored_are_seen_by_nobody() {
+    let (issuer, store) = (Issuer::supabase(), Faulty::new());
+    let (sessions, id) = aging(&issuer, &store).await;
+    store.set(|faults| faults.commits_before = usize::MAX);
+    let mut events = sessions.events();
+    for _ in 0..55 {
+        assert_eq!(access(&sessions, &id).await, got("a0"));
+        assert_eq!(sessions.peek(&id).await.unwrap().generation(), 0);
+        sleep(secs(1)).await;
+    }
+    assert_eq!(issuer.presented(), ["r0"]);
+    assert_eq!(timeout(secs(1), events.next()).await.ok(), None);
+    sleep(secs(10)).await;
+    assert_eq!(access(&sessions, &id).await, LATER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_were_not_stored_do_not_take_the_place_of_later_ones() {
+    let (issuer, store) = (Issuer::supabase(), Faulty::new());
+    let (sessions, id) = expired(&issuer, &store).await;
+    store.set(|faults| faults.commits_before = usize::MAX);
+    assert_eq!(access(&sessions, &id).await, LATER);
+    sleep(secs(40)).await;
+    store.set(|faults| faults.commits_before = 0);
+    // Another process gets the same successor, and others after it.
+    let other = owner(&issuer, &store);
+    assert_eq!(access(&other, &id).await, got("a1"));
+    sleep(secs(20)).await;
+    assert!(other.refresh(&id, OnBehalf::default()).await.is_ok());
+
+    let next = sessions.refresh(&id, OnBehalf::default()).await.unwrap();
+    assert_eq!((next.token().expose(), next.generation()), ("a3", 3));
+    let next = sessions.refresh(&id, OnBehalf::default()).await.unwrap();
+    assert_eq!((next.token().expose(), next.generation()), ("a4", 4));
+    assert_eq!(issuer.presented(), ["r0", "r0", "r1", "r2", "r3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_were_not_stored_keep_their_number_when_the_store_goes_back() {
+    let (issuer, store) = (Issuer::strict(), Faulty::new());
+    let sessions = owner(&issuer, &store);
+    let id = sessions.create(tokens(0, HOUR)).await.unwrap();
+    let Lookup::Live(old) = store.load(&id.key()).await.unwrap() else { panic!() };
+    for _ in 0..3 {
+        sessions.refresh(&id, OnBehalf::default()).await.unwrap();
+    }
+    store.set(|faults| faults.commits_before = usize::MAX);
+    assert!(sessions.refresh(&id, OnBehalf::default()).await.is_err());
+    sleep(secs(40)).await;
+    let backup = MemoryStore::new(1);
+    backup.create(&id.key(), &old.sealed, HOUR).await.unwrap();
+    *store.store.lock().unwrap() = backup;
+    store.set(|faults| faults.commits_before = 0);
+
+    // First what it had stored takes the place of the backup, then what it had not.
+    for _ in 0..2 {
+        let _ = sessions.refresh(&id, OnBehalf::default()).await;
+        sleep(secs(2)).await;
+    }
+    let there = owner(&issuer, &store).peek(&id).await.unwrap();
+    assert_eq!((there.token().expose(), there.generation()), ("a4", 4));
+    let Lookup::Live(row) = store.load(&id.key()).await.unwrap() else { panic!() };
+    assert_eq!(row.generation, 2);
+    assert_eq!(issuer.presented(), ["r0", "r1", "r2", "r3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_may_be_spent_is_not_over_until_the_store_says_so() {
+    let (issuer, store) = (Issuer::strict(), Faulty::new());
+    let (sessions, id) = expired(&issuer, &store).await;
+    store.set(|faults| faults.commits_before = usize::MAX);
+    assert_eq!(access(&sessions, &id).await, LATER);
+    sleep(secs(40)).await;
+
+    // Another finds the claim lapsed, and cannot say so: the one that has the tokens may yet store them.
+    let other = owner(&issuer, &store);
+    let seen = other.peek(&id).await.unwrap();
+    let claim = store.claim(&id.key(), 0, secs(1)).await.unwrap();
+    let Claim::Granted { fence, interrupted: true, .. } = claim else { panic!("{claim:?}") };
+    let claim =
+        flight::Claimed { key: id.key(), fence, row: 0, interrupted: true, until: Instant::now() + secs(1) };
+    store.set(|faults| faults.is_down = true);
+    assert!(matches!(other.0.burn(claim, &seen.0).await, Landing::Later(_)));
+
+    sleep(secs(2)).await;
+    store.set(|faults| (faults.is_down, faults.commits_before) = (false, 0));
+    assert_eq!(access(&sessions, &id).await, got("a1"));
+    assert_eq!(access(&other, &id).await, got("a1"));
+    assert_eq!(issuer.presented(), ["r0"]);
+}
