@@ -27,7 +27,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(any(feature = "aws-lc-rs", feature = "rust-crypto")),
-    expect(dead_code, reason = "without a backend nothing looks at them")
+    allow(dead_code, reason = "without a backend nothing looks at them")
 )]
 pub(crate) enum PublicParts<'a> {
     /// Modulus and exponent, big-endian, no leading zeros.
