@@ -8,9 +8,13 @@
 pub mod endpoint;
 mod id;
 pub mod keeping;
+mod layer;
 mod owner;
 mod random;
 mod record;
+mod revocation;
+#[cfg(feature = "axum")]
+mod routes;
 mod seal;
 mod secret;
 pub mod store;
@@ -18,14 +22,19 @@ mod tokens;
 
 pub use self::{
     id::SessionId,
+    layer::{CurrentSession, SessionFuture, SessionLayer, SessionService},
     owner::{
         Access, SessionError, SessionErrorKind, SessionEvent, SessionEvents, Sessions, SessionsBuilder,
         SignedOut, Who,
     },
+    revocation::revoke_in,
     seal::Keyring,
     secret::Secret,
     tokens::{AccessToken, RefreshToken, TokenSet},
 };
+
+#[cfg(feature = "axum")]
+pub use self::routes::{InvalidRoutes, RouteOptions, session_routes};
 
 /// A boxed future, as the traits of this crate return it: which store and which issuer there is, is chosen when the
 /// program runs, and neither is asked on the path of an ordinary request.

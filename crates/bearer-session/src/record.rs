@@ -144,7 +144,7 @@ fn is_zero(milliseconds: &u64) -> bool {
 
 impl Labels {
     /// Of a JWT (RFC 7519 §4.1). A token of another form has none.
-    fn of(access_token: &str) -> Self {
+    pub(crate) fn of(access_token: &str) -> Self {
         #[derive(Deserialize)]
         struct Payload {
             iss: Option<String>,

@@ -21,6 +21,18 @@ pub trait SignIn: TokenEndpoint {
         on_behalf: OnBehalf,
     ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>>;
 
+    /// Exchanges a user's name, an e-mail address mostly, and password. `None` when this issuer takes them on its own pages
+    /// alone, as all do that go by the book (RFC 9700 §2.4).
+    fn exchange_password<'a>(
+        &'a self,
+        user: &'a str,
+        password: &'a Secret,
+        on_behalf: OnBehalf,
+    ) -> Option<BoxFuture<'a, Result<TokenSet, ExchangeError>>> {
+        let _ = (user, password, on_behalf);
+        None
+    }
+
     /// The issuer's own name, to the letter, where it is known.
     fn issuer(&self) -> Option<&str> {
         None

@@ -8,7 +8,7 @@ use super::{
     http_client,
     location::check,
 };
-use crate::{AccessToken, BoxFuture, RefreshToken, TokenSet};
+use crate::{AccessToken, BoxFuture, RefreshToken, Secret, TokenSet};
 use http::{
     HeaderName, HeaderValue,
     header::{AUTHORIZATION, CONTENT_TYPE},
@@ -248,6 +248,15 @@ impl SignIn for SupabaseEndpoint {
             let body = json!({ "auth_code": exchange.code, "code_verifier": verifier });
             self.token("pkce", &body, on_behalf).await
         })
+    }
+
+    fn exchange_password<'a>(
+        &'a self,
+        user: &'a str,
+        password: &'a Secret,
+        on_behalf: OnBehalf,
+    ) -> Option<BoxFuture<'a, Result<TokenSet, ExchangeError>>> {
+        Some(Box::pin(self.password(user, password.expose(), on_behalf)))
     }
 
     fn issuer(&self) -> Option<&str> {

@@ -1,7 +1,7 @@
 //! [`Access`]: an access token, and what is known of its session.
 
 use super::local::Held;
-use crate::{AccessToken, RefreshToken, Secret, store::Key};
+use crate::{AccessToken, RefreshToken, Secret, record::Labels, store::Key};
 use std::{
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -48,20 +48,23 @@ impl Access {
         UNIX_EPOCH.checked_add(Duration::from_secs(self.0.record.signed_in)).unwrap_or(UNIX_EPOCH)
     }
 
+    /// Whose it is, as the token says.
+    pub(crate) fn labels(&self) -> &Labels {
+        &self.0.record.labels
+    }
+
     /// For the keepings that share it with other libraries.
-    #[allow(dead_code, reason = "read by the keepings")]
     pub(crate) fn refresh_token(&self) -> Option<&RefreshToken> {
         self.0.record.refresh_token.as_ref()
     }
 
     /// The issuer's answer, for the keepings that share it with other libraries.
-    #[allow(dead_code, reason = "read by the keepings")]
     pub(crate) fn document(&self) -> Option<&Secret> {
         self.0.record.document.as_ref()
     }
 
     /// The ID token, for signing out at an OpenID provider.
-    #[allow(dead_code, reason = "read by the routes")]
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "read by the routes"))]
     pub(crate) fn id_token(&self) -> Option<&Secret> {
         self.0.record.id_token.as_ref()
     }

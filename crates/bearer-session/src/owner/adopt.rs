@@ -1,12 +1,27 @@
 //! Taking over a session that came with a cookie of another library.
 
-use super::{Owner, SOON, SessionError};
+use super::{Owner, SOON, SessionError, Sessions};
 use crate::{RefreshToken, TokenSet, record::Record, store::Key};
 
 impl Key {
     /// The name of a session that is found by its refresh token.
     pub(super) fn of_refresh_token(token: &RefreshToken) -> Self {
         Self::of("refresh", token.expose())
+    }
+}
+
+impl Sessions {
+    /// The session that this refresh token is known to belong to.
+    pub(crate) async fn find(&self, token: &RefreshToken) -> Result<Option<Key>, SessionError> {
+        let name = Key::of_refresh_token(token);
+        if let Some(key) = self.0.names.get(&name) {
+            return Ok(Some(key));
+        }
+        let found = self.0.ask(self.0.store.resolve(&name)).await.ok_or(SessionError::unavailable(SOON))?;
+        if let Some(key) = found {
+            self.0.names.insert(name, key);
+        }
+        Ok(found)
     }
 }
 

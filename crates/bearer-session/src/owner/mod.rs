@@ -218,6 +218,18 @@ impl Sessions {
         }
     }
 
+    /// The session as it lies in the store: what a notice of a change wants to know.
+    #[cfg(feature = "axum")]
+    pub(crate) async fn look(&self, session: impl Into<Key>) -> Result<Access, SessionError> {
+        self.0.look_or_trust(session.into(), Instant::now() + self.0.settings.wait).await.map(Access)
+    }
+
+    /// For what else is sealed with the keys of the sessions.
+    #[cfg(feature = "axum")]
+    pub(crate) fn keyring(&self) -> &Keyring {
+        &self.0.keyring
+    }
+
     /// Ends a session, and tells the issuer to end it, or others of the user.
     ///
     /// Unless the scope is [`Others`](SignOutScope::Others) the session is over here whatever the issuer says, and a

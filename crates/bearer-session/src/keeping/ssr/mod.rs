@@ -166,6 +166,16 @@ impl SsrCookies {
         jar.values().iter().filter_map(|value| SsrSession::read(value)).collect()
     }
 
+    /// Whether a request has any cookie of a session, readable or not.
+    pub(super) fn are_in(&self, request: &HeaderMap) -> bool {
+        super::cookies::all(request).any(|(name, _)| self.has_part(name))
+    }
+
+    /// Whether a cookie of this name is one of the session's.
+    pub(super) fn has_part(&self, name: &[u8]) -> bool {
+        self.name.part(name).is_some()
+    }
+
     /// The `Set-Cookie` lines that put this session into the browser in place of what the request says is there: the
     /// chunks of a longer one are deleted first, and a cookie that is there already is not written again. `now` dates
     /// an answer that does not say when its access token expires.

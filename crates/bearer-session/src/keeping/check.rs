@@ -1,0 +1,140 @@
+//! [`Check`]: what a cookie of another library says is verified before the session is taken over.
+
+use super::ssr::SsrSession;
+use crate::{AccessToken, BoxFuture, SessionError, Sessions, store::Key};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::Request;
+use serde::Deserialize;
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tower_bearer::{AuthErrorKind, Credential, Presented, Verification, Verify};
+
+/// How long to wait for a verifier that cannot tell now.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How long a verifier may wait for the issuer's keys.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks a verifier.
+#[derive(Clone)]
+pub(super) struct Check(Arc<dyn Judge>);
+
+impl Check {
+    pub(super) fn by<V: Verify<Future: Send> + Send + Sync + 'static>(verifier: V) -> Self {
+        Self(Arc::new(verifier))
+    }
+
+    /// The session of a pair: the one that it is known to belong to, or else a new one, if the access token was once good.
+    pub(super) async fn adopt(&self, sessions: &Sessions, pair: &SsrSession) -> Result<Key, SessionError> {
+        let refresh_token = pair.refresh_token.as_ref().ok_or(SessionError::SIGNED_OUT)?;
+        if let Some(key) = sessions.find(refresh_token).await? {
+            return Ok(key);
+        }
+        let now = SystemTime::now();
+        let expires_at = expires_at(&pair.access_token);
+        // It has expired, most of the time: that is what the refresh token is for. All else must be as it should.
+        let as_of = match expires_at {
+            Some(expires_at) if expires_at <= now => expires_at - Duration::from_secs(1),
+            _ => now,
+        };
+        self.0.judge(&pair.access_token, as_of).await?;
+        let mut tokens = pair.tokens(now);
+        // The token is signed, and what the cookie says beside it is not.
+        let left = expires_at.and_then(|expires_at| expires_at.duration_since(now).ok());
+        tokens.expires_in = tokens.expires_in.min(left.unwrap_or_default());
+        sessions.adopt(tokens).await
+    }
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Check(..)")
+    }
+}
+
+trait Judge: Send + Sync {
+    fn judge<'a>(
+        &'a self,
+        token: &'a AccessToken,
+        as_of: SystemTime,
+    ) -> BoxFuture<'a, Result<(), SessionError>>;
+}
+
+impl<V: Verify<Future: Send> + Send + Sync> Judge for V {
+    fn judge<'a>(
+        &'a self,
+        token: &'a AccessToken,
+        as_of: SystemTime,
+    ) -> BoxFuture<'a, Result<(), SessionError>> {
+        Box::pin(async move {
+            let credential = Credential::new(token.expose()).map_err(|_| SessionError::SIGNED_OUT)?;
+            let verification = self.verify(&Presented::new(credential, &Request::new(()), as_of));
+            let verdict = match verification {
+                Verification::Done(verdict) => verdict,
+                Verification::Pending(verdict) => tokio::time::timeout(PATIENCE, verdict)
+                    .await
+                    .map_err(|_| SessionError::unavailable(SOON))?,
+            };
+            match verdict {
+                Ok(_) => Ok(()),
+                Err(error) if error.kind() == AuthErrorKind::Unavailable => {
+                    Err(SessionError::unavailable(SOON))
+                }
+                Err(_) => Err(SessionError::SIGNED_OUT),
+            }
+        })
+    }
+}
+
+/// When a token says that it expires (RFC 7519 §4.1.4), unverified: the verifier sees the same.
+fn expires_at(token: &AccessToken) -> Option<SystemTime> {
+    #[derive(Deserialize)]
+    struct Payload {
+        exp: f64,
+    }
+    let payload = token.expose().split('.').nth(1)?;
+    let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+    let Payload { exp } = serde_json::from_slice(&payload).ok()?;
+    let since = Duration::try_from_secs_f64(exp).ok().filter(|since| *since > Duration::from_secs(1))?;
+    UNIX_EPOCH.checked_add(since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn token(payload: &str) -> AccessToken {
+        AccessToken::new(format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload)))
+    }
+
+    #[test]
+    fn a_token_says_when_it_expires_or_nothing() {
+        let at = |seconds| Some(UNIX_EPOCH + Duration::from_secs(seconds));
+        for (payload, expected) in [
+            (r#"{"exp":1000}"#, at(1000)),
+            (r#"{"exp":1000.0,"sub":"u"}"#, at(1000)),
+            (r#"{"exp":0}"#, None),
+            (r#"{"exp":1}"#, None),
+            (r#"{"exp":-5}"#, None),
+            (r#"{"exp":1e300}"#, None),
+            (r#"{"exp":"1000"}"#, None),
+            ("{}", None),
+            ("", None),
+        ] {
+            assert_eq!(expires_at(&token(payload)), expected, "{payload}");
+        }
+        assert_eq!(expires_at(&AccessToken::new("opaque")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_token_panics(text in "[ -~]{0,60}", exp: f64) {
+            let _ = expires_at(&AccessToken::new(text));
+            let _ = expires_at(&token(&format!(r#"{{"exp":{exp}}}"#)));
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! [`CurrentSession`]: what handlers may know of the session.
+
+use crate::{Access, store::Key};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::time::Instant;
+
+/// The session that a request came with, in the request's extensions. It has no token, and knows of none.
+///
+/// Who the user is says the gate, which has verified it; what this says of the user, nobody has verified here.
+#[derive(Clone, Debug)]
+pub struct CurrentSession {
+    key: Key,
+    generation: u64,
+    expires: Instant,
+    signed_in_at: SystemTime,
+    subject: Option<Arc<str>>,
+    session_id: Option<Arc<str>>,
+}
+
+impl CurrentSession {
+    pub(crate) fn of(access: &Access) -> Self {
+        let labels = access.labels();
+        Self {
+            key: access.key(),
+            generation: access.generation(),
+            expires: Instant::now() + access.expires_in(),
+            signed_in_at: access.signed_in_at(),
+            subject: labels.subject.clone(),
+            session_id: labels.session.clone(),
+        }
+    }
+
+    /// The name of the session in the store, for [`Sessions`](crate::Sessions): to sign it out, or to refresh it.
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
+    /// How many times the session was refreshed.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How long the access token of this request still lives.
+    pub fn expires_in(&self) -> Duration {
+        self.expires.saturating_duration_since(Instant::now())
+    }
+
+    /// When the user signed in, by the clock of the process where that was.
+    pub fn signed_in_at(&self) -> SystemTime {
+        self.signed_in_at
+    }
+
+    /// The `sub` of the access token.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// The `session_id` or `sid` of the access token.
+    pub fn session_id(&self) -> Option<&str> {
+        self.session_id.as_deref()
+    }
+}

@@ -1,0 +1,123 @@
+//! [`SessionLayer`]: between a browser's cookie and the gate.
+
+mod client;
+mod cross_site;
+mod current;
+mod future;
+mod out;
+mod service;
+
+pub use self::{current::CurrentSession, future::SessionFuture, service::SessionService};
+
+pub(crate) use self::{client::Client, cross_site::permits, out::forbid_caching, out::retry_after};
+
+use crate::{Sessions, keeping::Keeping};
+use http::{Extensions, HeaderMap};
+use std::{fmt, net::IpAddr, sync::Arc};
+use tower_http::csrf::CsrfLayer;
+use tower_layer::Layer;
+
+/// Turns a session's cookie into the credential of the request, for the gate behind it.
+///
+/// | the request has | what happens |
+/// |---|---|
+/// | no cookie of ours | it passes as it is |
+/// | an `Authorization` of its own | that stands, and the session is left alone |
+/// | come from another site, with an unsafe method or to open a WebSocket | 403 |
+/// | the cookie of a session | it goes on with `Authorization: Bearer <a token that lives>` and a [`CurrentSession`] |
+/// | the cookie of a session that is over, or of none | it goes on without credential, and the answer takes the cookie away |
+/// | the cookie of a session of which only time can tell | 503 with `Retry-After`; the cookie stays |
+///
+/// Whatever is behind sees neither the session's cookie nor a refresh token: the cookie is taken out of the request, and
+/// all others are left as they were. An answer that sets or deletes a cookie of the session has
+/// `Cache-Control: private, no-store`.
+///
+/// A request of a script whose session is over (`Sec-Fetch-Mode` other than `navigate`) does not take the cookie away:
+/// its answer may arrive after that of a sign-in in another tab, and would take the new session away. The next page does.
+///
+/// The rules of [`CsrfLayer`] stand before every session, hence it must be given; see
+/// [there](tower_bearer::Source::cookie) for how to name origins that may.
+///
+/// ```
+/// use axum::{Router, body::Body, http::{Request, StatusCode, header::{COOKIE, SET_COOKIE}}, routing::get};
+/// use axum_bearer::{AuthUser, BearerLayer, Connect as _, Issuer, supabase::SupabaseClaims};
+/// use bearer_session::{Keyring, SessionLayer, Sessions, endpoint::SupabaseEndpoint, keeping::OpaqueCookie, store::MemoryStore};
+/// use tower::ServiceExt as _;
+/// use tower_http::csrf::CsrfLayer;
+/// # use bearer_session::endpoint::OnBehalf;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let supabase = bearer_testing::TestSupabase::start().await;
+/// # let id = supabase.add_user("ada@example.com", "correct horse");
+/// # let (project_url, key) = (supabase.project_url(), "sb_publishable_1");
+/// let endpoint = SupabaseEndpoint::new(project_url, key)?;
+/// let sessions = Sessions::builder(endpoint.clone(), MemoryStore::new(10_000), Keyring::random()).build();
+///
+/// let app = Router::new()
+///     .route("/me", get(async |user: AuthUser<SupabaseClaims>| user.sub.clone()))
+///     .layer(BearerLayer::new(Issuer::supabase(project_url)?.connect().await?))
+///     .layer(SessionLayer::new(sessions.clone(), OpaqueCookie::new(), CsrfLayer::new())); // last: around the gate
+///
+/// // A sign-in, for which there are routes ready to mount.
+/// let tokens = endpoint.password("ada@example.com", "correct horse", OnBehalf::default()).await?;
+/// let session = sessions.create(tokens).await?.to_text();
+///
+/// let request = |session: &str| {
+///     Request::get("/me").header(COOKIE, format!("__Host-session={session}")).body(Body::empty())
+/// };
+/// let answer = app.clone().oneshot(request(session.expose())?).await?;
+/// assert_eq!(answer.status(), StatusCode::OK);
+///
+/// let refused = app.oneshot(request("a-guess")?).await?;
+/// assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+/// assert!(refused.headers()[SET_COOKIE].to_str()?.starts_with("__Host-session=; Max-Age=0;"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SessionLayer(Arc<Desk>);
+
+/// What all requests share.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    sessions: Sessions,
+    keeping: Keeping,
+    csrf: CsrfLayer,
+    client: Client,
+}
+
+impl SessionLayer {
+    /// For browsers that keep their sessions so, and sites that may use them.
+    pub fn new(sessions: Sessions, keeping: impl Into<Keeping>, csrf: CsrfLayer) -> Self {
+        Self(Arc::new(Desk { sessions, keeping: keeping.into(), csrf, client: Client::default() }))
+    }
+
+    /// Tells the issuer the address of the user's client, which may limit rates by it. Only this side knows where that
+    /// stands: in the connection, or in a header of a proxy that can be trusted. Not told by default.
+    #[must_use]
+    pub fn client(
+        mut self,
+        address: impl Fn(&HeaderMap, &Extensions) -> Option<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        Arc::make_mut(&mut self.0).client = Client::by(address);
+        self
+    }
+}
+
+impl<S> Layer<S> for SessionLayer {
+    type Service = SessionService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SessionService { inner, desk: Arc::clone(&self.0) }
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk")
+            .field("sessions", &self.sessions)
+            .field("keeping", &self.keeping)
+            .finish_non_exhaustive()
+    }
+}

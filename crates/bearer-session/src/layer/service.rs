@@ -1,0 +1,146 @@
+//! [`SessionService`]: one request with its session.
+
+use super::{
+    CurrentSession, Desk, SessionFuture,
+    out::{forbid_caching, retry_after, set_cookies},
+    permits,
+};
+use crate::{Access, SessionErrorKind, keeping::Brought};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
+    header::{AUTHORIZATION, RETRY_AFTER},
+};
+use std::{
+    mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tower_bearer::AuthError;
+use tower_service::Service;
+
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// The service of a [`SessionLayer`](super::SessionLayer).
+#[derive(Clone, Debug)]
+pub struct SessionService<S> {
+    pub(super) inner: S,
+    pub(super) desk: Arc<Desk>,
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for SessionService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>, Future: Send> + Clone + Send + 'static,
+    S::Error: Send,
+    ReqBody: Send + 'static,
+    ResBody: Default + Send + 'static,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = SessionFuture<S::Future, Result<S::Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let desk = &self.desk;
+        let brought = desk.keeping.brought(request.headers());
+        if matches!(brought, Brought::Nothing) {
+            return SessionFuture::passing(self.inner.call(request));
+        }
+        if request.headers().contains_key(AUTHORIZATION) {
+            desk.keeping.remove_from(request.headers_mut());
+            return SessionFuture::passing(self.inner.call(request));
+        }
+        let (desk, ready) = (Arc::clone(desk), take_ready(&mut self.inner));
+        // Dropping the service that was ready gives back what it had reserved.
+        if !permits(&desk.csrf, &request) {
+            return SessionFuture::acting(async { Ok(from_another_site()) });
+        }
+        SessionFuture::acting(desk.serve(ready, request, brought))
+    }
+}
+
+impl Desk {
+    async fn serve<S, ReqBody, ResBody>(
+        self: Arc<Self>,
+        mut inner: S,
+        mut request: Request<ReqBody>,
+        brought: Brought,
+    ) -> Result<Response<ResBody>, S::Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+        ResBody: Default,
+    {
+        let on_behalf = self.client.of(request.headers(), request.extensions());
+        let found = self.keeping.access(&self.sessions, &brought, request.headers(), on_behalf);
+        let (found, lines) = match found.await {
+            Ok((access, lines)) => (Some(access), lines),
+            Err(error) if error.kind() == SessionErrorKind::SignedOut => {
+                let headers = request.headers();
+                (None, if may_take_away(headers) { self.keeping.clear(headers) } else { Vec::new() })
+            }
+            Err(error) => return Ok(not_now(retry_after(&error))),
+        };
+        self.keeping.remove_from(request.headers_mut());
+        if let Some(access) = &found {
+            let Some(credential) = credential(access) else { return Ok(not_now(HeaderValue::from(1))) };
+            request.headers_mut().insert(AUTHORIZATION, credential);
+            request.extensions_mut().insert(CurrentSession::of(access));
+        }
+        let mut response = inner.call(request).await?;
+        if !lines.is_empty() && self.is_still_so(found.as_ref()).await {
+            set_cookies(response.headers_mut(), &self.keeping, lines);
+        }
+        Ok(response)
+    }
+
+    /// A session that was signed out meanwhile must not come back, least of all in the place of another user's.
+    async fn is_still_so(&self, found: Option<&Access>) -> bool {
+        match found {
+            Some(access) => self.sessions.peek(access.key()).await.is_ok(),
+            None => true,
+        }
+    }
+}
+
+/// See [`SessionLayer`](super::SessionLayer): what is no browser, or an old one, does not say.
+fn may_take_away(request: &HeaderMap) -> bool {
+    request.get(FETCH_MODE).is_none_or(|mode| mode == "navigate")
+}
+
+fn credential(access: &Access) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", access.token().expose())).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn not_now<B: Default>(retry_after: HeaderValue) -> Response<B> {
+    let mut response = answer(StatusCode::SERVICE_UNAVAILABLE);
+    response.headers_mut().insert(RETRY_AFTER, retry_after);
+    response
+        .extensions_mut()
+        .insert(AuthError::unavailable("the session has no fresh access token right now"));
+    response
+}
+
+fn from_another_site<B: Default>() -> Response<B> {
+    let mut response = answer(StatusCode::FORBIDDEN);
+    let error = AuthError::forbidden("a session's cookie as the credential of a request from another site");
+    response.extensions_mut().insert(error);
+    response
+}
+
+fn answer<B: Default>(status: StatusCode) -> Response<B> {
+    let mut response = Response::new(B::default());
+    *response.status_mut() = status;
+    forbid_caching(response.headers_mut());
+    response
+}
+
+/// Takes the service that was polled ready and leaves its clone behind, because readiness does not
+/// transfer to clones.
+fn take_ready<S: Clone>(inner: &mut S) -> S {
+    let clone = inner.clone();
+    mem::replace(inner, clone)
+}

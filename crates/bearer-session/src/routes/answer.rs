@@ -1,0 +1,149 @@
+//! Answers of the routes. None of them says more than a code.
+
+use super::{Desk, is_for_a_page};
+use crate::{
+    SessionError, SessionErrorKind,
+    endpoint::{ExchangeError, Outcome},
+    layer::retry_after,
+};
+use axum::{
+    body::Body,
+    http::{
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE, X_CONTENT_TYPE_OPTIONS},
+    },
+    response::Response,
+};
+use serde::Serialize;
+
+/// Why a sign-in failed, as it is shown.
+pub(super) struct Failure {
+    pub(super) status: StatusCode,
+    /// Letters, digits and `_-.` only, at most 64.
+    pub(super) code: Box<str>,
+    retry_after: Option<HeaderValue>,
+}
+
+impl Failure {
+    /// One of ours.
+    pub(super) fn new(status: StatusCode, code: &str) -> Self {
+        Self { status, code: code.into(), retry_after: None }
+    }
+
+    /// What the issuer says in the query of a callback, if it is a code. Its own words may be anybody's.
+    pub(super) fn reported(error: &str) -> Self {
+        let is_code = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        let is_code = (1..=64).contains(&error.len()) && error.bytes().all(is_code);
+        Self::new(StatusCode::BAD_REQUEST, if is_code { error } else { "sign_in_failed" })
+    }
+
+    pub(super) fn exchange(error: &ExchangeError) -> Self {
+        let status = match (error.outcome(), error.status()) {
+            (Outcome::Final, _) => StatusCode::BAD_REQUEST,
+            (_, Some(StatusCode::TOO_MANY_REQUESTS)) => StatusCode::TOO_MANY_REQUESTS,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let code = error.code().unwrap_or("temporarily_unavailable");
+        let retry_after = (status != StatusCode::BAD_REQUEST)
+            .then(|| retry_after(&SessionError::unavailable(error.retry_after().unwrap_or_default())));
+        Self { retry_after, ..Self::new(status, code) }
+    }
+
+    pub(super) fn store(error: &SessionError) -> Self {
+        let code = "temporarily_unavailable";
+        Self { retry_after: Some(retry_after(error)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code) }
+    }
+}
+
+impl Desk {
+    /// A page goes back to where one signs in, if this site has such a page; a script gets the status.
+    pub(super) fn failed(&self, request: &HeaderMap, failure: &Failure, return_to: Option<&str>) -> Response {
+        if let Some(page) = self.options.page.as_ref().filter(|_| is_for_a_page(request)) {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.append_pair("error", &failure.code);
+            if let Some(return_to) = return_to {
+                query.append_pair("return_to", return_to);
+            }
+            return see_other(&format!("{page}?{}", query.finish()));
+        }
+        let mut response = json(failure.status, &Shown { error: &failure.code });
+        if let Some(retry_after) = &failure.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, retry_after.clone());
+        }
+        response
+    }
+
+    /// What follows from a session that is not to be had.
+    pub(super) fn without(&self, request: &HeaderMap, error: &SessionError) -> Response {
+        match error.kind() {
+            SessionErrorKind::SignedOut => {
+                let mut response = json(StatusCode::UNAUTHORIZED, &Shown { error: "signed_out" });
+                add_cookies(&mut response, self.taken_away(request));
+                response
+            }
+            SessionErrorKind::Unavailable => unavailable(error),
+        }
+    }
+
+    /// The lines that take away what is there, if anything is.
+    pub(super) fn taken_away(&self, request: &HeaderMap) -> Vec<HeaderValue> {
+        match self.keeping.brought(request) {
+            crate::keeping::Brought::Nothing => Vec::new(),
+            _ => self.keeping.clear(request),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    error: &'a str,
+}
+
+pub(super) fn unavailable(error: &SessionError) -> Response {
+    let mut response = json(StatusCode::SERVICE_UNAVAILABLE, &Shown { error: "temporarily_unavailable" });
+    response.headers_mut().insert(RETRY_AFTER, retry_after(error));
+    response
+}
+
+pub(super) fn too_often(seconds: u64) -> Response {
+    let mut response = json(StatusCode::TOO_MANY_REQUESTS, &Shown { error: "too_many_requests" });
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    response
+}
+
+pub(super) fn refused(code: &str) -> Response {
+    json(StatusCode::BAD_REQUEST, &Shown { error: code })
+}
+
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(value).unwrap_or_default();
+    with(status, CONTENT_TYPE, HeaderValue::from_static("application/json"), Body::from(body))
+}
+
+pub(super) fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// To somewhere that was checked before.
+pub(super) fn see_other(location: &str) -> Response {
+    match HeaderValue::try_from(location) {
+        Ok(location) => with(StatusCode::SEE_OTHER, LOCATION, location, Body::empty()),
+        Err(_) => empty(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+pub(super) fn add_cookies(response: &mut Response, lines: Vec<HeaderValue>) {
+    for line in lines {
+        response.headers_mut().append(SET_COOKIE, line);
+    }
+}
+
+fn with(status: StatusCode, name: HeaderName, value: HeaderValue, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(name, value);
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

@@ -1,0 +1,174 @@
+//! Routes ready to mount, for axum.
+
+mod answer;
+mod events;
+mod form;
+mod options;
+mod password;
+mod pending;
+mod session;
+mod sign_in;
+mod sign_out;
+mod streams;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::options::{InvalidRoutes, RouteOptions};
+
+use self::{session::Forced, streams::Streams};
+use crate::{
+    CurrentSession, SessionError, Sessions,
+    endpoint::{OnBehalf, SignIn, SignOutScope},
+    keeping::Keeping,
+    layer::forbid_caching,
+    store::Key,
+};
+use axum::{
+    Router,
+    http::{HeaderMap, request::Parts},
+    middleware::map_response,
+    response::Response,
+    routing::{get, post},
+};
+use std::{sync::Arc, time::Duration};
+use tower_http::csrf::CsrfLayer;
+
+/// How long a sign-in waits for the session before it to end.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The routes of a session, for `Router::nest("/auth", …)`.
+///
+/// | route | what it does |
+/// |---|---|
+/// | `GET /sign-in?return_to=…&provider=…` | sends the user to the issuer, with PKCE, a state and a nonce |
+/// | `GET /callback` | takes the user back, begins a session and goes on to `return_to` |
+/// | `POST /password` | signs in with `email`, `password` and `return_to`, as a form or JSON, where the issuer has that; else 404 |
+/// | `GET /session` | who is signed in, for how long; 503 when only time can tell |
+/// | `POST /refresh` | new tokens, though the old ones live; the answer is that of `/session`. 429 if it comes too often |
+/// | `POST /logout?scope=local` | signs out here; `others` elsewhere, `global` everywhere. A form goes on to `return_to` |
+/// | `GET /events` | server-sent events: `INITIAL_SESSION`, `TOKEN_REFRESHED`, and `SIGNED_OUT`, with which it ends; 204 without a session |
+///
+/// No answer has a token, and none is cached. A form or script of another site gets 403, by the rules of `csrf`. A sign-in
+/// always begins a new session, and ends the one before. `return_to` leads to a path of this site, or to `/`.
+///
+/// Mount them beside the gate and the [`SessionLayer`](crate::SessionLayer), with the same `keeping`. A page that
+/// somebody may not see is redirected here by the gate itself:
+///
+/// ```
+/// use axum::{Router, body::Body, http::{Request, StatusCode, header::LOCATION}, routing::get};
+/// use axum_bearer::{AuthUser, BearerLayer, Connect as _, Issuer, supabase::SupabaseClaims};
+/// use bearer_session::{
+///     Keyring, RouteOptions, SessionLayer, Sessions, endpoint::SupabaseEndpoint, keeping::OpaqueCookie, session_routes,
+///     store::MemoryStore,
+/// };
+/// use tower::ServiceExt as _;
+/// use tower_http::csrf::CsrfLayer;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let supabase = bearer_testing::TestSupabase::start().await;
+/// # supabase.add_user("ada@example.com", "correct horse");
+/// # let (project_url, key) = (supabase.project_url(), "sb_publishable_1");
+/// let endpoint = SupabaseEndpoint::new(project_url, key)?.provider("github");
+/// let sessions = Sessions::builder(endpoint.clone(), MemoryStore::new(10_000), Keyring::random()).build();
+/// let (cookie, csrf) = (OpaqueCookie::new(), CsrfLayer::new());
+///
+/// let gate = BearerLayer::new(Issuer::supabase(project_url)?.connect().await?).sign_in_page("/auth/sign-in")?;
+/// let options = RouteOptions::new("https://app.example/auth/callback")?;
+/// let app = Router::new()
+///     .route("/me", get(async |user: AuthUser<SupabaseClaims>| user.sub.clone()))
+///     .layer(gate)
+///     .layer(SessionLayer::new(sessions.clone(), cookie.clone(), csrf.clone()))
+///     .nest("/auth", session_routes(sessions, endpoint, cookie, csrf, options));
+///
+/// let page = Request::get("/me").header("accept", "text/html").body(Body::empty())?;
+/// let answer = app.clone().oneshot(page).await?;
+/// assert_eq!(answer.headers()[LOCATION], "/auth/sign-in?return_to=/me");
+///
+/// let json = r#"{"email":"ada@example.com","password":"correct horse"}"#;
+/// let sign_in = |json| Request::post("/auth/password").header("content-type", "application/json").body(Body::from(json));
+/// assert_eq!(app.clone().oneshot(sign_in(json)?).await?.status(), StatusCode::OK);
+/// let guess = json.replace("correct horse", "a guess");
+/// assert_eq!(app.oneshot(sign_in(&guess)?).await?.status(), StatusCode::BAD_REQUEST);
+/// # Ok(())
+/// # }
+/// ```
+pub fn session_routes(
+    sessions: Sessions,
+    sign_in: impl SignIn,
+    keeping: impl Into<Keeping>,
+    csrf: CsrfLayer,
+    options: RouteOptions,
+) -> Router {
+    let desk = Arc::new(Desk {
+        sessions,
+        sign_in: Arc::new(sign_in),
+        keeping: keeping.into(),
+        forced: Forced::new(options.refresh_every),
+        streams: Streams::new(options.streams),
+        options,
+    });
+    Router::new()
+        .route("/sign-in", get(sign_in::begin))
+        .route("/callback", get(sign_in::callback))
+        .route("/password", post(password::sign_in))
+        .route("/session", get(session::show))
+        .route("/refresh", post(session::refresh))
+        .route("/logout", post(sign_out::sign_out))
+        .route("/events", get(events::stream))
+        .with_state(desk)
+        .layer(csrf)
+        .layer(map_response(uncached))
+}
+
+/// What all routes share.
+struct Desk {
+    sessions: Sessions,
+    sign_in: Arc<dyn SignIn>,
+    keeping: Keeping,
+    forced: Forced,
+    streams: Streams,
+    options: RouteOptions,
+}
+
+type SharedDesk = axum::extract::State<Arc<Desk>>;
+
+impl Desk {
+    fn on_behalf(&self, request: &Parts) -> OnBehalf {
+        self.options.client.of(&request.headers, &request.extensions)
+    }
+
+    /// The session of a request: as the layer found it, should that be in front, or else by the cookie.
+    async fn key(&self, request: &Parts) -> Result<Key, SessionError> {
+        match request.extensions.get::<CurrentSession>() {
+            Some(session) => Ok(session.key()),
+            None => self.keeping.key(&self.sessions, &self.keeping.brought(&request.headers)).await,
+        }
+    }
+
+    /// Ends the session that a browser had before it signed in anew, as well as that goes. It does not hold the new one
+    /// up for long, and goes on when the request has gone away.
+    async fn end(&self, before: Result<Key, SessionError>, on_behalf: OnBehalf) {
+        let Ok(key) = before else { return };
+        let sessions = self.sessions.clone();
+        let ending =
+            tokio::spawn(async move { sessions.sign_out(key, SignOutScope::Local, on_behalf).await });
+        let _ = tokio::time::timeout(PATIENCE, ending).await;
+    }
+}
+
+async fn uncached(mut response: Response) -> Response {
+    forbid_caching(response.headers_mut());
+    response
+}
+
+/// Whether somebody looks at the answer, rather than a script.
+fn is_for_a_page(request: &HeaderMap) -> bool {
+    request.get_all(axum::http::header::ACCEPT).iter().any(|accept| {
+        accept.as_bytes().split(|byte| *byte == b',').any(|range| {
+            let range = range.split(|byte| *byte == b';').next().unwrap_or_default();
+            range.trim_ascii().eq_ignore_ascii_case(b"text/html")
+        })
+    })
+}

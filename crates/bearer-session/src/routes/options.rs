@@ -1,0 +1,118 @@
+//! [`RouteOptions`]: how the routes are set up.
+
+use crate::layer::Client;
+use axum::http::{Extensions, HeaderMap, Uri};
+use std::{error::Error, fmt, net::IpAddr, time::Duration};
+use tower_bearer::ReturnPath;
+
+/// How the routes are set up.
+#[derive(Clone, Debug)]
+pub struct RouteOptions {
+    pub(super) callback: Box<str>,
+    pub(super) is_secure: bool,
+    pub(super) page: Option<ReturnPath>,
+    pub(super) at_the_issuer: bool,
+    pub(super) home: ReturnPath,
+    pub(super) client: Client,
+    pub(super) refresh_every: Duration,
+    pub(super) streams: usize,
+}
+
+impl RouteOptions {
+    /// Users come back from the issuer to this URL: that of the route `/callback`, absolute, as the issuer was told of it.
+    /// With `http` in place of `https` the cookie of a sign-in under way is not `Secure`: for development.
+    ///
+    /// # Errors
+    /// When that is not such a URL.
+    pub fn new(callback: &str) -> Result<Self, InvalidRoutes> {
+        let invalid = || InvalidRoutes::Callback(callback.to_owned());
+        let uri: Uri = callback.parse().map_err(|_| invalid())?;
+        let is_secure = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(invalid()),
+        };
+        Ok(Self {
+            callback: callback.into(),
+            is_secure,
+            page: None,
+            at_the_issuer: false,
+            home: ReturnPath::parse("/").ok_or_else(invalid)?,
+            client: Client::default(),
+            refresh_every: Duration::from_secs(5),
+            streams: 1000,
+        })
+    }
+
+    /// A page of this site where users choose how to sign in, such as `/login`. `GET /sign-in` without a `provider` leads
+    /// there, and so does a sign-in that failed, with `error` in the query: the issuer's code, or one of ours.
+    ///
+    /// # Errors
+    /// When that is no path of this site, or has a query or a fragment.
+    pub fn sign_in_page(mut self, path: &str) -> Result<Self, InvalidRoutes> {
+        let page = ReturnPath::parse(path).filter(|_| !path.contains(['?', '#']));
+        self.page = Some(page.ok_or_else(|| InvalidRoutes::Page(path.to_owned()))?);
+        Ok(self)
+    }
+
+    /// Where users go on to when nobody says where. Default `/`.
+    #[must_use]
+    pub fn home(mut self, path: ReturnPath) -> Self {
+        self.home = path;
+        self
+    }
+
+    /// Tells the issuer the address of the user's client. See [`SessionLayer::client`](crate::SessionLayer::client).
+    #[must_use]
+    pub fn client(
+        mut self,
+        address: impl Fn(&HeaderMap, &Extensions) -> Option<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        self.client = Client::by(address);
+        self
+    }
+
+    /// A session may be refreshed by `POST /refresh` once in this time, in each process. Default 5 s.
+    #[must_use]
+    pub fn refresh_every(mut self, time: Duration) -> Self {
+        self.refresh_every = time;
+        self
+    }
+
+    /// How many pages of one process may listen to events at once; a session may have 16 of them. Default 1000.
+    #[must_use]
+    pub fn streams(mut self, most: usize) -> Self {
+        self.streams = most;
+        self
+    }
+
+    /// Whoever signs out on a page goes on to the issuer's, which ends its own session too (`OpenID` Connect RP-Initiated
+    /// Logout 1.0), where it has such a page. The ID token goes along in the URL, as the specification wants it: hence
+    /// not by default.
+    #[must_use]
+    pub fn sign_out_at_the_issuer(mut self) -> Self {
+        self.at_the_issuer = true;
+        self
+    }
+}
+
+/// The routes cannot be set up so.
+#[non_exhaustive]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum InvalidRoutes {
+    /// Not an absolute URL of `https` or `http`.
+    Callback(String),
+    /// Not a path of this site without a query.
+    Page(String),
+}
+
+impl fmt::Display for InvalidRoutes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Callback(url) => write!(f, "{url:?} is not a URL where users could come back to"),
+            Self::Page(path) => write!(f, "{path:?} is not a path of this site without a query"),
+        }
+    }
+}
+
+impl Error for InvalidRoutes {}

@@ -1,0 +1,96 @@
+//! Sign-in with a password, where the issuer takes it from others.
+
+use super::{
+    Desk, SharedDesk,
+    answer::{Failure, empty, json, refused, see_other},
+    form::Form,
+    session::Shown,
+};
+use crate::{Secret, record::Labels};
+use axum::{
+    body::to_bytes,
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE, request::Parts},
+    response::Response,
+};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+/// The longest body, in bytes.
+const LIMIT: usize = 16 * 1024;
+
+#[derive(Deserialize)]
+struct Credentials {
+    email: String,
+    password: Box<str>,
+    return_to: Option<String>,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Kind {
+    Form,
+    Json,
+}
+
+pub(super) async fn sign_in(State(desk): SharedDesk, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Some(kind) = Kind::of(&parts.headers) else { return empty(StatusCode::UNSUPPORTED_MEDIA_TYPE) };
+    let Ok(body) = to_bytes(body, LIMIT).await else { return empty(StatusCode::PAYLOAD_TOO_LARGE) };
+    let Some(credentials) = kind.read(&body) else { return refused("invalid_request") };
+    let return_to = desk.return_to(credentials.return_to.as_deref());
+    match desk.sign_in_with(&parts, kind, credentials, return_to.as_str()).await {
+        Ok(response) => response,
+        Err(failure) => desk.failed(&parts.headers, &failure, Some(return_to.as_str())),
+    }
+}
+
+impl Desk {
+    async fn sign_in_with(
+        &self,
+        request: &Parts,
+        kind: Kind,
+        credentials: Credentials,
+        return_to: &str,
+    ) -> Result<Response, Failure> {
+        let on_behalf = self.on_behalf(request);
+        let password = Secret::new(credentials.password);
+        let exchange = self.sign_in.exchange_password(&credentials.email, &password, on_behalf);
+        let exchange = exchange.ok_or_else(|| Failure::new(StatusCode::NOT_FOUND, "not_found"))?;
+        let tokens = exchange.await.map_err(|error| Failure::exchange(&error))?;
+        let mut response = match kind {
+            Kind::Form => see_other(return_to),
+            Kind::Json => {
+                let labels = Labels::of(tokens.access_token.expose());
+                json(StatusCode::OK, &Shown::of_tokens(&labels, tokens.expires_in))
+            }
+        };
+        self.begin(request, tokens, on_behalf, &mut response).await?;
+        Ok(response)
+    }
+}
+
+impl Kind {
+    fn of(request: &HeaderMap) -> Option<Self> {
+        let content_type = request.get(CONTENT_TYPE)?.to_str().ok()?;
+        match content_type.split(';').next()?.trim().to_ascii_lowercase().as_str() {
+            "application/x-www-form-urlencoded" => Some(Self::Form),
+            "application/json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+
+    fn read(self, body: &[u8]) -> Option<Credentials> {
+        match self {
+            Self::Json => serde_json::from_slice(body).ok(),
+            Self::Form => {
+                let form = Form::parse(body);
+                let password = Zeroizing::new(form.one("password").ok()??.to_owned());
+                Some(Credentials {
+                    email: form.one("email").ok()??.to_owned(),
+                    password: password.as_str().into(),
+                    return_to: form.one("return_to").ok()?.map(str::to_owned),
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! [`Pending`]: a sign-in under way, sealed in a cookie of the browser that began it.
+
+use crate::{Keyring, Secret, Sessions, endpoint::PkceVerifier, keeping::cookies, random, store::Key};
+use axum::http::{HeaderMap, HeaderValue};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tower_bearer::ReturnPath;
+use zeroize::Zeroizing;
+
+/// For how long a user may be away.
+const TERM: Duration = Duration::from_secs(600);
+
+/// Sign-ins of one browser that are kept at once, in tabs beside each other. With one more the old ones are forgotten,
+/// before their cookies fill the header.
+const MOST: usize = 3;
+
+/// What is kept while the user is at the issuer.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) state: Secret,
+    pub(super) nonce: Secret,
+    pub(super) verifier: PkceVerifier,
+    pub(super) return_to: ReturnPath,
+}
+
+/// Where it is kept.
+#[derive(Clone, Copy)]
+pub(super) struct PendingCookies<'a> {
+    keyring: &'a Keyring,
+    is_secure: bool,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Written<T> {
+    state: T,
+    nonce: T,
+    verifier: T,
+    return_to: T,
+    /// Seconds since 1970.
+    expires_at: u64,
+}
+
+impl Pending {
+    pub(super) fn new(return_to: ReturnPath) -> Self {
+        let text = || Secret::new(URL_SAFE_NO_PAD.encode(random::bytes::<32>()));
+        Self { state: text(), nonce: text(), verifier: PkceVerifier::generate(), return_to }
+    }
+}
+
+impl<'a> PendingCookies<'a> {
+    pub(super) fn new(sessions: &'a Sessions, is_secure: bool) -> Self {
+        Self { keyring: sessions.keyring(), is_secure }
+    }
+
+    /// The lines that keep it.
+    pub(super) fn keep(self, pending: &Pending, request: &HeaderMap, now: SystemTime) -> Vec<HeaderValue> {
+        let state = pending.state.expose();
+        let others = self.all(request);
+        let mut lines = Vec::new();
+        if others.len() >= MOST {
+            lines.extend(others.iter().map(|name| self.line(name, "", 0)));
+        }
+        let written = Written {
+            state,
+            nonce: pending.nonce.expose(),
+            verifier: pending.verifier.secret().expose(),
+            return_to: pending.return_to.as_str(),
+            expires_at: (since_1970(now) + TERM).as_secs(),
+        };
+        let plain = Zeroizing::new(serde_json::to_vec(&written).expect("strings and a number are JSON"));
+        let sealed = URL_SAFE_NO_PAD.encode(self.keyring.seal(&purpose(), 0, &plain));
+        lines.push(self.line(&self.name(state), &sealed, TERM.as_secs()));
+        lines
+    }
+
+    /// The sign-in that this browser began with this state, if it is still under way.
+    pub(super) fn find(self, state: &str, request: &HeaderMap, now: SystemTime) -> Option<Pending> {
+        let name = self.name(state);
+        let mut found = cookies::all(request).filter(|(cookie, _)| *cookie == name.as_bytes());
+        let (Some((_, value)), None) = (found.next(), found.next()) else { return None };
+        let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
+        let plain = self.keyring.open(&purpose(), 0, &sealed)?;
+        let written: Written<String> = serde_json::from_slice(&plain).ok()?;
+        // By digests, so that the time it takes tells nothing of the state.
+        let is_same = Key::of("state", state) == Key::of("state", &written.state);
+        let is_in_time = since_1970(now).as_secs() < written.expires_at;
+        (is_same && is_in_time).then_some(())?;
+        Some(Pending {
+            state: Secret::new(written.state),
+            nonce: Secret::new(written.nonce),
+            verifier: PkceVerifier::from_secret(Secret::new(written.verifier)),
+            return_to: ReturnPath::parse(&written.return_to)?,
+        })
+    }
+
+    /// The line that forgets it: a state is good once.
+    pub(super) fn forget(self, state: &str) -> HeaderValue {
+        self.line(&self.name(state), "", 0)
+    }
+
+    /// One for each sign-in, told apart by the first characters of the state.
+    fn name(self, state: &str) -> String {
+        let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let start = state.get(..8).filter(|start| start.bytes().all(is_safe)).unwrap_or("unknown");
+        format!("{}{start}", self.prefix())
+    }
+
+    const fn prefix(self) -> &'static str {
+        if self.is_secure { "__Host-sign-in-" } else { "sign-in-" }
+    }
+
+    fn all(self, request: &HeaderMap) -> Vec<&str> {
+        let is_safe = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        cookies::all(request)
+            .map(|(name, _)| name)
+            .filter(|name| {
+                name.starts_with(self.prefix().as_bytes()) && name.iter().all(|byte| is_safe(byte))
+            })
+            .filter_map(|name| str::from_utf8(name).ok())
+            .collect()
+    }
+
+    fn line(self, name: &str, value: &str, max_age: u64) -> HeaderValue {
+        let secure = if self.is_secure { "; Secure" } else { "" };
+        let line = format!("{name}={value}; Max-Age={max_age}; Path=/; HttpOnly{secure}; SameSite=Lax");
+        let mut line = HeaderValue::try_from(line).expect("names and base64url are visible ASCII");
+        line.set_sensitive(true);
+        line
+    }
+}
+
+/// Keeps what is sealed here apart from sessions.
+fn purpose() -> Key {
+    Key::of("sign-in", "")
+}
+
+fn since_1970(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
+}

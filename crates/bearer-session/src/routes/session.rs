@@ -1,0 +1,130 @@
+//! Who is signed in, and new tokens on demand.
+
+use super::{
+    SharedDesk,
+    answer::{add_cookies, json, too_often, unavailable},
+};
+use crate::{Access, SessionErrorKind, record::Labels, store::Key};
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+    response::Response,
+};
+use quick_cache::sync::Cache;
+use serde::Serialize;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What everybody may know of a session whose it is.
+#[derive(Serialize)]
+pub(super) struct Shown<'a> {
+    signed_in: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<&'a str>,
+    /// Seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in: Option<u64>,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) const NOBODY: Self = Self { signed_in: false, sub: None, session_id: None, expires_in: None };
+
+    pub(super) fn of(access: &'a Access) -> Self {
+        Self::labelled(access.labels(), access.expires_in())
+    }
+
+    /// Of tokens that have just come.
+    pub(super) fn of_tokens(labels: &'a Labels, expires_in: Duration) -> Self {
+        Self::labelled(labels, expires_in)
+    }
+
+    fn labelled(labels: &'a Labels, expires_in: Duration) -> Self {
+        Self {
+            signed_in: true,
+            sub: labels.subject.as_deref(),
+            session_id: labels.session.as_deref(),
+            expires_in: Some(expires_in.as_secs()),
+        }
+    }
+}
+
+pub(super) async fn show(State(desk): SharedDesk, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let access = match desk.key(&parts).await {
+        Ok(key) => desk.sessions.access(key, desk.on_behalf(&parts)).await,
+        Err(error) => Err(error),
+    };
+    match access {
+        Ok(access) => {
+            let mut response = json(StatusCode::OK, &Shown::of(&access));
+            add_cookies(&mut response, desk.keeping.renewed(&parts.headers, &access));
+            response
+        }
+        Err(error) if error.kind() == SessionErrorKind::SignedOut => json(StatusCode::OK, &Shown::NOBODY),
+        Err(error) => unavailable(&error),
+    }
+}
+
+pub(super) async fn refresh(State(desk): SharedDesk, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let key = match desk.key(&parts).await {
+        Ok(key) => key,
+        Err(error) => return desk.without(&parts.headers, &error),
+    };
+    if let Err(left) = desk.forced.permit(key, Instant::now()) {
+        return too_often(left.as_secs() + 1);
+    }
+    match desk.sessions.refresh(key, desk.on_behalf(&parts)).await {
+        Ok(access) => {
+            let mut response = json(StatusCode::OK, &Shown::of(&access));
+            add_cookies(&mut response, desk.keeping.renewed(&parts.headers, &access));
+            response
+        }
+        Err(error) => desk.without(&parts.headers, &error),
+    }
+}
+
+/// When each session was refreshed on demand.
+pub(super) struct Forced {
+    every: Duration,
+    last: Cache<Key, Instant>,
+}
+
+impl Forced {
+    const MOST: usize = 10_000;
+
+    pub(super) fn new(every: Duration) -> Self {
+        Self { every, last: Cache::new(Self::MOST) }
+    }
+
+    /// Or else how long to wait.
+    fn permit(&self, key: Key, now: Instant) -> Result<(), Duration> {
+        let left = |last: Instant| (last + self.every).saturating_duration_since(now);
+        match self.last.get(&key).map(left) {
+            Some(left) if !left.is_zero() => Err(left),
+            _ => {
+                self.last.insert(key, now);
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_session_is_refreshed_on_demand_once_in_a_while() {
+        let forced = Forced::new(Duration::from_secs(5));
+        let (one, other, now) = (Key::of("session", "1"), Key::of("session", "2"), Instant::now());
+        let after = |seconds| now + Duration::from_secs(seconds);
+        assert_eq!(forced.permit(one, now), Ok(()));
+        assert_eq!(forced.permit(one, after(4)), Err(Duration::from_secs(1)));
+        assert_eq!(forced.permit(other, after(4)), Ok(()));
+        assert_eq!(forced.permit(one, after(5)), Ok(()));
+        assert_eq!(forced.permit(one, after(6)), Err(Duration::from_secs(4)));
+    }
+}

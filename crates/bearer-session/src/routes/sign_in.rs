@@ -1,0 +1,151 @@
+//! Sign-in at the issuer, and the way back.
+
+use super::{
+    Desk, SharedDesk,
+    answer::{Failure, add_cookies, see_other},
+    form::{Form, Repeated},
+    pending::{Pending, PendingCookies},
+};
+use crate::{
+    TokenSet,
+    endpoint::{CodeExchange, ExchangeError, OnBehalf, SignInRequest},
+};
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use std::{sync::Arc, time::SystemTime};
+use tower_bearer::ReturnPath;
+
+pub(super) async fn begin(State(desk): SharedDesk, request: Request) -> Response {
+    let headers = request.headers();
+    let query = Form::parse(request.uri().query().unwrap_or_default().as_bytes());
+    let (Ok(return_to), Ok(provider)) = (query.one("return_to"), query.one("provider")) else {
+        return desk.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "invalid_request"), None);
+    };
+    let return_to = desk.return_to(return_to);
+    let provider = provider.filter(|provider| !provider.is_empty());
+    if let (None, Some(page)) = (provider, &desk.options.page) {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("return_to", return_to.as_str());
+        return see_other(&format!("{page}?{}", query.finish()));
+    }
+    let pending = Pending::new(return_to);
+    let challenge = pending.verifier.challenge();
+    let (state, nonce) = (pending.state.expose(), pending.nonce.expose());
+    let mut asked = SignInRequest::new(&desk.options.callback, state, &challenge, nonce);
+    if let Some(provider) = provider {
+        asked = asked.provider(provider);
+    }
+    match desk.sign_in.authorization_url(&asked) {
+        Some(url) => {
+            let mut response = see_other(&url);
+            add_cookies(&mut response, desk.pending().keep(&pending, headers, SystemTime::now()));
+            response
+        }
+        None => desk.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "unknown_provider"), None),
+    }
+}
+
+pub(super) async fn callback(State(desk): SharedDesk, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let headers = &parts.headers;
+    let query = Form::parse(parts.uri.query().unwrap_or_default().as_bytes());
+    let returned = match Returned::read(&query) {
+        Ok(Some(returned)) => returned,
+        Ok(None) | Err(Repeated) => {
+            return desk.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "invalid_request"), None);
+        }
+    };
+    // The browser that began it, and no other: otherwise somebody could sign a user in as themselves.
+    let Some(pending) = desk.pending().find(returned.state, headers, SystemTime::now()) else {
+        return desk.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "unknown_sign_in"), None);
+    };
+    let return_to = pending.return_to.clone();
+    let mut response = match desk.come_back(&parts, pending, &returned).await {
+        Ok(response) => response,
+        Err(failure) => desk.failed(headers, &failure, Some(return_to.as_str())),
+    };
+    add_cookies(&mut response, vec![desk.pending().forget(returned.state)]);
+    response
+}
+
+/// What a user brings back.
+struct Returned<'a> {
+    state: &'a str,
+    issuer: Option<&'a str>,
+    outcome: Result<&'a str, &'a str>,
+}
+
+impl<'a> Returned<'a> {
+    /// `None` where there is no state, or neither a code nor an error, or both.
+    fn read(query: &'a Form<'_>) -> Result<Option<Self>, Repeated> {
+        let (state, issuer) = (query.one("state")?, query.one("iss")?);
+        let outcome = match (query.one("code")?, query.one("error")?) {
+            (Some(code), None) => Ok(code),
+            (None, Some(error)) => Err(error),
+            _ => return Ok(None),
+        };
+        Ok(state.map(|state| Self { state, issuer, outcome }))
+    }
+}
+
+impl Desk {
+    pub(super) fn return_to(&self, text: Option<&str>) -> ReturnPath {
+        text.and_then(ReturnPath::parse).unwrap_or_else(|| self.options.home.clone())
+    }
+
+    fn pending(&self) -> PendingCookies<'_> {
+        PendingCookies::new(&self.sessions, self.options.is_secure)
+    }
+
+    async fn come_back(
+        self: &Arc<Self>,
+        request: &axum::http::request::Parts,
+        pending: Pending,
+        returned: &Returned<'_>,
+    ) -> Result<Response, Failure> {
+        // An answer of another issuer that was made to look like this one's (RFC 9207 §2.4).
+        if let (Some(theirs), Some(ours)) = (returned.issuer, self.sign_in.issuer())
+            && theirs != ours
+        {
+            return Err(Failure::new(StatusCode::BAD_REQUEST, "unknown_issuer"));
+        }
+        let code = returned.outcome.map_err(Failure::reported)?.to_owned();
+        let on_behalf = self.on_behalf(request);
+        let return_to = pending.return_to.clone();
+        let exchanged = self.exchange(code, pending, on_behalf).await;
+        let tokens = exchanged.map_err(|error| Failure::exchange(&error))?;
+        let mut response = see_other(return_to.as_str());
+        self.begin(request, tokens, on_behalf, &mut response).await?;
+        Ok(response)
+    }
+
+    async fn exchange(
+        &self,
+        code: String,
+        pending: Pending,
+        on_behalf: OnBehalf,
+    ) -> Result<TokenSet, ExchangeError> {
+        let exchange =
+            CodeExchange::new(&code, &pending.verifier, &self.options.callback, pending.nonce.expose());
+        self.sign_in.exchange_code(exchange, on_behalf).await
+    }
+
+    /// Begins a session in place of the one that the browser has.
+    pub(super) async fn begin(
+        &self,
+        request: &axum::http::request::Parts,
+        tokens: TokenSet,
+        on_behalf: OnBehalf,
+        response: &mut Response,
+    ) -> Result<(), Failure> {
+        let headers: &HeaderMap = &request.headers;
+        let before = self.key(request).await;
+        let lines = self.keeping.begin(&self.sessions, tokens, headers).await;
+        add_cookies(response, lines.map_err(|error| Failure::store(&error))?);
+        self.end(before, on_behalf).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! Sign-out.
+
+use super::{
+    Desk, SharedDesk,
+    answer::{add_cookies, empty, refused, see_other, unavailable},
+    form::Form,
+    is_for_a_page,
+};
+use crate::{
+    Access, SessionError, SessionErrorKind,
+    endpoint::{SignOutRequest, SignOutScope},
+    store::Key,
+};
+use axum::{
+    extract::{Request, State},
+    http::{StatusCode, request::Parts},
+    response::Response,
+};
+use tower_bearer::ReturnPath;
+
+pub(super) async fn sign_out(State(desk): SharedDesk, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let query = Form::parse(parts.uri.query().unwrap_or_default().as_bytes());
+    let scope = match query.one("scope") {
+        Ok(None | Some("local")) => SignOutScope::Local,
+        Ok(Some("others")) => SignOutScope::Others,
+        Ok(Some("global")) => SignOutScope::Global,
+        _ => return refused("invalid_scope"),
+    };
+    let return_to = desk.return_to(query.one("return_to").unwrap_or_default());
+    let key = match desk.key(&parts).await {
+        Err(error) if error.kind() == SessionErrorKind::Unavailable => return unavailable(&error),
+        key => key.ok(),
+    };
+    let was = match key {
+        Some(key) => desk.sessions.peek(key).await.ok(),
+        None => None,
+    };
+    let done = desk.end_in_a_task(key, scope, &parts).await;
+    let is_over = match (scope, key) {
+        (SignOutScope::Others, _) => false,
+        (_, None) => true,
+        // The session may be over here although the issuer was not told of the others.
+        (_, Some(key)) => done.is_ok() || is_over(desk.sessions.peek(key).await),
+    };
+    let mut response = match done {
+        Ok(()) => desk.bye(&parts, scope, was.as_ref(), &return_to),
+        Err(error) => unavailable(&error),
+    };
+    if is_over {
+        add_cookies(&mut response, desk.keeping.clear(&parts.headers));
+    }
+    response
+}
+
+fn is_over(session: Result<Access, SessionError>) -> bool {
+    session.is_err_and(|error| error.kind() == SessionErrorKind::SignedOut)
+}
+
+impl Desk {
+    /// In a task of its own: when the tab is closed meanwhile, the issuer is told all the same.
+    async fn end_in_a_task(
+        &self,
+        key: Option<Key>,
+        scope: SignOutScope,
+        request: &Parts,
+    ) -> Result<(), SessionError> {
+        let Some(key) = key else { return Ok(()) };
+        let (sessions, on_behalf) = (self.sessions.clone(), self.on_behalf(request));
+        let ending = tokio::spawn(async move { sessions.sign_out(key, scope, on_behalf).await });
+        ending.await.unwrap_or_else(|_| Err(SessionError::unavailable(std::time::Duration::ZERO)))
+    }
+
+    /// A page goes on, perhaps by way of the issuer; a script is told that it is done.
+    fn bye(
+        &self,
+        request: &Parts,
+        scope: SignOutScope,
+        was: Option<&Access>,
+        return_to: &ReturnPath,
+    ) -> Response {
+        if !is_for_a_page(&request.headers) {
+            return empty(StatusCode::NO_CONTENT);
+        }
+        let at_the_issuer = self.options.at_the_issuer && scope != SignOutScope::Others;
+        let url = was
+            .filter(|_| at_the_issuer)
+            .and_then(|access| self.sign_in.sign_out_url(&SignOutRequest::new(access.id_token())));
+        see_other(url.as_deref().unwrap_or(return_to.as_str()))
+    }
+}

@@ -1,0 +1,181 @@
+//! What the layer makes of a request.
+
+use crate::{
+    browser::Browser,
+    world::{ADA, World, json},
+};
+use axum::{
+    body::Body,
+    http::{Request, StatusCode, header::COOKIE},
+};
+use bearer_session::endpoint::{OnBehalf, SignOutScope};
+use bearer_testing::TokenFault;
+use std::time::Duration;
+use tokio::{task::JoinSet, time::sleep};
+use tower::ServiceExt as _;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const CLEARED: &str = "__Host-session=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Lax";
+
+#[tokio::test]
+async fn a_request_without_a_session_passes_as_it_is() {
+    let world = World::start().await;
+    let mut browser = world.browser();
+    let answer = browser.get("/echo").await;
+    assert!(answer.body.contains("cookie: theme=dark\nsession: None"), "{}", answer.body);
+    assert_eq!((answer.header("set-cookie"), answer.header("cache-control")), (None, None));
+    assert_eq!(browser.get("/me").await.status, StatusCode::UNAUTHORIZED);
+    let evil = Request::post("/echo").header("host", "app.example").header("origin", "https://evil.example");
+    assert_eq!(browser.send(evil, "").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_session_becomes_a_credential_and_its_cookie_goes_no_further() {
+    let world = World::start().await;
+    let id = world.signed_in(HOUR).await.session().unwrap().to_owned();
+    for (sent, seen) in [
+        (vec![format!("a=\"1\";b = 2; __Host-session={id}; c")], Some("cookie: a=\"1\";b = 2; c\n")),
+        (vec![format!("__Host-session={id}"), "a=1;; b".to_owned()], Some("cookie: a=1;; b\n")),
+        (vec![format!("__Host-session={id}")], None),
+    ] {
+        let mut request = Request::get("/echo");
+        for line in sent {
+            request = request.header(COOKIE, line);
+        }
+        let answer = world.app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let body = crate::browser::Answer::of(answer).await.body;
+        match seen {
+            Some(seen) => assert!(body.contains(seen), "{body}"),
+            None => assert!(!body.contains("cookie:"), "{body}"),
+        }
+        assert!(body.contains("authorization: Bearer eyJ") && body.contains(" (sensitive)\n"), "{body}");
+        assert!(body.contains("session: Some((true, Key("), "{body}");
+        assert!(!body.contains(&id), "{body}");
+    }
+    let mut browser = world.signed_in(HOUR).await;
+    let answer = browser.get("/me").await;
+    assert_eq!((answer.status, answer.body.as_str(), answer.set_cookies().len()), (StatusCode::OK, ADA, 0));
+}
+
+#[tokio::test]
+async fn a_credential_of_its_own_stands_and_the_session_is_left_alone() {
+    let world = World::start().await;
+    let mut browser = world.signed_in(Duration::ZERO).await;
+    let own = || Request::get("/echo").header("authorization", "Bearer mine");
+    let answer = browser.send(own(), "").await;
+    assert!(answer.body.contains("authorization: Bearer mine"), "{}", answer.body);
+    assert!(answer.body.contains("cookie: theme=dark\n") && answer.body.contains("session: None"));
+    assert_eq!((world.supabase.refreshes(), answer.set_cookies().len()), (0, 0));
+    browser.cookies.insert("__Host-session".into(), "a-guess".into());
+    assert_eq!(browser.send(own(), "").await.set_cookies().len(), 0);
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_is_taken_away_once_and_nobody_gets_in() {
+    let world = World::start().await;
+    let good = world.signed_in(HOUR).await;
+    let over = good.clone();
+    let key = bearer_session::SessionId::parse(over.session().unwrap()).unwrap().key();
+    world.sessions.sign_out(key, SignOutScope::Local, OnBehalf::default()).await.unwrap();
+    let with = |value: String| {
+        let mut browser = world.browser();
+        browser.cookies.insert("__Host-session".into(), value);
+        browser
+    };
+    let another = world.signed_in(HOUR).await.session().unwrap().to_owned();
+    for mut browser in
+        [over, with("a-guess".into()), with(String::new()), with(format!("{another}; __Host-session=x"))]
+    {
+        let mut script = browser.clone();
+        let answer = browser.get("/me").await;
+        assert_eq!((answer.status, answer.set_cookies()), (StatusCode::UNAUTHORIZED, vec![CLEARED]));
+        // As the gate has it.
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(browser.get("/me").await.set_cookies().len(), 0);
+        // Its answer may come after that of a sign-in.
+        let fetch = Request::get("/me").header("sec-fetch-mode", "cors");
+        let answer = script.send(fetch, "").await;
+        assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::UNAUTHORIZED, 0));
+        let answer = script.open("/me").await;
+        assert_eq!((answer.location(), answer.set_cookies()), ("/auth/sign-in?return_to=/me", vec![CLEARED]));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_with_a_cookie_of_ours_is_not_cached_and_a_stricter_word_stands() {
+    let world = World::start().await;
+    for (path, expected) in [("/cached", "private, no-store"), ("/strict", "no-store, must-revalidate")] {
+        let mut browser = world.browser();
+        browser.cookies.insert("__Host-session".into(), "a-guess".into());
+        let answer = browser.get(path).await;
+        assert_eq!((answer.set_cookies(), answer.header("cache-control")), (vec![CLEARED], Some(expected)));
+    }
+    let answer = world.signed_in(HOUR).await.get("/cached").await;
+    assert_eq!(answer.header("cache-control"), Some("public, max-age=600"));
+}
+
+#[tokio::test]
+async fn a_thousand_requests_on_one_expired_session_are_one_exchange() {
+    let world = World::start().await;
+    let browser = world.signed_in(Duration::ZERO).await;
+    world.supabase.delay_refresh(Duration::from_millis(100));
+    let mut requests = JoinSet::new();
+    for _ in 0..1000 {
+        let mut browser = browser.clone();
+        requests.spawn(async move { browser.get("/me").await });
+    }
+    for answer in requests.join_all().await {
+        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, ADA));
+    }
+    assert_eq!(world.supabase.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_goes_away_takes_no_exchange_with_it() {
+    let world = World::start().await;
+    let browser = world.signed_in(Duration::ZERO).await;
+    world.supabase.hold_refresh();
+    let ask = |mut browser: Browser| tokio::spawn(async move { browser.get("/me").await });
+    let gone: Vec<_> = (0..10).map(|_| ask(browser.clone())).collect();
+    while world.supabase.refreshes() == 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let stays = ask(browser.clone());
+    for request in gone {
+        request.abort();
+        assert!(request.await.unwrap_err().is_cancelled());
+    }
+    world.supabase.recover();
+    assert_eq!(stays.await.unwrap().status, StatusCode::OK);
+    assert_eq!(world.supabase.presentations(), [1]);
+}
+
+#[tokio::test]
+async fn what_only_time_can_tell_is_503_and_signs_nobody_out() {
+    let world = World::start().await;
+    let mut browser = world.signed_in(Duration::ZERO).await;
+    world.supabase.script_refreshes([TokenFault::TooManyRequests(Some(30))]);
+    for _ in 0..3 {
+        for answer in [browser.get("/me").await, browser.open("/me").await] {
+            assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::SERVICE_UNAVAILABLE, 0));
+            assert_eq!(answer.header("cache-control"), Some("private, no-store"));
+            let retry_after: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+            assert!((25..=30).contains(&retry_after), "{retry_after}");
+        }
+    }
+    assert_eq!(world.supabase.refreshes(), 1);
+    assert!(browser.session().is_some());
+    assert_eq!(world.supabase.sessions_alive(), 1);
+}
+
+#[tokio::test]
+async fn an_issuer_that_ends_the_session_ends_it_here_once() {
+    let world = World::start().await;
+    let browser = world.signed_in(Duration::ZERO).await;
+    world.supabase.script_refreshes([TokenFault::SessionKilled]);
+    let (mut one, mut other) = (browser.clone(), browser);
+    let (one, other) = tokio::join!(one.get("/me"), other.get("/auth/session"));
+    assert_eq!((one.status, one.set_cookies()), (StatusCode::UNAUTHORIZED, vec![CLEARED]));
+    assert_eq!(json(&other.body)["signed_in"], false);
+    assert_eq!(world.supabase.refreshes(), 1);
+}

@@ -1,0 +1,14 @@
+//! Browsers, sessions and the gate, over a small Supabase Auth.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod browser;
+mod callback;
+mod cross_site;
+mod events;
+mod invariants;
+mod layer;
+mod routes;
+mod secrets;
+mod ssr;
+mod store;
+mod world;

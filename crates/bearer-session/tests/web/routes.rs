@@ -1,0 +1,185 @@
+//! Sign-in with a password, who am I, refresh, and sign-out.
+
+use crate::{
+    browser::Browser,
+    world::{ADA, BOB, PASSWORD, World, json, options, site},
+};
+use axum::http::StatusCode;
+use bearer_session::keeping::OpaqueCookie;
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn credentials(email: &str, password: &str) -> String {
+    format!(r#"{{"email":"{email}","password":"{password}"}}"#)
+}
+
+#[tokio::test]
+async fn a_password_begins_a_session_whose_cookie_is_out_of_reach() {
+    let world = World::start().await;
+    let mut browser = world.browser();
+    let answer = browser.post_json("/auth/password", &credentials(ADA, PASSWORD)).await;
+    let shown = json(&answer.body);
+    assert_eq!((answer.status, &shown["signed_in"]), (StatusCode::OK, &true.into()));
+    assert!(shown["sub"].is_string() && shown["session_id"].is_string() && shown["expires_in"] == 3600);
+    let [line] = answer.set_cookies()[..] else { panic!("{:?}", answer.headers) };
+    let id = browser.session().unwrap();
+    assert_eq!(
+        line,
+        format!("__Host-session={id}; Max-Age=34560000; Path=/; HttpOnly; Secure; SameSite=Lax")
+    );
+    assert_eq!(answer.header("cache-control"), Some("private, no-store"));
+    assert_eq!(browser.get("/me").await.body, ADA);
+
+    for (json, status) in [
+        (credentials(ADA, "a guess"), StatusCode::BAD_REQUEST),
+        ("{}".into(), StatusCode::BAD_REQUEST),
+        ("x".repeat(17_000), StatusCode::PAYLOAD_TOO_LARGE),
+    ] {
+        let answer = world.browser().post_json("/auth/password", &json).await;
+        assert_eq!((answer.status, answer.set_cookies().len()), (status, 0));
+    }
+    assert_eq!(world.browser().post("/auth/password").await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test]
+async fn a_form_goes_on_within_this_site_and_nowhere_else() {
+    let world = World::start().await;
+    for (return_to, expected) in [
+        ("/orders%3Fpage=2", "/orders?page=2"),
+        ("", "/"),
+        ("https://evil.example/", "/"),
+        ("//evil.example/", "/"),
+        ("/%5Cevil.example", "/"),
+        ("/%09/evil.example", "/"),
+        ("javascript:alert(1)", "/"),
+        ("/a&return_to=/b", ""),
+    ] {
+        let form = format!("email={ADA}&password={PASSWORD}&return_to={return_to}");
+        let answer = world.browser().post_form("/auth/password", &form).await;
+        if expected.is_empty() {
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        } else {
+            assert_eq!(answer.location(), expected, "{return_to}");
+        }
+        let out =
+            world.signed_in(HOUR).await.post_form(&format!("/auth/logout?return_to={return_to}"), "").await;
+        assert_eq!(out.location(), if expected.is_empty() { "/" } else { expected }, "{return_to}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_never_takes_over_the_id_that_was_there() {
+    let world = World::start().await;
+    // Somebody has put their own session into the browser.
+    let mut thief = world.browser();
+    thief.post_json("/auth/password", &credentials(BOB, PASSWORD)).await;
+    let planted = thief.session().unwrap().to_owned();
+    let mut victim = world.browser();
+    for planted in [planted.clone(), bearer_session::SessionId::random().to_text().expose().to_owned()] {
+        victim.cookies.insert("__Host-session".into(), planted.clone());
+        victim.post_json("/auth/password", &credentials(ADA, PASSWORD)).await;
+        assert_ne!(victim.session(), Some(planted.as_str()));
+        assert_eq!(victim.get("/me").await.body, ADA);
+    }
+    assert_eq!(thief.get("/me").await.status, StatusCode::UNAUTHORIZED);
+    // The one that was planted is over at the issuer too, and so is the victim's first.
+    assert_eq!(world.supabase.sessions_alive(), 2);
+}
+
+#[tokio::test]
+async fn a_session_says_whose_it_is_and_no_more() {
+    let world = World::start().await;
+    let mut browser = world.signed_in(Duration::ZERO).await;
+    let answer = browser.get("/auth/session").await;
+    let shown = json(&answer.body);
+    let mut names: Vec<_> = shown.as_object().unwrap().keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["expires_in", "session_id", "signed_in", "sub"]);
+    assert!(shown["expires_in"].as_u64().unwrap() > 3500, "{shown}");
+    assert_eq!(answer.header("cache-control"), Some("private, no-store"));
+    assert_eq!(world.browser().get("/auth/session").await.body, r#"{"signed_in":false}"#);
+}
+
+#[tokio::test]
+async fn a_refresh_on_demand_comes_once_in_a_while() {
+    let world = World::start().await;
+    let app = site(
+        &world.sessions,
+        &world.endpoint,
+        &world.verifier,
+        OpaqueCookie::new(),
+        options().refresh_every(Duration::from_millis(300)),
+    );
+    let mut browser = Browser { app, ..world.signed_in(HOUR).await };
+    assert_eq!(browser.post("/auth/refresh").await.status, StatusCode::OK);
+    for _ in 0..5 {
+        let answer = browser.post("/auth/refresh").await;
+        assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, Some("1")));
+    }
+    assert_eq!(world.supabase.refreshes(), 1);
+    tokio::time::sleep(Duration::from_millis(310)).await;
+    assert_eq!(browser.post("/auth/refresh").await.status, StatusCode::OK);
+    assert_eq!(world.supabase.refreshes(), 2);
+    assert_eq!(world.browser().post("/auth/refresh").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_sign_out_ends_what_its_scope_says() {
+    for (scope, here, elsewhere, alive) in [
+        ("", false, true, 1),
+        ("?scope=local", false, true, 1),
+        ("?scope=others", true, false, 1),
+        ("?scope=global", false, false, 0),
+    ] {
+        let world = World::start().await;
+        let (mut one, mut other) = (world.signed_in(HOUR).await, world.signed_in(HOUR).await);
+        let answer = one.post(&format!("/auth/logout{scope}")).await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{scope}");
+        assert_eq!(one.session().is_some(), here, "{scope}");
+        assert_eq!(answer.header("cache-control"), Some("private, no-store"));
+        assert_eq!(world.supabase.sessions_alive(), alive, "{scope}");
+        assert_eq!(one.get("/me").await.status == StatusCode::OK, here, "{scope}");
+        // The tokens of the other live on until they are refreshed, as the issuer has it.
+        let refreshed = other.post("/auth/refresh").await.status;
+        assert_eq!(refreshed == StatusCode::OK, elsewhere, "{scope} {refreshed}");
+    }
+    let world = World::start().await;
+    let mut browser = world.signed_in(HOUR).await;
+    for bad in ["?scope=all", "?scope=", "?scope=local&scope=global"] {
+        assert_eq!(
+            browser.post(&format!("/auth/logout{bad}")).await.status,
+            StatusCode::BAD_REQUEST,
+            "{bad}"
+        );
+    }
+    assert_eq!(browser.get("/me").await.status, StatusCode::OK);
+    assert_eq!(world.browser().post("/auth/logout").await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn behind_the_layer_the_routes_find_the_session_too() {
+    let world = World::start().await;
+    let routes = bearer_session::session_routes(
+        world.sessions.clone(),
+        world.endpoint.clone(),
+        OpaqueCookie::new(),
+        tower_http::csrf::CsrfLayer::new(),
+        options(),
+    );
+    let layer = bearer_session::SessionLayer::new(
+        world.sessions.clone(),
+        OpaqueCookie::new(),
+        tower_http::csrf::CsrfLayer::new(),
+    );
+    let app = axum::Router::new().nest("/auth", routes).layer(layer);
+    let mut browser = Browser { app, ..world.signed_in(HOUR).await };
+    assert_eq!(json(&browser.get("/auth/session").await.body)["signed_in"], true);
+    // An old cookie is not cleared over the new one.
+    browser.cookies.insert("__Host-session".into(), "a-guess".into());
+    let answer = browser.post_json("/auth/password", &credentials(ADA, PASSWORD)).await;
+    assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::OK, 1));
+    assert_eq!(json(&browser.get("/auth/session").await.body)["signed_in"], true);
+    assert_eq!(browser.post("/auth/logout").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(browser.session(), None);
+}

@@ -1,0 +1,182 @@
+//! The cookies of `@supabase/ssr`, of which this side is the owner.
+
+use crate::{
+    browser::Browser,
+    world::{ADA, PASSWORD, World, json, options, site},
+};
+use axum::http::{HeaderMap, Request, StatusCode};
+use axum_bearer::{Issuer, JwtVerifier};
+use bearer_session::{
+    AccessToken, RefreshToken, TokenSet,
+    keeping::{Keeping, ssr::SsrCookies},
+};
+use bearer_testing::SigningKey;
+use std::time::{Duration, SystemTime};
+
+const NAME: &str = "sb-127-auth-token";
+
+fn cookies(world: &World) -> SsrCookies {
+    SsrCookies::of_project(world.supabase.project_url()).unwrap()
+}
+
+fn app(world: &World) -> axum::Router {
+    let keeping = Keeping::supabase_ssr(cookies(world), world.verifier.clone());
+    site(&world.sessions, &world.endpoint, &world.verifier, keeping, options())
+}
+
+/// A browser in which supabase-js has signed Ada in, some time ago.
+fn frontend(world: &World, expires_in: i64) -> Browser {
+    world.supabase.set_access_token_expires_in(expires_in);
+    let answer = world.supabase.sign_in(ADA);
+    world.supabase.set_access_token_expires_in(3600);
+    with_pair(
+        world,
+        answer["access_token"].as_str().unwrap(),
+        answer["refresh_token"].as_str().unwrap(),
+        expires_in,
+    )
+}
+
+fn with_pair(world: &World, access: &str, refresh: &str, expires_in: i64) -> Browser {
+    let left = Duration::from_secs(u64::try_from(expires_in).unwrap_or_default());
+    let tokens = TokenSet::new(AccessToken::new(access), left).refresh_token(RefreshToken::new(refresh));
+    let mut browser = Browser::new(app(world));
+    let mut headers = HeaderMap::new();
+    SsrCookies::set(&mut headers, cookies(world).write(&HeaderMap::new(), &tokens, SystemTime::now()));
+    browser.keep(&headers);
+    browser
+}
+
+fn has_session(browser: &Browser) -> bool {
+    browser.cookies.keys().any(|name| name.starts_with(NAME))
+}
+
+#[tokio::test]
+async fn a_session_of_the_frontend_is_taken_over_and_given_back_renewed() {
+    let world = World::start().await;
+    let mut live = frontend(&world, 3600);
+    for _ in 0..2 {
+        let answer = live.get("/me").await;
+        assert_eq!(
+            (answer.status, answer.body.as_str(), answer.set_cookies().len()),
+            (StatusCode::OK, ADA, 0)
+        );
+    }
+    let mut expired = frontend(&world, -3600);
+    let before = expired.line();
+    let echo = expired.get("/echo").await;
+    assert!(
+        echo.body.contains("cookie: theme=dark\n") && echo.body.contains("authorization: Bearer "),
+        "{}",
+        echo.body
+    );
+    assert_ne!(expired.line(), before);
+    assert_eq!(echo.header("cache-control"), Some("private, no-store"));
+    let answer = expired.get("/me").await;
+    assert_eq!((answer.status, answer.body.as_str(), answer.set_cookies().len()), (StatusCode::OK, ADA, 0));
+    assert_eq!(world.supabase.presentations(), [1]);
+}
+
+#[tokio::test]
+async fn tabs_that_lag_behind_are_led_to_the_newest_pair() {
+    let world = World::start().await;
+    let first = frontend(&world, -3600);
+    let mut tab = first.clone();
+    assert_eq!(tab.get("/me").await.status, StatusCode::OK);
+    let second = tab.clone();
+    for _ in 0..2 {
+        tab.cookies.insert("theme".into(), "light".into());
+        let id = tab.get("/auth/session").await;
+        assert_eq!(json(&id.body)["signed_in"], true);
+    }
+    assert_eq!(tab.post("/auth/refresh").await.status, StatusCode::OK);
+    let newest = tab.cookies.get(NAME).cloned();
+    for mut lagging in [first.clone(), second, first] {
+        let answer = lagging.get("/me").await;
+        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, ADA));
+        assert_eq!(lagging.cookies.get(NAME).cloned(), newest);
+    }
+    assert_eq!(world.supabase.presentations(), [1, 1]);
+    assert_eq!(world.supabase.sessions_alive(), 1);
+}
+
+#[tokio::test]
+async fn a_thousand_requests_with_one_expired_pair_are_one_exchange() {
+    let world = World::start().await;
+    let browser = frontend(&world, -3600);
+    let mut requests = tokio::task::JoinSet::new();
+    for _ in 0..1000 {
+        let mut browser = browser.clone();
+        requests.spawn(async move {
+            let answer = browser.get("/me").await;
+            (answer.status, browser.line())
+        });
+    }
+    let answers = requests.join_all().await;
+    assert!(answers.iter().all(|answer| answer.0 == StatusCode::OK && *answer == answers[0]));
+    assert_eq!(world.supabase.presentations(), [1]);
+}
+
+#[tokio::test]
+async fn what_was_not_signed_by_the_issuer_is_not_taken_over() {
+    let world = World::start().await;
+    let refresh = world.supabase.sign_in(ADA)["refresh_token"].as_str().unwrap().to_owned();
+    let stranger = SigningKey::generate(world.supabase.signing_key().algorithm()).kid("key-1");
+    for (name, access) in [
+        ("forged", world.supabase.token().key(&stranger).sign()),
+        ("forged and expired", world.supabase.token().expires_in(-3600).key(&stranger).sign()),
+        ("unsigned", world.supabase.token().unsigned()),
+        ("another issuer's", world.supabase.token().claim("iss", "https://evil.example").sign()),
+        ("not yet good", world.supabase.token().claim("nbf", 4_000_000_000_u64).sign()),
+        ("for another audience", world.supabase.token().claim("aud", "other").sign()),
+        ("no token", "a.b.c".to_owned()),
+    ] {
+        let mut browser = with_pair(&world, &access, &refresh, 3600);
+        let answer = browser.get("/me").await;
+        assert_eq!((answer.status, has_session(&browser)), (StatusCode::UNAUTHORIZED, false), "{name}");
+    }
+    assert_eq!(world.supabase.refreshes(), 0);
+}
+
+#[tokio::test]
+async fn a_verifier_without_keys_decides_nothing() {
+    let world = World::start().await;
+    let (_sink, keys) = tower_bearer::keys::channel();
+    let issuer = Issuer::supabase(world.supabase.project_url()).unwrap().keys(keys);
+    let verifier = JwtVerifier::new([issuer]).unwrap();
+    let keeping = Keeping::supabase_ssr(cookies(&world), verifier);
+    let app = site(&world.sessions, &world.endpoint, &world.verifier, keeping, options());
+    let mut browser = Browser { app, ..frontend(&world, 3600) };
+    tokio::time::pause();
+    let answer = browser.get("/me").await;
+    assert_eq!((answer.status, has_session(&browser)), (StatusCode::SERVICE_UNAVAILABLE, true));
+}
+
+#[tokio::test]
+async fn signing_in_and_out_writes_the_cookies_of_the_frontend() {
+    let world = World::start().await;
+    let mut browser = Browser::new(app(&world));
+    let form = format!("email={ADA}&password={PASSWORD}&return_to=/me");
+    assert_eq!(browser.post_form("/auth/password", &form).await.location(), "/me");
+    let headers = HeaderMap::from_iter([(axum::http::header::COOKIE, browser.line().parse().unwrap())]);
+    let [session] = &cookies(&world).read(&headers)[..] else { panic!("{}", browser.line()) };
+    assert!(session.document.expose().contains("\"user\""));
+    assert_eq!(browser.get("/me").await.body, ADA);
+    let own = browser.clone();
+    let answer = browser.post("/auth/logout").await;
+    assert_eq!((answer.status, has_session(&browser)), (StatusCode::NO_CONTENT, false));
+    assert_eq!(world.supabase.sessions_alive(), 0);
+    let mut copy = own;
+    assert_eq!(copy.get("/me").await.status, StatusCode::UNAUTHORIZED);
+    assert!(!has_session(&copy));
+}
+
+#[tokio::test]
+async fn another_site_cannot_use_it_either() {
+    let world = World::start().await;
+    let mut browser = frontend(&world, -3600);
+    let evil = Request::post("/me").header("host", "app.example").header("origin", "https://evil.example");
+    let answer = browser.send(evil, "").await;
+    assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::FORBIDDEN, 0));
+    assert_eq!(world.supabase.refreshes(), 0);
+}

@@ -1,0 +1,98 @@
+//! A store that can be cut off.
+
+use bearer_session::{
+    BoxFuture,
+    store::{Claim, Commit, Fence, Key, Lookup, MemoryStore, Store, StoreError},
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Switch {
+    inner: Arc<MemoryStore>,
+    is_off: Arc<AtomicBool>,
+}
+
+impl Switch {
+    pub(crate) fn new() -> Self {
+        Self { inner: Arc::new(MemoryStore::new(1000)), is_off: Arc::default() }
+    }
+
+    pub(crate) fn cut_off(&self, is_off: bool) {
+        self.is_off.store(is_off, SeqCst);
+    }
+
+    fn or_fail<'a, T: Send + 'a>(
+        &'a self,
+        answer: BoxFuture<'a, Result<T, StoreError>>,
+    ) -> BoxFuture<'a, Result<T, StoreError>> {
+        if self.is_off.load(SeqCst) {
+            return Box::pin(async { Err(StoreError::new("cut off")) });
+        }
+        answer
+    }
+}
+
+impl Store for Switch {
+    fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lookup, StoreError>> {
+        self.or_fail(self.inner.load(key))
+    }
+
+    fn create<'a>(
+        &'a self,
+        key: &'a Key,
+        sealed: &'a [u8],
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<Lookup, StoreError>> {
+        self.or_fail(self.inner.create(key, sealed, ttl))
+    }
+
+    fn claim<'a>(
+        &'a self,
+        key: &'a Key,
+        generation: u64,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        self.or_fail(self.inner.claim(key, generation, lease))
+    }
+
+    fn commit<'a>(
+        &'a self,
+        key: &'a Key,
+        fence: Fence,
+        sealed: &'a [u8],
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<Commit, StoreError>> {
+        self.or_fail(self.inner.commit(key, fence, sealed, ttl))
+    }
+
+    fn release<'a>(&'a self, key: &'a Key, fence: Fence) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.or_fail(self.inner.release(key, fence))
+    }
+
+    fn end<'a>(&'a self, key: &'a Key, remember: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.or_fail(self.inner.end(key, remember))
+    }
+
+    fn link<'a>(
+        &'a self,
+        alias: &'a Key,
+        key: &'a Key,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.or_fail(self.inner.link(alias, key, ttl))
+    }
+
+    fn resolve<'a>(&'a self, alias: &'a Key) -> BoxFuture<'a, Result<Option<Key>, StoreError>> {
+        self.or_fail(self.inner.resolve(alias))
+    }
+
+    fn changed(&self, key: &Key) -> BoxFuture<'static, ()> {
+        self.inner.changed(key)
+    }
+}
