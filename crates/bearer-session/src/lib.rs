@@ -1,7 +1,67 @@
-//! The one owner of refresh tokens, for those who must refresh on the server.
+//! Sign-in on the server that survives parallel requests, several instances and a crash: the one owner of refresh tokens.
 //!
-//! A refresh token is spent at most once, whatever the number of parallel requests, tasks and instances; the gate
-//! (tower-bearer) only verifies and knows nothing of this crate.
+//! A browser has a cookie; the tokens of its session lie in a store. For each request, [`SessionLayer`] asks the owner,
+//! [`Sessions`], for an access token that lives, and hands it to the gate (`tower-bearer`) as the credential of the
+//! request. The gate verifies it as any other, and knows nothing of this crate. [`session_routes`] sign users in and out.
+//!
+//! ```
+//! use axum::{Router, body::Body, http::{Request, StatusCode, header::{COOKIE, SET_COOKIE}}, routing::get};
+//! use axum_bearer::{AuthUser, BearerLayer, Connect as _, Issuer, supabase::SupabaseClaims};
+//! use bearer_session::{
+//!     Keyring, RouteOptions, SessionLayer, Sessions, endpoint::SupabaseEndpoint, keeping::OpaqueCookie, session_routes,
+//!     store::MemoryStore,
+//! };
+//! use tower::ServiceExt as _;
+//! use tower_http::csrf::CsrfLayer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let supabase = bearer_testing::TestSupabase::start().await;
+//! # supabase.add_user("ada@example.com", "correct horse");
+//! # let (project_url, key) = (supabase.project_url(), "sb_publishable_1");
+//! let endpoint = SupabaseEndpoint::new(project_url, key)?;
+//! let sessions = Sessions::builder(endpoint.clone(), MemoryStore::new(10_000), Keyring::random()).build();
+//! let (cookie, csrf) = (OpaqueCookie::new(), CsrfLayer::new());
+//! let options = RouteOptions::new("https://app.example/auth/callback")?;
+//!
+//! let app = Router::new()
+//!     .route("/me", get(async |user: AuthUser<SupabaseClaims>| user.sub.clone()))
+//!     .layer(BearerLayer::new(Issuer::supabase(project_url)?.connect().await?).sign_in_page("/auth/sign-in")?)
+//!     .layer(SessionLayer::new(sessions.clone(), cookie.clone(), csrf.clone()))
+//!     .nest("/auth", session_routes(sessions, endpoint, cookie, csrf, options));
+//!
+//! let sign_in = Request::post("/auth/password").header("content-type", "application/json");
+//! let sign_in = sign_in.body(Body::from(r#"{"email":"ada@example.com","password":"correct horse"}"#))?;
+//! let answer = app.clone().oneshot(sign_in).await?;
+//! let cookie = answer.headers()[SET_COOKIE].to_str()?.split(';').next().unwrap_or_default();
+//!
+//! let me = Request::get("/me").header(COOKIE, cookie).body(Body::empty())?;
+//! assert_eq!(app.clone().oneshot(me).await?.status(), StatusCode::OK);
+//! let stranger = Request::get("/me").body(Body::empty())?;
+//! assert_eq!(app.oneshot(stranger).await?.status(), StatusCode::UNAUTHORIZED);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What holds, whatever happens
+//!
+//! Each has a test that tries to break it, in `tests/web`; the simulation in `tests/simulation` tries all of them
+//! together.
+//!
+//! 1. A refresh token is sent to the issuer at most once, whatever the number of parallel requests, tasks and instances;
+//!    all who wait get the same new pair. The exception is an answer that was lost, at an issuer that allows for it.
+//!    `a_refresh_token_is_sent_once_by_all_processes_together`,
+//!    `a_thousand_requests_on_one_expired_session_are_one_exchange`
+//! 2. A token older than the newest that is known is never sent, and cannot be put back.
+//!    `a_process_with_an_older_copy_presents_no_older_token`, `tabs_that_lag_behind_are_led_to_the_newest_pair`
+//! 3. New tokens are stored before anybody gets them. `no_answer_has_new_tokens_that_are_not_stored`
+//! 4. A refresh token is in no log, error, `Debug` or body, and not within a handler's reach; at rest it is encrypted.
+//!    `neither_tokens_nor_ids_get_out_in_a_whole_life`
+//! 5. What passes and what is final are told apart: nobody is signed out by a failure that passes, and a session that the
+//!    issuer ended is over once. `a_failure_that_passes_signs_nobody_out`,
+//!    `an_issuer_that_ends_the_session_ends_it_here_once`
+//! 6. A store that cannot be reached never turns into a token spent twice: nothing is refreshed, and access tokens serve
+//!    while they live. `a_store_that_is_cut_off_stops_refreshing_and_nothing_else`
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

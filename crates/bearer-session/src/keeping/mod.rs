@@ -87,6 +87,7 @@ impl Keeping {
     }
 
     /// The name of the session in the store. Nothing is refreshed.
+    #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "used by the routes"))]
     pub(crate) async fn key(&self, sessions: &Sessions, brought: &Brought) -> Result<Key, SessionError> {
         match (brought, &self.0) {
             (Brought::Id(id), _) => Ok(id.key()),
@@ -129,6 +130,7 @@ impl Keeping {
     }
 
     /// The lines by which the browser learns of this session's tokens, where it keeps these itself.
+    #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "used by the routes"))]
     pub(crate) fn renewed(&self, request: &HeaderMap, access: &Access) -> Vec<HeaderValue> {
         match &self.0 {
             Kind::Opaque(_) => Vec::new(),
@@ -137,6 +139,7 @@ impl Keeping {
     }
 
     /// Begins a session, under a name that nobody has known before.
+    #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "used by the routes"))]
     pub(crate) async fn begin(
         &self,
         sessions: &Sessions,

@@ -9,7 +9,9 @@ mod service;
 
 pub use self::{current::CurrentSession, future::SessionFuture, service::SessionService};
 
-pub(crate) use self::{client::Client, cross_site::permits, out::forbid_caching, out::retry_after};
+#[cfg(feature = "axum")]
+pub(crate) use self::out::{forbid_caching, retry_after};
+pub(crate) use self::{client::Client, cross_site::permits};
 
 use crate::{Sessions, keeping::Keeping};
 use http::{Extensions, HeaderMap};

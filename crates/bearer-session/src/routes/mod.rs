@@ -11,9 +11,6 @@ mod sign_in;
 mod sign_out;
 mod streams;
 
-#[cfg(test)]
-mod tests;
-
 pub use self::options::{InvalidRoutes, RouteOptions};
 
 use self::{session::Forced, streams::Streams};
@@ -87,7 +84,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// assert_eq!(answer.headers()[LOCATION], "/auth/sign-in?return_to=/me");
 ///
 /// let json = r#"{"email":"ada@example.com","password":"correct horse"}"#;
-/// let sign_in = |json| Request::post("/auth/password").header("content-type", "application/json").body(Body::from(json));
+/// let sign_in = |json: &str| Request::post("/auth/password").header("content-type", "application/json").body(Body::from(json.to_owned()));
 /// assert_eq!(app.clone().oneshot(sign_in(json)?).await?.status(), StatusCode::OK);
 /// let guess = json.replace("correct horse", "a guess");
 /// assert_eq!(app.oneshot(sign_in(&guess)?).await?.status(), StatusCode::BAD_REQUEST);

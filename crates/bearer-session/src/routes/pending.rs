@@ -114,9 +114,7 @@ impl<'a> PendingCookies<'a> {
         let is_safe = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         cookies::all(request)
             .map(|(name, _)| name)
-            .filter(|name| {
-                name.starts_with(self.prefix().as_bytes()) && name.iter().all(|byte| is_safe(byte))
-            })
+            .filter(|name| name.starts_with(self.prefix().as_bytes()) && name.iter().all(is_safe))
             .filter_map(|name| str::from_utf8(name).ok())
             .collect()
     }
@@ -137,4 +135,39 @@ fn purpose() -> Key {
 
 fn since_1970(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::header::COOKIE;
+
+    #[test]
+    fn a_sign_in_is_found_in_time_by_its_state_in_its_browser() {
+        let (ours, theirs) = (Keyring::new(&[1; 32]), Keyring::new(&[2; 32]));
+        let cookies = |keyring| PendingCookies { keyring, is_secure: true };
+        let pending = Pending::new(ReturnPath::parse("/a").expect("a path"));
+        let (state, now) = (pending.state.expose(), SystemTime::now());
+        let line = cookies(&ours).keep(&pending, &HeaderMap::new(), now).remove(0);
+        let pair = line.to_str().unwrap().split(';').next().unwrap();
+        let request = |line: String| HeaderMap::from_iter([(COOKIE, line.parse().unwrap())]);
+        let in_time = now + TERM - Duration::from_secs(1);
+        let same_start = format!("{}{}", &state[..8], "A".repeat(35));
+        for (name, keyring, state, line, at, expected) in [
+            ("good", &ours, state, pair.to_owned(), in_time, true),
+            ("late", &ours, state, pair.to_owned(), now + TERM, false),
+            ("another state of the same start", &ours, &same_start, pair.to_owned(), now, false),
+            ("another state", &ours, &same_start[8..], pair.to_owned(), now, false),
+            ("another key", &theirs, state, pair.to_owned(), now, false),
+            ("twice", &ours, state, format!("{pair}; {pair}"), now, false),
+            ("cut", &ours, state, pair[..pair.len() - 4].to_owned(), now, false),
+            ("another browser", &ours, state, "a=b".to_owned(), now, false),
+        ] {
+            let found = cookies(keyring).find(state, &request(line), at);
+            assert_eq!(found.is_some(), expected, "{name}");
+            if let Some(found) = found {
+                assert_eq!((found.nonce, found.verifier), (pending.nonce.clone(), pending.verifier.clone()));
+            }
+        }
+    }
 }

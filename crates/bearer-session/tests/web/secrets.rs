@@ -134,7 +134,7 @@ fn printed(headers: &HeaderMap, but_for: &str) -> String {
     let mut text = String::new();
     for (name, value) in headers {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        write!(text, "{name}: {}\n", if name == SET_COOKIE { value.replace(but_for, "") } else { value })
+        writeln!(text, "{name}: {}", if name == SET_COOKIE { value.replace(but_for, "") } else { value })
             .unwrap();
     }
     text
@@ -144,7 +144,8 @@ fn printed(headers: &HeaderMap, but_for: &str) -> String {
 async fn neither_tokens_nor_ids_get_out_in_a_whole_life() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::TRACE);
-    let _guard = tracing::subscriber::set_default(subscriber.with_writer(log.clone()).finish());
+    // For all threads: what others have found uninteresting first would stay so for this one.
+    tracing::subscriber::set_global_default(subscriber.with_writer(log.clone()).finish()).unwrap();
     let sessions = Sessions::builder(Issuer::default(), MemoryStore::new(100), Keyring::random()).build();
     let options =
         RouteOptions::new("https://app.example/auth/callback").unwrap().refresh_every(Duration::ZERO);
