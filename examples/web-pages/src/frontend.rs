@@ -82,8 +82,9 @@ async fn sign_in(
 fn form(note: &str) -> impl IntoResponse + use<> {
     page(&format!(
         r#"<h1>Sign in</h1>{note}<form method="post">
-<input name="email" type="email" required value="ada@example.com">
-<input name="password" type="password" required> <button>Sign in</button></form>"#
+<label>E-mail <input name="email" type="email" autocomplete="username" required value="ada@example.com"></label>
+<label>Password <input name="password" type="password" autocomplete="current-password" required></label>
+<button>Sign in</button></form>"#
     ))
 }
 

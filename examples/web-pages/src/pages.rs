@@ -38,7 +38,7 @@ pub(crate) async fn notes(
     let cookies: Vec<_> = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok()).collect();
     page(&format!(
         r#"<h1>Notes of {}</h1><ul>{}</ul>
-<form method="post"><input name="text" required autofocus> <button>Add</button></form>
+<form method="post"><label>Note <input name="text" required autofocus></label> <button>Add</button></form>
 <h2>Live</h2><pre id="live"></pre><script src="/live.js"></script>
 <h2>Cookies that this page was sent</h2><pre>{}</pre>"#,
         escaped(name_of(&user)),
@@ -56,8 +56,11 @@ pub(crate) async fn add(State(notes): State<Notes>, user: AuthUser, Form(new): F
 /// What is shown to one user is nobody else's: unlike `Authorization`, a cookie does not keep shared caches from
 /// storing the answer (RFC 9111 §3.5).
 pub(crate) fn page(body: &str) -> impl IntoResponse + use<> {
-    let document =
-        format!("<!doctype html><html lang=en><meta charset=utf-8><title>Notes</title>{body}</html>");
+    // The icon is none: a browser would ask for one, and have the gate's refusal in its console.
+    let document = format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Notes</title><link rel=icon href=data:,>\
+         <meta name=viewport content=\"width=device-width\">{body}</html>"
+    );
     ([(CACHE_CONTROL, "private, no-store")], Html(document))
 }
 

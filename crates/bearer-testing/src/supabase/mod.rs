@@ -236,6 +236,12 @@ impl TestSupabase {
         self.project.presentations.of(refresh_token)
     }
 
+    /// Every access token and refresh token given out at login and refresh, the oldest first: what must be found in no
+    /// log, and in no answer to a browser.
+    pub fn issued_tokens(&self) -> Vec<String> {
+        self.project.issued()
+    }
+
     /// How many sessions there are.
     pub fn sessions_alive(&self) -> usize {
         self.project.store().sessions_alive()

@@ -40,6 +40,7 @@ pub(super) struct Project {
     flows: Mutex<Flows>,
     limiter: Option<Limiter>,
     refreshes: AtomicUsize,
+    issued: Mutex<Vec<String>>,
 }
 
 /// An answer of the token endpoint.
@@ -81,6 +82,7 @@ impl Project {
             flows: Mutex::default(),
             limiter: options.rate_limit.then(Limiter::default),
             refreshes: AtomicUsize::new(0),
+            issued: Mutex::default(),
         }
     }
 
@@ -144,8 +146,10 @@ impl Project {
 
     fn answer(&self, Grant { identity, refresh_token, counter, reuse }: Grant) -> Issued {
         let expires_in = self.access_token_expires_in.load(Ordering::SeqCst);
+        let access_token = self.access_token(&identity).expires_in(expires_in).sign();
+        self.issued_now().extend([access_token.clone(), refresh_token.clone()]);
         let body = json!({
-            "access_token": self.access_token(&identity).expires_in(expires_in).sign(),
+            "access_token": access_token,
             "token_type": "bearer",
             "expires_in": expires_in,
             "expires_at": clock::now() + expires_in,
@@ -191,6 +195,15 @@ impl Project {
 
     pub(super) fn refreshes(&self) -> usize {
         self.refreshes.load(Ordering::SeqCst)
+    }
+
+    /// Each access token and refresh token that was ever given out.
+    pub(super) fn issued(&self) -> Vec<String> {
+        self.issued_now().clone()
+    }
+
+    fn issued_now(&self) -> MutexGuard<'_, Vec<String>> {
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn flows(&self) -> MutexGuard<'_, Flows> {

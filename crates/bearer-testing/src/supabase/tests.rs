@@ -638,3 +638,15 @@ async fn too_many_requests_of_one_address_are_refused() {
     assert_eq!(from("sb_publishable_1").await, 429);
     assert_eq!(from("sb_secret_1").await, 400, "another address");
 }
+
+#[tokio::test]
+async fn every_token_that_was_given_out_is_told() {
+    let supabase = project(SupabaseOptions::default()).await;
+    let first = log_in(&supabase).await;
+    let second = refresh(&supabase, text(&first, "refresh_token")).await.json();
+    let third = supabase.sign_in(EMAIL);
+    assert_eq!(refresh(&supabase, "unknown").await.status, 400);
+    let given =
+        [&first, &second, &third].map(|answer| [text(answer, "access_token"), text(answer, "refresh_token")]);
+    assert_eq!(supabase.issued_tokens(), given.as_flattened());
+}

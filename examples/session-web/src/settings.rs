@@ -1,0 +1,127 @@
+//! What the environment says.
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use std::{error::Error, fmt};
+
+/// The variables, empty ones left out.
+#[derive(Default)]
+pub(crate) struct Settings {
+    pub(crate) project: Option<Project>,
+    pub(crate) redis_url: Option<String>,
+    pub(crate) session_key: Option<[u8; 32]>,
+    pub(crate) site_url: Option<String>,
+}
+
+/// A Supabase project.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Project {
+    /// Such as `https://abc.supabase.co`.
+    pub(crate) url: String,
+    /// `sb_publishable_…`, or the legacy `anon` key.
+    pub(crate) key: String,
+    /// Such as `github`.
+    pub(crate) providers: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum SettingsError {
+    NoKey,
+    SessionKey,
+    Providers,
+}
+
+impl Settings {
+    pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let text = |name| variable(name).filter(|text| !text.is_empty());
+        let project = match text("SUPABASE_URL") {
+            None => None,
+            Some(url) => Some(Project {
+                url,
+                key: text("SUPABASE_PUBLISHABLE_KEY").ok_or(SettingsError::NoKey)?,
+                providers: providers(&text("SUPABASE_PROVIDERS").unwrap_or_default())?,
+            }),
+        };
+        let session_key = text("SESSION_KEY").map(|text| key(&text).ok_or(SettingsError::SessionKey));
+        Ok(Self {
+            project,
+            redis_url: text("REDIS_URL"),
+            session_key: session_key.transpose()?,
+            site_url: text("SITE_URL"),
+        })
+    }
+}
+
+fn key(text: &str) -> Option<[u8; 32]> {
+    BASE64_URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()?.try_into().ok()
+}
+
+/// Their names go into links.
+fn providers(text: &str) -> Result<Vec<String>, SettingsError> {
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    let names: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+    if names.iter().all(|name| is_name(name)) { Ok(names) } else { Err(SettingsError::Providers) }
+}
+
+/// Without the secret, which may be nearly right.
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoKey => "SUPABASE_URL needs SUPABASE_PUBLISHABLE_KEY beside it",
+            Self::SessionKey => {
+                "SESSION_KEY must be 32 bytes in base64url: head -c 32 /dev/urandom | basenc --base64url"
+            }
+            Self::Providers => {
+                "SUPABASE_PROVIDERS must be names separated by spaces, such as \"github google\""
+            }
+        })
+    }
+}
+
+impl Error for SettingsError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        let value = |name: &str| variables.iter().find(|(known, _)| *known == name);
+        Settings::read(|name| value(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn an_empty_variable_is_none() {
+        let settings = read(&[("SUPABASE_URL", ""), ("REDIS_URL", ""), ("SESSION_KEY", "")]).unwrap();
+        assert_eq!((settings.project, settings.redis_url, settings.session_key), (None, None, None));
+    }
+
+    #[test]
+    fn a_project_has_a_key_and_perhaps_providers() {
+        let url = ("SUPABASE_URL", "https://abc.supabase.co");
+        assert_eq!(read(&[url]).err(), Some(SettingsError::NoKey));
+        let key = ("SUPABASE_PUBLISHABLE_KEY", "sb_publishable_1");
+        let providers = |names: &'static str| {
+            read(&[url, key, ("SUPABASE_PROVIDERS", names)])
+                .map(|settings| settings.project.unwrap().providers)
+        };
+        assert_eq!(providers("").unwrap(), Vec::<String>::new());
+        assert_eq!(providers("github  google").unwrap(), ["github", "google"]);
+        assert_eq!(providers("github&a=b"), Err(SettingsError::Providers));
+    }
+
+    #[test]
+    fn a_session_key_is_32_bytes_in_base64url() {
+        let ones = BASE64_URL_SAFE_NO_PAD.encode([0xff; 32]);
+        for (text, expected) in [
+            (ones.as_str(), Ok(Some([0xff; 32]))),
+            (&format!("{ones}="), Ok(Some([0xff; 32]))),
+            (&ones[1..], Err(SettingsError::SessionKey)),
+            (&ones.replace('_', "/"), Err(SettingsError::SessionKey)),
+        ] {
+            assert_eq!(
+                read(&[("SESSION_KEY", text)]).map(|settings| settings.session_key),
+                expected,
+                "{text}"
+            );
+        }
+    }
+}

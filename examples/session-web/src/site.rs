@@ -1,0 +1,58 @@
+//! The site: which path stands behind the session and the gate. The part to copy.
+
+use crate::{
+    api, assets,
+    pages::{self, About},
+};
+use axum::{Router, http::StatusCode, routing::get};
+use axum_bearer::{
+    BearerLayer, Connect, Issuer, Verify as _,
+    revocation::{DenyList, WhenUnsure},
+};
+use bearer_session::{
+    RouteOptions, SessionLayer, SessionsBuilder, endpoint::SupabaseEndpoint, keeping::OpaqueCookie,
+    revoke_in, session_routes,
+};
+use std::{error::Error, time::Duration};
+use tower_http::csrf::CsrfLayer;
+
+/// The path of the sign-in page.
+pub(crate) const SIGN_IN: &str = "/sign-in";
+
+/// How many sign-outs the gate remembers, each for as long as an access token may live.
+const SIGN_OUTS: usize = 100_000;
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The site at `url`, for the users of one Supabase project.
+pub(crate) async fn site(
+    url: &str,
+    project_url: &str,
+    endpoint: SupabaseEndpoint,
+    sessions: SessionsBuilder,
+    about: About,
+) -> Result<Router, Box<dyn Error>> {
+    // The gate knows nothing of sessions, and refuses what was signed out all the same.
+    let signed_out = DenyList::new(SIGN_OUTS);
+    let verifier =
+        Issuer::supabase(project_url)?.connect().await?.revocable(signed_out.clone(), WhenUnsure::Refuse);
+    let gate = BearerLayer::new(verifier).sign_in_page(SIGN_IN)?;
+
+    let sessions = sessions.on_sign_out(revoke_in(signed_out, HOUR)).build();
+    let (cookie, csrf) = (OpaqueCookie::new(), CsrfLayer::new());
+    let options = RouteOptions::new(&format!("{url}/auth/callback"))?.sign_in_page(SIGN_IN)?;
+    about.refreshes.listen(&sessions);
+
+    let site = Router::new()
+        .route("/", get(pages::dashboard))
+        .route("/profile", get(pages::profile))
+        .route("/api/me", get(api::me))
+        .fallback(async || StatusCode::NOT_FOUND) // named, or the merge below would put an open one in its place
+        .layer(gate)
+        .layer(SessionLayer::new(sessions.clone(), cookie.clone(), csrf.clone())) // around the gate
+        .route(SIGN_IN, get(pages::sign_in))
+        .route("/refreshes", get(api::refreshes))
+        .with_state(about)
+        .merge(assets::router())
+        .nest("/auth", session_routes(sessions, endpoint, cookie, csrf, options));
+    Ok(assets::guarded(site))
+}
