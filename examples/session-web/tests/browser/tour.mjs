@@ -175,6 +175,9 @@ const cases = {
     watch.expect(/status of 401/);
     await there.getByRole("button", { name: CALL_NOW }).click();
     await there.waitForURL((url) => url.pathname === "/sign-in");
+    // Whoever signs in again is not meant.
+    await signIn(there);
+    await there.waitForURL(at("/"));
   },
 
   "a sign-out of the others ends them with their access tokens": async () => {
