@@ -1,7 +1,7 @@
 //! A sign-out here is one at the gate too.
 
 use crate::{SignedOut, endpoint::SignOutScope};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tower_bearer::revocation::{DenyList, Full};
 use tracing::error;
 
@@ -58,12 +58,19 @@ pub fn revoke_in(list: DenyList, longest_life: Duration) -> impl Fn(&SignedOut) 
 fn revoke(list: &DenyList, longest_life: Duration, session: &SignedOut, now: SystemTime) -> Result<(), Full> {
     let iss = session.issuer.as_deref().unwrap_or_default();
     if let (SignOutScope::Global, Some(sub)) = (session.scope, &session.subject) {
-        list.revoke_subject(iss, sub, now, now + longest_life + LEEWAY)?;
+        list.revoke_subject(iss, sub, whole_second(now), now + longest_life + LEEWAY)?;
     }
     match &session.session_id {
         Some(id) => list.revoke_session(iss, id, now + session.access_token_lives + LEEWAY),
         None => Ok(()),
     }
+}
+
+/// An `iat` is in whole seconds: of a token that is issued right after this moment, it says less than `now`. Whoever signs
+/// in again at once must not be refused for as long as that token lives.
+fn whole_second(now: SystemTime) -> SystemTime {
+    let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 #[cfg(test)]
@@ -108,6 +115,8 @@ mod tests {
             (SignOutScope::Global, "t", "u", before, whole - second, Revoked),
             (SignOutScope::Global, "t", "u", before, whole, Good),
             (SignOutScope::Global, "t", "u", after, now, Good),
+            (SignOutScope::Global, "t", "u", whole_second(now), now, Good),
+            (SignOutScope::Global, "t", "u", whole_second(now) - second, now, Revoked),
             (SignOutScope::Global, "t", "v", before, now, Good),
             (SignOutScope::Global, "s", "u", after, now, Revoked),
         ] {

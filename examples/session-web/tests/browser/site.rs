@@ -16,10 +16,10 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Beside a test issuer of its own, whose access tokens live for three seconds.
+    /// Beside a test issuer of its own, whose access tokens live for four seconds.
     pub(crate) async fn embedded() -> Self {
         let mut command = session_web();
-        command.args(["--lifetime", "3"]);
+        command.args(["--lifetime", "4"]);
         Self::start(command).await
     }
 

@@ -38,17 +38,20 @@ async function signIn(page) {
   await page.getByRole("button", { name: "Sign in" }).click();
 }
 
-/** The dashboard of somebody who has just signed in, with access tokens that live for so many seconds. */
-async function member(seconds, options) {
-  const context = await visitor(options);
+/** A page of somebody who has just signed in, with access tokens that live for so many seconds. */
+async function member(seconds, path = "/") {
+  const context = await visitor();
   await lifetime(seconds);
   const answer = await context.request.post(`${site}/auth/password`, { data: { email, password } });
   assert.equal(answer.status(), 200);
   const page = await context.newPage();
-  await page.goto(site);
-  assert.equal(new URL(page.url()).pathname, "/");
+  await page.goto(site + path);
+  assert.equal(new URL(page.url()).pathname, path);
   return page;
 }
+
+/** The dashboard sees its token expire. Until then it may have got another one, on a slow machine. */
+const expired = (page) => page.getByText("expired; the next call").waitFor();
 
 /** Sends the 50 calls, and reads what the page says of them. */
 async function call(page, button) {
@@ -104,9 +107,10 @@ const cases = {
 
   "50 calls with an expired token are answered with one refresh": async () => {
     const page = await member(2);
+    await expired(page);
     await lifetime(3600);
     const before = await counts();
-    assert.deepEqual(await call(page, CALL_EXPIRED), { answers: "50", refreshes: "1" });
+    assert.deepEqual(await call(page, CALL_NOW), { answers: "50", refreshes: "1" });
     assert.equal((await counts()).refreshes - before.refreshes, 1, "as the issuer counts");
     await page.getByText("TOKEN_REFRESHED").first().waitFor();
   },
@@ -118,8 +122,8 @@ const cases = {
     await lifetime(2);
     await first.getByRole("button", { name: "Refresh now" }).click();
     for (const page of [first, second]) await page.getByText("TOKEN_REFRESHED").first().waitFor();
+    for (const page of [first, second]) await expired(page);
     await lifetime(3600);
-    await wait(2100);
     const before = await counts();
     const results = await Promise.all([call(first, CALL_NOW), call(second, CALL_NOW)]);
     for (const { answers } of results) assert.equal(answers, "50");
@@ -127,8 +131,7 @@ const cases = {
   },
 
   "after an idle while, a click goes on without sign-in": async () => {
-    const page = await member(1);
-    await page.goto(`${site}/profile`);
+    const page = await member(1, "/profile");
     await wait(1100);
     await lifetime(3600);
     const before = await counts();
@@ -172,15 +175,18 @@ const cases = {
     watch.expect(/status of 401/);
     await there.getByRole("button", { name: CALL_NOW }).click();
     await there.waitForURL((url) => url.pathname === "/sign-in");
+    // Whoever signs in again is not meant.
+    await signIn(there);
+    await there.waitForURL(at("/"));
   },
 
   "a sign-out of the others ends them with their access tokens": async () => {
-    const [here, there] = [await member(3600), await member(2)];
+    const [here, there] = [await member(3600), await member(2, "/profile")];
     await here.getByRole("button", { name: "On my other devices" }).click();
     await here.waitForLoadState();
     assert.equal((await counts()).sessions, 1);
     await wait(2100);
-    await there.getByRole("link", { name: "Profile" }).click();
+    await there.getByRole("link", { name: "Dashboard" }).click();
     await there.waitForURL((url) => url.pathname === "/sign-in");
     await here.getByRole("link", { name: "Profile" }).click();
     await here.waitForURL(at("/profile"));
