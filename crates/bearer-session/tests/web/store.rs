@@ -27,20 +27,21 @@ impl Switch {
         self.is_off.store(is_off, SeqCst);
     }
 
+    /// A store in memory has done its step when it returns the future: it must not even be asked.
     fn or_fail<'a, T: Send + 'a>(
         &'a self,
-        answer: BoxFuture<'a, Result<T, StoreError>>,
+        ask: impl FnOnce() -> BoxFuture<'a, Result<T, StoreError>>,
     ) -> BoxFuture<'a, Result<T, StoreError>> {
         if self.is_off.load(SeqCst) {
             return Box::pin(async { Err(StoreError::new("cut off")) });
         }
-        answer
+        ask()
     }
 }
 
 impl Store for Switch {
     fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lookup, StoreError>> {
-        self.or_fail(self.inner.load(key))
+        self.or_fail(|| self.inner.load(key))
     }
 
     fn create<'a>(
@@ -49,7 +50,7 @@ impl Store for Switch {
         sealed: &'a [u8],
         ttl: Duration,
     ) -> BoxFuture<'a, Result<Lookup, StoreError>> {
-        self.or_fail(self.inner.create(key, sealed, ttl))
+        self.or_fail(|| self.inner.create(key, sealed, ttl))
     }
 
     fn claim<'a>(
@@ -58,7 +59,7 @@ impl Store for Switch {
         generation: u64,
         lease: Duration,
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
-        self.or_fail(self.inner.claim(key, generation, lease))
+        self.or_fail(|| self.inner.claim(key, generation, lease))
     }
 
     fn commit<'a>(
@@ -68,15 +69,15 @@ impl Store for Switch {
         sealed: &'a [u8],
         ttl: Duration,
     ) -> BoxFuture<'a, Result<Commit, StoreError>> {
-        self.or_fail(self.inner.commit(key, fence, sealed, ttl))
+        self.or_fail(|| self.inner.commit(key, fence, sealed, ttl))
     }
 
     fn release<'a>(&'a self, key: &'a Key, fence: Fence) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.or_fail(self.inner.release(key, fence))
+        self.or_fail(|| self.inner.release(key, fence))
     }
 
     fn end<'a>(&'a self, key: &'a Key, remember: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
-        self.or_fail(self.inner.end(key, remember))
+        self.or_fail(|| self.inner.end(key, remember))
     }
 
     fn link<'a>(
@@ -85,11 +86,11 @@ impl Store for Switch {
         key: &'a Key,
         ttl: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.or_fail(self.inner.link(alias, key, ttl))
+        self.or_fail(|| self.inner.link(alias, key, ttl))
     }
 
     fn resolve<'a>(&'a self, alias: &'a Key) -> BoxFuture<'a, Result<Option<Key>, StoreError>> {
-        self.or_fail(self.inner.resolve(alias))
+        self.or_fail(|| self.inner.resolve(alias))
     }
 
     fn changed(&self, key: &Key) -> BoxFuture<'static, ()> {
