@@ -237,6 +237,10 @@ impl Sessions {
     /// Unless the scope is [`Others`](SignOutScope::Others) the session is over here whatever the issuer says, and a
     /// refresh that is under way comes to nothing. That it was over already is no error.
     ///
+    /// Other sessions of the user, which the issuer ends under the scopes `Others` and `Global`, are found to be over at
+    /// their next refresh. Until then their access tokens live, unless a gate refuses them:
+    /// [`revoke_in`](crate::revoke_in) tells it of a global sign-out.
+    ///
     /// # Errors
     /// [`Unavailable`](SessionErrorKind::Unavailable) when the store cannot be reached, and then nothing was done; or
     /// when the issuer could not be told about other sessions, which may go on.
