@@ -2,6 +2,10 @@
 //!
 //! A store keeps one row per session, and the claim of whoever refreshes it in the same row. So a row that is lost takes
 //! its claim with it, and a claim that is lost takes its tokens: what is left can never be spent twice.
+//!
+//! Why not the store of a session middleware, such as that of tower-sessions? It loads, saves and deletes whole sessions.
+//! Without a step that claims and one that compares, two instances can both spend a token, and the slower one can put the
+//! older token back: what this crate is there to make impossible. An application may have its own sessions there, beside.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
