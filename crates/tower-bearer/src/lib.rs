@@ -81,5 +81,7 @@ pub use require::{Require, RequireFuture, RequireLayer};
 pub use resource::{Metadata, MetadataFuture, MetadataLayer, MetadataService, ProtectedResource};
 pub use service::Bearer;
 pub use source::Source;
+#[cfg(feature = "cookies")]
+pub use source::may_use_cookie;
 pub use unauthenticated::Unauthenticated;
 pub use verify::{Presented, Verification, Verified, Verify};

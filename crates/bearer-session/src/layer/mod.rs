@@ -1,7 +1,6 @@
 //! [`SessionLayer`]: between a browser's cookie and the gate.
 
 mod client;
-mod cross_site;
 mod current;
 mod future;
 mod out;
@@ -9,9 +8,9 @@ mod service;
 
 pub use self::{current::CurrentSession, future::SessionFuture, service::SessionService};
 
+pub(crate) use self::client::Client;
 #[cfg(feature = "axum")]
 pub(crate) use self::out::{forbid_caching, retry_after};
-pub(crate) use self::{client::Client, cross_site::permits};
 
 use crate::{Sessions, keeping::Keeping};
 use http::{Extensions, HeaderMap};

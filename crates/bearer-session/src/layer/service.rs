@@ -3,7 +3,6 @@
 use super::{
     CurrentSession, Desk, SessionFuture,
     out::{forbid_caching, retry_after, set_cookies},
-    permits,
 };
 use crate::{Access, SessionErrorKind, keeping::Brought};
 use http::{
@@ -15,7 +14,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
-use tower_bearer::AuthError;
+use tower_bearer::{AuthError, may_use_cookie};
 use tower_service::Service;
 
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -54,7 +53,7 @@ where
         }
         let (desk, ready) = (Arc::clone(desk), take_ready(&mut self.inner));
         // Dropping the service that was ready gives back what it had reserved.
-        if !permits(&desk.csrf, &request) {
+        if !may_use_cookie(&desk.csrf, &request) {
             return SessionFuture::acting(async { Ok(from_another_site()) });
         }
         SessionFuture::acting(desk.serve(ready, request, brought))

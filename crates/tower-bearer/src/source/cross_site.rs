@@ -18,10 +18,25 @@ use tower_service::Service;
 /// What the layer reads, beside method and target.
 const READ: [HeaderName; 3] = [ORIGIN, HOST, HeaderName::from_static("sec-fetch-site")];
 
-/// Asks the layer about this request: lets it stand before a service that does nothing, and looks who answers.
-pub(super) fn permits<B>(layer: &CsrfLayer, request: &Request<B>) -> bool {
+/// Whether a request may use the cookie that it came with as its credential: what the gate asks for its own cookies, for
+/// whoever has others.
+///
+/// The rules are those of [`CsrfLayer`], and a WebSocket counts as unsafe: it is opened by a GET, or a CONNECT, but what
+/// then goes through it is not safe, and no CORS stands before it.
+///
+/// ```
+/// use http::Request;
+/// use tower_bearer::may_use_cookie;
+/// use tower_http::csrf::CsrfLayer;
+///
+/// let post = |origin| {
+///     Request::post("/").header("host", "app.example").header("origin", origin).body(()).expect("a request")
+/// };
+/// assert!(may_use_cookie(&CsrfLayer::new(), &post("https://app.example")));
+/// assert!(!may_use_cookie(&CsrfLayer::new(), &post("https://evil.example")));
+/// ```
+pub fn may_use_cookie<B>(layer: &CsrfLayer, request: &Request<B>) -> bool {
     let mut copy = Request::new(());
-    // A WebSocket is opened by a GET, but what then goes through it is not safe, and no CORS stands before it.
     *copy.method_mut() = if is_handshake(request) { Method::POST } else { request.method().clone() };
     *copy.uri_mut() = request.uri().clone();
     for name in READ {
@@ -29,6 +44,7 @@ pub(super) fn permits<B>(layer: &CsrfLayer, request: &Request<B>) -> bool {
             copy.headers_mut().append(&name, value.clone());
         }
     }
+    // Lets it stand before a service that does nothing, and looks who answers.
     let answer = pin!(layer.layer(Probe).call(copy));
     // Both the layer and the probe answer at once. If that ever changes, refusing is right.
     match answer.poll(&mut Context::from_waker(Waker::noop())) {
@@ -70,7 +86,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        permits(layer, &request.body("a body").expect("a request"))
+        may_use_cookie(layer, &request.body("a body").expect("a request"))
     }
 
     #[test]

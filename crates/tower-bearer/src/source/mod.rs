@@ -12,6 +12,8 @@ pub(crate) mod session_name;
 mod websocket;
 
 use crate::{credential::token_of_headers, error::Reason, jwt::ConfigError, refresh_tokens::RefreshTokens};
+#[cfg(feature = "cookies")]
+pub use cross_site::may_use_cookie;
 pub(crate) use found::Found;
 use found::{Carrier, Tokens};
 use header::TokenHeader;
@@ -215,7 +217,7 @@ impl Source {
 
 #[cfg(feature = "cookies")]
 fn by_cookie<B>(csrf: &CsrfLayer, request: &Request<B>) -> Carrier {
-    Carrier::Cookie { permitted: cross_site::permits(csrf, request) }
+    Carrier::Cookie { permitted: may_use_cookie(csrf, request) }
 }
 
 /// All the ways into one gate. Cheap to clone.
