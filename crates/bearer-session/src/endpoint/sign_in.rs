@@ -60,6 +60,15 @@ impl<E: SignIn + ?Sized> SignIn for Arc<E> {
         (**self).exchange_code(exchange, on_behalf)
     }
 
+    fn exchange_password<'a>(
+        &'a self,
+        user: &'a str,
+        password: &'a Secret,
+        on_behalf: OnBehalf,
+    ) -> Option<BoxFuture<'a, Result<TokenSet, ExchangeError>>> {
+        (**self).exchange_password(user, password, on_behalf)
+    }
+
     fn issuer(&self) -> Option<&str> {
         (**self).issuer()
     }
@@ -217,6 +226,15 @@ mod tests {
             Box::pin(ready(Ok(TokenSet::new(AccessToken::new(exchange.code), Duration::ZERO))))
         }
 
+        fn exchange_password<'a>(
+            &'a self,
+            user: &'a str,
+            _password: &'a Secret,
+            _on_behalf: OnBehalf,
+        ) -> Option<BoxFuture<'a, Result<TokenSet, ExchangeError>>> {
+            Some(Box::pin(ready(Ok(TokenSet::new(AccessToken::new(user), Duration::ZERO)))))
+        }
+
         fn issuer(&self) -> Option<&str> {
             Some("issuer")
         }
@@ -240,6 +258,9 @@ mod tests {
         let exchange = CodeExchange::new("the-code", &verifier, "https://app.example/back", "n");
         let signed_in = shared.exchange_code(exchange, behalf).await.expect("tokens");
         assert_eq!(signed_in.access_token.expose(), "the-code");
+        let password = Secret::new("p");
+        let signed_in = shared.exchange_password("ada", &password, behalf).expect("it has passwords");
+        assert_eq!(signed_in.await.expect("tokens").access_token.expose(), "ada");
         assert_eq!(shared.issuer(), Some("issuer"));
         let request = SignOutRequest::default().back_to("https://app.example/", "back");
         assert_eq!(shared.sign_out_url(&request).as_deref(), Some("back"));
