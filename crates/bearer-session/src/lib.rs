@@ -79,6 +79,7 @@ mod seal;
 mod secret;
 pub mod store;
 mod tokens;
+mod unverified;
 
 pub use self::{
     id::SessionId,

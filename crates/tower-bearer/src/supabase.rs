@@ -24,6 +24,26 @@ use serde::{
 use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
+/// The cookies of `@supabase/ssr`, as far as reading and owning a session have in common: their names, and how text
+/// stands in them. Nothing here looks at a token.
+///
+/// ```
+/// use tower_bearer::supabase::cookies::{Part, SessionName, base64url_decoded};
+///
+/// let name = SessionName::new("https://abc.supabase.co")?;
+/// assert_eq!(name.part(b"sb-abc-auth-token.1"), Some(Part::Chunk(1)));
+/// assert_eq!(name.part(b"sb-abc-auth-token-code-verifier"), None);
+/// assert_eq!(base64url_decoded(b"e3 0="), Some(b"{}".to_vec()), "with the tolerance of Supabase's own decoder");
+/// assert_eq!(base64url_decoded(b"e3+0"), None);
+/// # Ok::<(), tower_bearer::ConfigError>(())
+/// ```
+pub mod cookies {
+    pub use crate::source::{
+        session_name::{Part, SessionName},
+        session_text::{base64url_decoded, percent_decoded},
+    };
+}
+
 /// The one audience of Supabase's user tokens.
 const AUDIENCE: &str = "authenticated";
 

@@ -1,8 +1,9 @@
 //! Proof Key for Code Exchange (RFC 7636), by the method S256: the other one proves nothing to a reader of logs.
 
-use crate::Secret;
+use crate::{Secret, random};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 /// The secret behind one sign-in: whoever exchanges the code must have it. It stays here, and only its
 /// [`challenge`](Self::challenge) goes along with the user.
@@ -24,9 +25,8 @@ impl PkceVerifier {
     /// # Panics
     /// When the system gives no randomness.
     pub fn generate() -> Self {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).expect("the system has randomness");
-        Self(Secret::new(BASE64_URL_SAFE_NO_PAD.encode(bytes)))
+        let bytes = Zeroizing::new(random::bytes::<32>());
+        Self(Secret::new(BASE64_URL_SAFE_NO_PAD.encode(*bytes)))
     }
 
     /// One that was kept while the user was away.

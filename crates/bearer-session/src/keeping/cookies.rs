@@ -1,6 +1,6 @@
 //! `Cookie` lines of requests, and the names that cookies can have (RFC 6265 §4.1.1, §5.4).
 
-use http::{HeaderMap, HeaderValue, header::COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, header::COOKIE};
 use std::{error::Error, fmt};
 
 /// What no such cookie can be called.
@@ -15,10 +15,9 @@ impl fmt::Display for InvalidCookie {
 
 impl Error for InvalidCookie {}
 
-/// `token` of RFC 9110 §5.6.2.
+/// A `token` (RFC 6265 §4.1.1), as the name of a header is (RFC 9110 §5.1).
 pub(super) fn is_name(name: &str) -> bool {
-    let is_tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.bytes().all(is_tchar)
+    HeaderName::from_bytes(name.as_bytes()).is_ok()
 }
 
 /// All cookies of a request, in their order, as they came.

@@ -9,6 +9,7 @@ mod query;
 #[cfg(feature = "cookies")]
 mod session;
 pub(crate) mod session_name;
+pub(crate) mod session_text;
 mod websocket;
 
 use crate::{credential::token_of_headers, error::Reason, jwt::ConfigError, refresh_tokens::RefreshTokens};

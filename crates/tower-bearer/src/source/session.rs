@@ -3,6 +3,7 @@
 use super::{
     cookie::cookies,
     session_name::{Part, SessionName},
+    session_text::{base64url_decoded, percent_decoded},
 };
 use crate::error::Reason;
 use http::HeaderMap;
@@ -59,67 +60,12 @@ fn chunks<'a>(parts: &[(Part, &'a [u8])], scope: usize) -> Vec<&'a [u8]> {
 fn access_token(chunks: &[&[u8]]) -> Option<String> {
     let mut text = chunks.iter().map(|chunk| percent_decoded(chunk)).collect::<Vec<_>>().concat();
     if let Some(encoded) = text.strip_prefix(b"base64-") {
-        text = base64url(encoded)?;
+        text = base64url_decoded(encoded)?;
     }
     let mut json = serde_json::Deserializer::from_str(str::from_utf8(&text).ok()?);
     let token = json.deserialize_map(Session).ok()?;
     json.end().ok()?;
     Some(token.into_owned())
-}
-
-/// Undoes the `encodeURIComponent` of cookie serializers. What is not its output stands for itself, as in the cookie
-/// parsers of JavaScript.
-fn percent_decoded(value: &[u8]) -> Cow<'_, [u8]> {
-    if !value.contains(&b'%') {
-        return Cow::Borrowed(value);
-    }
-    let decoded = percent_decode(value).filter(|decoded| str::from_utf8(decoded).is_ok());
-    decoded.map_or(Cow::Borrowed(value), Cow::Owned)
-}
-
-fn percent_decode(mut value: &[u8]) -> Option<Vec<u8>> {
-    let hex = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let mut decoded = Vec::with_capacity(value.len());
-    loop {
-        match value {
-            [] => return Some(decoded),
-            [b'%', high, low, rest @ ..] => {
-                decoded.push(hex(*high)? << 4 | hex(*low)?);
-                value = rest;
-            }
-            [b'%', ..] => return None,
-            [byte, rest @ ..] => {
-                decoded.push(*byte);
-                value = rest;
-            }
-        }
-    }
-}
-
-/// base64url as Supabase's own decoder reads it: white space and `=` are skipped wherever they stand, any other
-/// foreign byte is an error, and bits that are left over are dropped.
-fn base64url(text: &[u8]) -> Option<Vec<u8>> {
-    let mut decoded = Vec::with_capacity(text.len() / 4 * 3 + 3);
-    let (mut queue, mut bits) = (0_u32, 0);
-    for byte in text {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            b' ' | b'\t' | b'\n' | b'\r' | b'=' => continue,
-            _ => return None,
-        };
-        queue = queue << 6 | u32::from(value);
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            // The mask makes it a byte.
-            decoded.push(u8::try_from(queue >> bits & 0xFF).ok()?);
-        }
-    }
-    Some(decoded)
 }
 
 /// Reads `access_token` out of a JSON object, and skips all else: neither the refresh token nor the user is looked at.
@@ -342,8 +288,8 @@ mod tests {
 
         #[test]
         fn base64url_is_that_of_everyone_else_but_for_its_tolerance(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-            prop_assert_eq!(base64url(BASE64_URL_SAFE_NO_PAD.encode(&bytes).as_bytes()), Some(bytes.clone()));
-            prop_assert_eq!(base64url(BASE64_URL_SAFE.encode(&bytes).as_bytes()), Some(bytes));
+            prop_assert_eq!(base64url_decoded(BASE64_URL_SAFE_NO_PAD.encode(&bytes).as_bytes()), Some(bytes.clone()));
+            prop_assert_eq!(base64url_decoded(BASE64_URL_SAFE.encode(&bytes).as_bytes()), Some(bytes));
         }
 
         #[test]

@@ -6,18 +6,23 @@ use http::Uri;
 
 /// The name of a session's cookie, without the `.N` of its chunks.
 #[derive(Clone, Debug)]
-pub(crate) struct SessionName(Box<str>);
+pub struct SessionName(Box<str>);
 
 /// Which part of a session a cookie holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Part {
+pub enum Part {
+    /// All of it: there is no number behind the name.
     Whole,
+    /// One of several, by its number. One that is too great to count is [`usize::MAX`].
     Chunk(usize),
 }
 
 impl SessionName {
     /// From the name itself, or from the URL of a project, as supabase-js derives it: the first label of the host.
-    pub(crate) fn new(name_or_project: &str) -> Result<Self, ConfigError> {
+    ///
+    /// # Errors
+    /// When it is neither, or no cookie can have the name.
+    pub fn new(name_or_project: &str) -> Result<Self, ConfigError> {
         let name = if name_or_project.contains("://") {
             let uri = name_or_project.parse::<Uri>().ok();
             let host = uri.as_ref().and_then(Uri::host).filter(|host| !host.is_empty());
@@ -30,8 +35,13 @@ impl SessionName {
         if is_name(&name) { Ok(Self(name.into())) } else { Err(ConfigError::InvalidCookieName(name)) }
     }
 
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The part that a cookie of this name holds. Exact: `…-code-verifier` is none.
-    pub(crate) fn part(&self, cookie: &[u8]) -> Option<Part> {
+    pub fn part(&self, cookie: &[u8]) -> Option<Part> {
         match cookie.strip_prefix(self.0.as_bytes())? {
             [] => Some(Part::Whole),
             [b'.', number @ ..] => chunk_number(number).map(Part::Chunk),

@@ -1,13 +1,11 @@
 //! The cookies of one session, out of the `Cookie` lines of a request.
 //!
 //! The gate has a reader of these too (`source` of tower-bearer). It is another one on purpose: that one promises to look at
-//! nothing but the access token, and to share it would end the promise.
+//! nothing but the access token, and to share it would end the promise. The names, and how text stands in them, are one.
 
-use super::{
-    encoding::percent_decoded,
-    name::{Part, SsrName},
-};
-use http::{HeaderMap, HeaderValue, header::COOKIE};
+use crate::keeping::cookies;
+use http::HeaderMap;
+use tower_bearer::supabase::cookies::{Part, SessionName, percent_decoded};
 
 /// More cookies of one session than a browser would send, so that none can make us search for long.
 const MOST: usize = 64;
@@ -18,12 +16,11 @@ pub(super) struct Jar<'a> {
 }
 
 impl<'a> Jar<'a> {
-    pub(super) fn of(name: &SsrName, headers: &'a HeaderMap) -> Self {
-        let lines = headers.get_all(COOKIE).iter();
-        let cookies = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';')).filter_map(pair);
+    pub(super) fn of(name: &SessionName, headers: &'a HeaderMap) -> Self {
         // A part's name is ASCII, since all that it consists of is.
-        let part = |(cookie, value)| Some((name.part(cookie)?, str::from_utf8(cookie).ok()?, value));
-        Self { cookies: cookies.filter_map(part).collect() }
+        let part =
+            |(cookie, value)| Some((name.part(cookie)?, str::from_utf8(cookie).ok()?, unquoted(value)));
+        Self { cookies: cookies::all(headers).filter_map(part).collect() }
     }
 
     /// The names, each once.
@@ -68,30 +65,10 @@ impl<'a> Jar<'a> {
     }
 }
 
-/// One `Cookie` line without the session's cookies; `None` when that leaves nothing.
-pub(super) fn without(name: &SsrName, line: &HeaderValue) -> Option<HeaderValue> {
-    let segments = line.as_bytes().split(|byte| *byte == b';');
-    let is_ours = |segment: &[u8]| pair(segment).is_some_and(|(cookie, _)| name.part(cookie).is_some());
-    if !segments.clone().any(is_ours) {
-        return Some(line.clone());
-    }
-    let left: Vec<_> = segments.filter(|segment| !is_ours(segment)).map(<[u8]>::trim_ascii).collect();
-    let left = left.join(&b"; "[..]);
-    if left.trim_ascii().is_empty() {
-        return None;
-    }
-    let mut left = HeaderValue::from_bytes(&left).ok()?;
-    left.set_sensitive(line.is_sensitive());
-    Some(left)
-}
-
-/// A name, and a value without the quotes around it.
-fn pair(segment: &[u8]) -> Option<(&[u8], &[u8])> {
-    let equals = segment.iter().position(|byte| *byte == b'=')?;
-    let (name, value) = (segment[..equals].trim_ascii(), segment[equals + 1..].trim_ascii());
-    let value = match value {
+/// A value without the quotes around it.
+fn unquoted(value: &[u8]) -> &[u8] {
+    match value {
         [b'"', inner @ .., b'"'] => inner,
         _ => value,
-    };
-    (!name.is_empty()).then_some((name, value))
+    }
 }

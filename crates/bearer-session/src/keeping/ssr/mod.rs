@@ -51,17 +51,18 @@ mod tests;
 pub use self::{name::InvalidSsrCookie, session::SsrSession};
 
 use self::{
-    encoding::{base64url_encoded, chunks, percent_encoded},
+    encoding::{base64url_encoded, chunks, encode_uri_component},
     jar::Jar,
-    name::SsrName,
     session::document,
 };
+use super::cookies;
 use crate::TokenSet;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{CACHE_CONTROL, COOKIE, EXPIRES, PRAGMA, SET_COOKIE},
+    header::{CACHE_CONTROL, EXPIRES, PRAGMA, SET_COOKIE},
 };
 use std::{fmt::Write as _, time::SystemTime};
+use tower_bearer::supabase::cookies::SessionName;
 
 /// 400 days, the most that browsers grant.
 const MAX_AGE: u32 = 400 * 24 * 60 * 60;
@@ -82,7 +83,7 @@ pub enum SsrEncoding {
 /// reads `document.cookie` wants it so.
 #[derive(Clone, Debug)]
 pub struct SsrCookies {
-    name: SsrName,
+    name: SessionName,
     domain: Option<Box<str>>,
     is_secure: bool,
     is_http_only: bool,
@@ -97,7 +98,7 @@ impl SsrCookies {
     /// # Errors
     /// When that is not a URL with a host, or when no cookie can have the name.
     pub fn of_project(project_url: &str) -> Result<Self, InvalidSsrCookie> {
-        SsrName::of_project(project_url).map(Self::new)
+        name::of_project(project_url).map(Self::new)
     }
 
     /// By a name of one's own: `cookieOptions.name`.
@@ -105,10 +106,10 @@ impl SsrCookies {
     /// # Errors
     /// When no cookie can have the name.
     pub fn named(name: &str) -> Result<Self, InvalidSsrCookie> {
-        SsrName::new(name).map(Self::new)
+        name::named(name).map(Self::new)
     }
 
-    const fn new(name: SsrName) -> Self {
+    const fn new(name: SessionName) -> Self {
         let encoding = SsrEncoding::Base64Url;
         Self { name, domain: None, is_secure: false, is_http_only: false, encoding, has_user: true }
     }
@@ -168,7 +169,7 @@ impl SsrCookies {
 
     /// Whether a request has any cookie of a session, readable or not.
     pub(super) fn are_in(&self, request: &HeaderMap) -> bool {
-        super::cookies::all(request).any(|(name, _)| self.has_part(name))
+        cookies::all(request).any(|(name, _)| self.has_part(name))
     }
 
     /// Whether a cookie of this name is one of the session's.
@@ -212,12 +213,7 @@ impl SsrCookies {
 
     /// Takes the session's cookies out of a request, and leaves all others: what is behind needs no refresh token.
     pub fn remove_from(&self, request: &mut HeaderMap) {
-        let lines: Vec<_> =
-            request.get_all(COOKIE).iter().filter_map(|line| jar::without(&self.name, line)).collect();
-        request.remove(COOKIE);
-        for line in lines {
-            request.append(COOKIE, line);
-        }
+        cookies::without(request, |name| self.has_part(name));
     }
 
     /// Adds `Set-Cookie` lines to a response, if there are any, with the headers that keep every cache from handing out
@@ -249,7 +245,7 @@ impl SsrCookies {
 
     /// One line, its attributes in the order of the `cookie` package.
     fn line(&self, name: &str, value: &str, max_age: u32, domain: Option<&str>) -> HeaderValue {
-        let mut line = format!("{name}={}; Max-Age={max_age}", percent_encoded(value));
+        let mut line = format!("{name}={}; Max-Age={max_age}", encode_uri_component(value));
         if let Some(domain) = domain {
             // Writing to a string cannot fail.
             let _ = write!(line, "; Domain={domain}");

@@ -1,6 +1,7 @@
 use super::*;
 use crate::{AccessToken, RefreshToken, Secret};
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, Engine as _};
+use http::header::COOKIE;
 use proptest::prelude::*;
 use serde_json::json;
 use std::{
@@ -70,10 +71,10 @@ fn the_jar_as_the_real_client_reads_it() {
     assert!(foreign.contains(['+', '/']), "the sample shows the difference");
     let padded = format!("base64-{}", BASE64_URL_SAFE.encode(format!("{} ", session("one"))));
     let spaced = format!("{}  \t{}", &one[..20], &one[20..]);
-    let percent = percent_encoded(&session("one"));
+    let percent = encode_uri_component(&session("one")).to_string();
     let quoted = format!("\"{one}\"");
     let array = encoded(r#"["one","r",null,null,null]"#);
-    let twice = percent_encoded(&percent);
+    let twice = encode_uri_component(&percent).to_string();
     let verifier = format!("{NAME}-code-verifier");
     let middle_and_end = format!("{middle}{end}");
     let old_prefix = one.replace("base64-", "base64l-a-");
