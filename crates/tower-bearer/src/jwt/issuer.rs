@@ -5,8 +5,9 @@ use super::{
     application::{ClaimsMismatch, ClaimsType, Read},
     config::ConfigError,
     header::Header,
-    payload::{Payload, Times},
+    payload::Payload,
     signature::{HmacKey, Rejected},
+    times::TimeRules,
 };
 use crate::{
     claims::Claims,
@@ -17,7 +18,7 @@ use serde::de::DeserializeOwned;
 use std::{
     fmt,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 /// One trusted issuer: its name, the audience its tokens must be meant for, its keys, and the rules.
@@ -48,8 +49,7 @@ pub struct Issuer {
     /// Whom its logout tokens are meant for. Empty: it sends none.
     pub(super) logout_clients: Vec<Arc<str>>,
     algorithms: AlgorithmSet,
-    pub(super) leeway: Duration,
-    max_age: Option<Duration>,
+    pub(super) times: TimeRules,
     profile: Profile,
     guard: Option<Guard>,
     /// `None` for the registered claims.
@@ -98,8 +98,7 @@ impl Issuer {
             binding,
             logout_clients: Vec::new(),
             algorithms: Algorithm::ASYMMETRIC.iter().collect(),
-            leeway: Duration::from_secs(60),
-            max_age: None,
+            times: TimeRules { leeway: Duration::from_secs(60), max_age: None },
             profile: Profile::Any,
             guard: None,
             claims: None,
@@ -132,14 +131,14 @@ impl Issuer {
     /// How far clocks may differ, for `exp`, `nbf` and `iat` alike. Default 60 seconds; 0 is allowed.
     #[must_use]
     pub fn leeway(mut self, leeway: Duration) -> Self {
-        self.leeway = leeway;
+        self.times.leeway = leeway;
         self
     }
 
     /// Refuses tokens that were issued longer ago, whatever their `exp`, and those without `iat`.
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
-        self.max_age = Some(age);
+        self.times.max_age = Some(age);
         self
     }
 
@@ -308,7 +307,7 @@ impl Issuer {
         if payload.is_other_kind() {
             return Err(Reason::NotAnAccessToken);
         }
-        self.check_times(payload.times(), now)?;
+        self.times.check(payload.times(), now)?;
         self.check_binding(payload)?;
         self.guard.map_or(Ok(()), |guard| guard(payload))
     }
@@ -318,27 +317,6 @@ impl Issuer {
             _ if !algorithm.is_symmetric() => self.algorithms.contains(algorithm),
             Some(secret) => secret.algorithm() == algorithm,
             None => false,
-        }
-    }
-
-    /// RFC 7519 §4.1.4–4.1.6. At `exp` the token is over.
-    pub(super) fn check_times(&self, times: Times, now: SystemTime) -> Result<(), Reason> {
-        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        let leeway = self.leeway.as_secs_f64();
-        let exp = times.exp.ok_or(Reason::MalformedClaims("exp is missing"))?;
-        if now >= exp + leeway {
-            return Err(Reason::Expired);
-        }
-        if times.nbf.is_some_and(|nbf| now + leeway < nbf) {
-            return Err(Reason::NotYetValid);
-        }
-        if times.iat.is_some_and(|iat| now + leeway < iat) {
-            return Err(Reason::IssuedInTheFuture);
-        }
-        match (self.max_age, times.iat) {
-            (None, _) => Ok(()),
-            (Some(age), Some(iat)) if now < iat + age.as_secs_f64() + leeway => Ok(()),
-            (Some(_), _) => Err(Reason::TooOld),
         }
     }
 
@@ -362,13 +340,6 @@ impl Issuer {
     /// The application's claims of a verified payload.
     pub(super) fn decode(&self, json: &str) -> Result<Claims, ClaimsMismatch> {
         self.claims.map_or(Ok(Claims::Registered), |claims| claims.decode(json))
-    }
-
-    /// A token was accepted while the issuer's keys could not be refreshed: right, and worth knowing.
-    #[cfg_attr(not(feature = "metrics"), allow(clippy::unused_self, reason = "the label of a metric"))]
-    pub(super) fn count_lagging_accept(&self) {
-        #[cfg(feature = "metrics")]
-        metrics::counter!("bearer_lagging_accepts_total", "issuer" => self.iss.to_string()).increment(1);
     }
 
     fn fault(&mut self, fault: ConfigError) {

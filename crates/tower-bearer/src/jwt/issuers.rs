@@ -1,24 +1,103 @@
 //! The allow-list of issuers: a token is judged by the one that its `iss` names, or by none.
 
-use super::{config::ConfigError, issuer::Issuer};
+use super::{config::ConfigError, issuer::Issuer, receipt::Standing};
+use arc_swap::{ArcSwap, Guard};
 use foldhash::fast::RandomState;
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::Arc,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
+
+/// The list, which all clones of a verifier share.
+pub(super) struct Trusted {
+    id: ListId,
+    issuers: ArcSwap<Issuers>,
+}
+
+/// Tells lists apart that one cache serves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct ListId(u64);
 
 /// One state of the list. Cheap to clone: a change makes a new list of the same issuers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Issuers {
-    /// Looked into on every request, by names that strangers send; what is in it is ours.
-    by_name: HashMap<Box<str>, Arc<Issuer>, RandomState>,
+    /// Looked into by names that strangers send; what is in it is ours.
+    by_name: HashMap<Box<str>, Arc<Listed>, RandomState>,
     /// The one that allows tokens without `iss`.
-    nameless: Option<Arc<Issuer>>,
+    nameless: Option<Arc<Listed>>,
+}
+
+/// An issuer in a list.
+pub(super) struct Listed {
+    pub(super) issuer: Issuer,
+    pub(super) standing: Arc<Standing>,
+}
+
+impl ListId {
+    fn next() -> Self {
+        static LISTS: AtomicU64 = AtomicU64::new(0);
+        Self(LISTS.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Trusted {
+    pub(super) fn new(issuers: impl IntoIterator<Item = Issuer>) -> Result<Self, ConfigError> {
+        let (id, mut list) = (ListId::next(), Issuers::default());
+        for issuer in issuers {
+            list.insert(Arc::new(Listed::new(issuer, id)))?;
+        }
+        Ok(Self { id, issuers: ArcSwap::from_pointee(list) })
+    }
+
+    pub(super) fn id(&self) -> ListId {
+        self.id
+    }
+
+    pub(super) fn load(&self) -> Guard<Arc<Issuers>> {
+        self.issuers.load()
+    }
+
+    pub(super) fn insert(&self, issuer: Issuer) -> Result<(), ConfigError> {
+        let listed = Arc::new(Listed::new(issuer, self.id));
+        let mut result = Ok(());
+        self.issuers.rcu(|current| {
+            let mut next = Issuers::clone(current);
+            result = next.insert(Arc::clone(&listed));
+            next
+        });
+        result
+    }
+
+    /// Removes an issuer; says whether it was there.
+    pub(super) fn remove(&self, iss: &str) -> bool {
+        let mut removed = None;
+        self.issuers.rcu(|current| {
+            let mut next = Issuers::clone(current);
+            removed = next.remove(iss);
+            next
+        });
+        // What it was believed before is remembered no more.
+        removed.is_some_and(|listed| {
+            listed.standing.end();
+            true
+        })
+    }
+}
+
+impl Listed {
+    fn new(issuer: Issuer, list: ListId) -> Self {
+        let standing = Arc::new(Standing::new(&issuer, list));
+        Self { issuer, standing }
+    }
 }
 
 impl Issuers {
-    /// Adds an issuer.
-    pub(super) fn insert(&mut self, issuer: Arc<Issuer>) -> Result<(), ConfigError> {
+    fn insert(&mut self, listed: Arc<Listed>) -> Result<(), ConfigError> {
+        let issuer = &listed.issuer;
         issuer.validate()?;
         if !issuer.can_verify() {
             return Err(ConfigError::NoKeys(issuer.iss().to_owned()));
@@ -28,30 +107,36 @@ impl Issuers {
         }
         match self.by_name.entry(issuer.iss().into()) {
             Entry::Occupied(_) => return Err(ConfigError::DuplicateIssuer(issuer.iss().to_owned())),
-            Entry::Vacant(place) => place.insert(Arc::clone(&issuer)),
+            Entry::Vacant(place) => place.insert(Arc::clone(&listed)),
         };
-        if issuer.missing_iss_allowed {
-            self.nameless = Some(issuer);
+        if listed.issuer.missing_iss_allowed {
+            self.nameless = Some(listed);
         }
         Ok(())
     }
 
-    /// Removes an issuer; says whether it was there.
-    pub(super) fn remove(&mut self, iss: &str) -> bool {
-        self.nameless.take_if(|nameless| nameless.iss() == iss);
-        self.by_name.remove(iss).is_some()
+    fn remove(&mut self, iss: &str) -> Option<Arc<Listed>> {
+        self.nameless.take_if(|nameless| nameless.issuer.iss() == iss);
+        self.by_name.remove(iss)
     }
 
     /// The issuer that may have made a token of this `iss`: an exact name of the list.
-    pub(super) fn find(&self, iss: Option<&str>) -> Option<&Arc<Issuer>> {
+    pub(super) fn find(&self, iss: Option<&str>) -> Option<&Listed> {
         match iss {
             Some(iss) => self.by_name.get(iss),
             None => self.nameless.as_ref(),
         }
+        .map(Arc::as_ref)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Issuer> {
-        self.by_name.values().map(Arc::as_ref)
+        self.by_name.values().map(|listed| &listed.issuer)
+    }
+}
+
+impl fmt::Debug for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.issuer.fmt(f)
     }
 }
 

@@ -120,7 +120,7 @@ impl Proof for LogoutToken {
         if payload.has_nonce() || !has_logout_event(json) {
             return Err(Reason::NotALogoutToken);
         }
-        issuer.check_times(payload.times(), now)?;
+        issuer.times.check(payload.times(), now)?;
         if !payload.aud.iter().any(|aud| issuer::contains(&issuer.logout_clients, aud)) {
             return Err(Reason::Audience);
         }
@@ -129,7 +129,7 @@ impl Proof for LogoutToken {
     }
 
     fn prove(token: &Signed<'_>, by: Maker<'_>) -> Result<Self, AuthError> {
-        Ok(Self::read(by.issuer, &token.payload)?)
+        Ok(Self::read(&by.listed.issuer, &token.payload)?)
     }
 }
 
@@ -151,7 +151,7 @@ impl LogoutToken {
             jti: name(payload.jti.as_deref())?.ok_or(missing("jti is missing"))?,
             iat,
             exp,
-            refused_from: exp.min(iat + MAX_AGE) + issuer.leeway,
+            refused_from: exp.min(iat + MAX_AGE) + issuer.times.leeway,
         })
     }
 }

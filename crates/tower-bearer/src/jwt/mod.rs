@@ -15,8 +15,10 @@ mod issuers;
 mod json;
 mod logout;
 mod payload;
+mod receipt;
 mod seen;
 pub(crate) mod signature;
+mod times;
 mod verifier;
 
 pub use algorithm::Algorithm;
@@ -27,9 +29,9 @@ pub use issuer::Issuer;
 pub use logout::{LogoutToken, VerifyLogoutToken};
 pub use verifier::{JwtVerifier, WaitForKeys};
 
-pub(crate) use cache::Receipt;
 pub(crate) use json::{Fault, Text, Typed, Typing, from_object};
 pub(crate) use payload::Payload;
+pub(crate) use receipt::Receipt;
 
 /// What a token is asked to be. No token is two of them (RFC 8725 §3.12).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

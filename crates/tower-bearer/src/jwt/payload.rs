@@ -2,7 +2,10 @@
 //!
 //! Nothing of this leaves the crate unless the signature verifies.
 
-use super::json::{Fault, Members, Skip, Text, Typed, Typing};
+use super::{
+    json::{Fault, Members, Skip, Text, Typed, Typing},
+    times::Times,
+};
 use crate::error::Reason;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use std::{borrow::Cow, fmt};
@@ -52,14 +55,6 @@ impl Default for Strings<'_> {
     fn default() -> Self {
         Self::Many(Vec::new())
     }
-}
-
-/// When a token is good, in seconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Times {
-    pub(crate) exp: Option<f64>,
-    pub(crate) nbf: Option<f64>,
-    pub(crate) iat: Option<f64>,
 }
 
 #[derive(Debug, PartialEq)]

@@ -6,7 +6,7 @@ use super::{
     config::ConfigError,
     header::Header,
     issuer::Issuer,
-    issuers::Issuers,
+    issuers::{Issuers, ListId, Listed, Trusted},
     payload::Payload,
     seen::SeenHeaders,
 };
@@ -14,7 +14,6 @@ use crate::{
     AuthError, Presented, Reason, Verification, Verified, Verify,
     keys::{Answer, Key, KeySource, KeyState, MissKind, Snapshot},
 };
-use arc_swap::ArcSwap;
 use std::{
     fmt,
     future::Future,
@@ -33,7 +32,7 @@ use std::{
 pub struct JwtVerifier(Arc<Shared>);
 
 struct Shared {
-    issuers: Arc<ArcSwap<Issuers>>,
+    issuers: Arc<Trusted>,
     realm: Arc<str>,
     cache: TokenCache,
     headers: SeenHeaders,
@@ -62,7 +61,7 @@ pub(super) trait Proof: Sized {
     fn check(issuer: &Issuer, token: &Signed<'_>, now: SystemTime) -> Result<(), Reason>;
 
     /// The same as an earlier time.
-    fn recall(_: &TokenCache, _: &[u8], _: &Issuers, _: SystemTime) -> Option<Self> {
+    fn recall(_: &TokenCache, _: &[u8], _: ListId, _: SystemTime) -> Option<Self> {
         None
     }
 
@@ -92,20 +91,10 @@ impl JwtVerifier {
     /// # Errors
     /// When the set-up of one of them is wrong, one has neither keys nor a secret, or two cannot be told apart.
     pub fn new(issuers: impl IntoIterator<Item = Issuer>) -> Result<Self, ConfigError> {
-        let mut list = Issuers::default();
-        let mut realm = None;
-        for issuer in issuers {
-            realm.get_or_insert_with(|| issuer.realm().into());
-            list.insert(Arc::new(issuer))?;
-        }
-        let realm = realm.ok_or(ConfigError::NoIssuer)?;
-        let issuers = Arc::new(ArcSwap::from_pointee(list));
-        Ok(Self(Arc::new(Shared {
-            issuers,
-            realm,
-            cache: TokenCache::default(),
-            headers: SeenHeaders::default(),
-        })))
+        let mut issuers = issuers.into_iter().peekable();
+        let realm = issuers.peek().ok_or(ConfigError::NoIssuer)?.realm().into();
+        let (issuers, cache) = (Arc::new(Trusted::new(issuers)?), TokenCache::default());
+        Ok(Self(Arc::new(Shared { issuers, realm, cache, headers: SeenHeaders::default() })))
     }
 
     /// Remembers accepted tokens there, instead of in a cache of 8 MiB of its own. Clones that were made before keep
@@ -124,25 +113,12 @@ impl JwtVerifier {
     /// # Errors
     /// As for [`new`](Self::new). The list is unchanged then.
     pub fn insert(&self, issuer: Issuer) -> Result<(), ConfigError> {
-        let issuer = Arc::new(issuer);
-        let mut result = Ok(());
-        self.0.issuers.rcu(|current| {
-            let mut next = Issuers::clone(current);
-            result = next.insert(Arc::clone(&issuer));
-            next
-        });
-        result
+        self.0.issuers.insert(issuer)
     }
 
     /// Trusts this issuer no more, from the next request on, in all clones. Says whether it was trusted.
     pub fn remove(&self, iss: &str) -> bool {
-        let mut was_there = false;
-        self.0.issuers.rcu(|current| {
-            let mut next = Issuers::clone(current);
-            was_there = next.remove(iss);
-            next
-        });
-        was_there
+        self.0.issuers.remove(iss)
     }
 
     /// Whether the tokens of all issuers can be verified now: a readiness check.
@@ -190,11 +166,10 @@ impl JwtVerifier {
     }
 
     pub(super) fn decide<P: Proof>(&self, token: &str, now: SystemTime, may_wait: bool) -> Outcome<P> {
-        let issuers = self.0.issuers.load();
-        if let Some(proof) = P::recall(&self.0.cache, token.as_bytes(), &issuers, now) {
+        if let Some(proof) = P::recall(&self.0.cache, token.as_bytes(), self.0.issuers.id(), now) {
             return Outcome::Decided(Ok(proof));
         }
-        let outcome = decide(&issuers, &self.0.headers, token, now, may_wait);
+        let outcome = decide(&self.0.issuers.load(), &self.0.headers, token, now, may_wait);
         if let Ok(Outcome::Decided(Ok(proof))) = &outcome {
             P::remember(&self.0.cache, token, proof);
         }
@@ -225,10 +200,10 @@ fn decide<P: Proof>(
     let json = std::str::from_utf8(json).map_err(|_| Reason::MalformedClaims("not UTF-8"))?;
     let payload = Payload::parse(json)?;
 
-    let issuer = issuers.find(payload.iss.as_deref()).ok_or(Reason::UnknownIssuer)?;
-    let by = Maker { issuer, key: None };
+    let listed = issuers.find(payload.iss.as_deref()).ok_or(Reason::UnknownIssuer)?;
+    let by = Maker { listed, key: None };
     let signed = Signed { header, payload, json, message: compact.signing_input.as_bytes(), signature };
-    let outcome = judge(by, &signed, now, may_wait).map_err(|error| error.of_issuer(&issuer.iss))?;
+    let outcome = judge(by, &signed, now, may_wait).map_err(|error| error.of_issuer(&listed.issuer.iss))?;
     if is_new && P::KIND == TokenKind::Access && matches!(outcome, Outcome::Decided(Ok(_))) {
         headers.remember(compact.header, &signed.header);
     }
@@ -246,7 +221,7 @@ pub(super) struct Signed<'a> {
 
 /// Who made a token.
 pub(super) struct Maker<'a> {
-    pub(super) issuer: &'a Arc<Issuer>,
+    pub(super) listed: &'a Listed,
     /// `None` for a shared secret.
     key: Option<Arc<Key>>,
 }
@@ -258,7 +233,7 @@ fn judge<P: Proof>(
     now: SystemTime,
     may_wait: bool,
 ) -> Result<Outcome<P>, AuthError> {
-    let issuer = by.issuer;
+    let issuer = &by.listed.issuer;
     P::check(issuer, token, now)?;
     let Signed { header, message, signature, .. } = token;
     if header.algorithm.is_symmetric() {
@@ -267,7 +242,7 @@ fn judge<P: Proof>(
             return Err(Reason::Signature.into());
         }
     } else {
-        match ask_keys(issuer, header, message, signature, may_wait)? {
+        match ask_keys(by.listed, header, message, signature, may_wait)? {
             Ok(key) => by.key = Some(key),
             Err(question) => return Ok(Outcome::Waiting(question)),
         }
@@ -283,8 +258,8 @@ impl Proof for Verified {
     }
 
     fn prove(Signed { payload, json, .. }: &Signed<'_>, by: Maker<'_>) -> Result<Self, AuthError> {
-        let Maker { issuer, key } = by;
-        let receipt = Receipt::new(issuer, key, payload);
+        let Maker { listed: Listed { issuer, standing }, key } = by;
+        let receipt = Receipt::new(Arc::clone(standing), key, issuer.times.validity(payload.times()));
         let json = Arc::<str>::from(*json);
         let claims = issuer
             .decode(&json)
@@ -292,8 +267,8 @@ impl Proof for Verified {
         Ok(Self::assertion_of_jwt(RegisteredClaims::of(payload, issuer), claims, json, receipt))
     }
 
-    fn recall(cache: &TokenCache, token: &[u8], issuers: &Issuers, now: SystemTime) -> Option<Self> {
-        cache.recall(token, issuers, now)
+    fn recall(cache: &TokenCache, token: &[u8], list: ListId, now: SystemTime) -> Option<Self> {
+        cache.recall(token, list, now)
     }
 
     fn remember(cache: &TokenCache, token: &str, proof: &Self) {
@@ -304,7 +279,7 @@ impl Proof for Verified {
 /// The key that made the signature, under one snapshot of the issuer's keys; or, where these keys cannot tell, the
 /// question to the refresher whether there are others.
 fn ask_keys(
-    issuer: &Issuer,
+    Listed { issuer, standing }: &Listed,
     header: &Header<'_>,
     message: &[u8],
     signature: &[u8],
@@ -319,7 +294,7 @@ fn ask_keys(
     let otherwise = match result {
         Ok(key) => {
             if state == KeyState::Lagging {
-                issuer.count_lagging_accept();
+                standing.count_lagging_accept();
             }
             return Ok(Ok(key));
         }
@@ -346,7 +321,7 @@ impl Verify for JwtVerifier {
     }
 
     fn recall(&self, token: &[u8], now: SystemTime) -> Option<Verified> {
-        self.0.cache.recall(token, &self.0.issuers.load(), now)
+        self.0.cache.recall(token, self.0.issuers.id(), now)
     }
 
     fn realm(&self) -> Option<&str> {

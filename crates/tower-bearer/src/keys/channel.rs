@@ -3,7 +3,13 @@
 use super::{Key, KeySet};
 use crate::{error::Reason, jwt::Algorithm};
 use arc_swap::ArcSwap;
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// Misses that wait to be looked at by the publisher. One more is not waited for.
@@ -32,12 +38,20 @@ pub enum KeyState {
     Stale,
 }
 
+/// What one end changes and the other reads.
+#[derive(Debug)]
+struct Current {
+    snapshot: ArcSwap<Snapshot>,
+    /// Counts the changes of the snapshot, each after it was made.
+    changes: AtomicU64,
+}
+
 /// The reading end, held by the verifier. Cheap to clone.
 ///
 /// The publisher can tell when the last clone is gone: [`KeySink::missed`] then answers `None`.
 #[derive(Clone)]
 pub struct KeySource {
-    current: Arc<ArcSwap<Snapshot>>,
+    current: Arc<Current>,
     /// `None` for keys that nobody publishes.
     misses: Option<mpsc::Sender<Miss>>,
 }
@@ -46,7 +60,7 @@ pub struct KeySource {
 /// fresh any more are [`Stale`](KeyState::Stale) at once.
 #[derive(Debug)]
 pub struct KeySink {
-    current: Arc<ArcSwap<Snapshot>>,
+    current: Arc<Current>,
     misses: mpsc::Receiver<Miss>,
 }
 
@@ -79,22 +93,45 @@ pub(crate) struct Answer(oneshot::Receiver<()>);
 /// A pair of ends, without keys at first.
 pub fn channel() -> (KeySink, KeySource) {
     let snapshot = Snapshot { generation: 0, keys: Arc::default(), state: KeyState::Waiting };
-    let current = Arc::new(ArcSwap::from_pointee(snapshot));
+    let current = Arc::new(Current::new(snapshot));
     let (sender, receiver) = mpsc::channel(MISSES);
     let source = KeySource { current: Arc::clone(&current), misses: Some(sender) };
     (KeySink { current, misses: receiver }, source)
+}
+
+impl Current {
+    fn new(snapshot: Snapshot) -> Self {
+        Self { snapshot: ArcSwap::from_pointee(snapshot), changes: AtomicU64::new(0) }
+    }
+
+    fn set(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+        // Who knows of the change sees the snapshot, and who was told that it is made knows of it.
+        self.changes.fetch_add(1, Ordering::Release);
+    }
 }
 
 impl KeySource {
     /// Keys that never change.
     pub fn fixed(keys: KeySet) -> Self {
         let snapshot = Snapshot { generation: 1, keys: Arc::new(keys), state: KeyState::Ready };
-        Self { current: Arc::new(ArcSwap::from_pointee(snapshot)), misses: None }
+        Self { current: Arc::new(Current::new(snapshot)), misses: None }
+    }
+
+    /// The same keys for who only reads: the publisher does not wait for its end.
+    pub(crate) fn reader(&self) -> Self {
+        Self { current: Arc::clone(&self.current), misses: None }
+    }
+
+    /// A snapshot that is read after this is the current one for as long as this stays the same, but for a change that
+    /// is being made just then.
+    pub(crate) fn changes(&self) -> u64 {
+        self.current.changes.load(Ordering::Acquire)
     }
 
     /// Reads one consistent snapshot, without a lock. The closure keeps it from outliving the read.
     pub fn with<T>(&self, read: impl FnOnce(&Snapshot) -> T) -> T {
-        read(&self.current.load())
+        read(&self.current.snapshot.load())
     }
 
     pub(crate) fn is_fixed(&self) -> bool {
@@ -153,15 +190,15 @@ impl Snapshot {
 impl KeySink {
     /// Replaces the set, at once and for all readers. What is not in `keys` is gone.
     pub fn publish(&mut self, mut keys: KeySet) {
-        let before = self.current.load();
+        let before = self.current.snapshot.load();
         keys.keep_of(&before.keys);
         let generation = before.generation + 1;
-        self.current.store(Arc::new(Snapshot { generation, keys: Arc::new(keys), state: KeyState::Ready }));
+        self.current.set(Snapshot { generation, keys: Arc::new(keys), state: KeyState::Ready });
     }
 
     /// Notes that a refresh failed: the keys are [`Lagging`](KeyState::Lagging) unless they are stale already.
     pub fn lag(&mut self) {
-        if self.current.load().state == KeyState::Ready {
+        if self.current.snapshot.load().state == KeyState::Ready {
             self.mark(KeyState::Lagging);
         }
     }
@@ -179,16 +216,16 @@ impl KeySink {
 
     /// Without keys nothing changes: there is nothing to trust or distrust.
     fn mark(&mut self, state: KeyState) {
-        let now = self.current.load();
+        let now = self.current.snapshot.load();
         if now.generation > 0 && now.state != state {
             let keys = Arc::clone(&now.keys);
-            self.current.store(Arc::new(Snapshot { generation: now.generation, keys, state }));
+            self.current.set(Snapshot { generation: now.generation, keys, state });
         }
     }
 
     /// Reads what the readers see.
     pub fn with<T>(&self, read: impl FnOnce(&Snapshot) -> T) -> T {
-        read(&self.current.load())
+        read(&self.current.snapshot.load())
     }
 
     /// The next miss; `None` when the last [`KeySource`] is gone, so that there is nobody to publish for.
