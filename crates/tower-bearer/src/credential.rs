@@ -79,7 +79,7 @@ pub(crate) fn token_of_headers<'a>(headers: &'a HeaderMap, scheme: &str) -> Resu
 }
 
 /// `credentials = auth-scheme 1*SP token68`, white space around the value not being part of it.
-fn token_of_value<'a>(value: &'a [u8], scheme: &str) -> Result<&'a [u8], Reason> {
+pub(crate) fn token_of_value<'a>(value: &'a [u8], scheme: &str) -> Result<&'a [u8], Reason> {
     let value = trim(value);
     // As nearly everybody writes it.
     if let Some(token @ [b' ', ..]) = value.strip_prefix(scheme.as_bytes()) {

@@ -24,7 +24,7 @@ pin_project! {
         V: Verify,
     {
         #[pin]
-        state: State<V::Future, S::Future, R, S::Response, Box<Suspended<S, R, B>>>,
+        state: State<V::Future, S::Future, R, S::Response, Box<Suspended<S, V, R, B>>>,
     }
 }
 
@@ -39,12 +39,12 @@ pin_project! {
 
 /// A request that waits for the verifier, and what it needs then. Boxed: it is the largest state and the rarest, and the
 /// future of every request would be moved about in its size.
-struct Suspended<S, R, B> {
+struct Suspended<S, V, R, B> {
     request: Request<B>,
     now: SystemTime,
     ready: S,
     rejection: R,
-    gate: Arc<Gate>,
+    gate: Arc<Gate<V>>,
 }
 
 impl<S: Service<Request<B>>, V: Verify, R, B> ResponseFuture<S, V, R, B> {
@@ -62,7 +62,7 @@ impl<S: Service<Request<B>>, V: Verify, R, B> ResponseFuture<S, V, R, B> {
         now: SystemTime,
         ready: S,
         rejection: R,
-        gate: Arc<Gate>,
+        gate: Arc<Gate<V>>,
     ) -> Self {
         let suspended = Some(Box::new(Suspended { request, now, ready, rejection, gate }));
         Self { state: State::Verifying { verifying, suspended } }
@@ -98,8 +98,11 @@ where
                     }
                 }
                 StateProj::Calling { calling, rejection, outward } => {
-                    let response = ready!(calling.poll(cx))?;
-                    return Poll::Ready(Ok(outward.settle(response, rejection)));
+                    let mut answer = calling.poll(cx);
+                    if let Poll::Ready(Ok(response)) = &mut answer {
+                        outward.settle(response, rejection);
+                    }
+                    return answer;
                 }
                 StateProj::Refused { response } => {
                     return Poll::Ready(Ok(response.take().expect("polled after completion")));

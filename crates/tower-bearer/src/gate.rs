@@ -8,14 +8,15 @@ use crate::{
     pages::{Redirect, SignIn},
     preflight::is_preflight,
     refusal::{Content, FromWithin, refuse, render},
-    source::{Caching, Found, Sources},
+    source::{Caching, Sources},
 };
-use http::{HeaderValue, Request, Response, header::CACHE_CONTROL};
-use std::{fmt, sync::Arc, time::SystemTime};
+use http::{HeaderMap, HeaderValue, Request, Response, header::CACHE_CONTROL};
+use std::{fmt, mem, sync::Arc, time::SystemTime};
 
-/// The settings of a gate.
+/// The settings of a gate, and who decides at it: one allocation, since routers clone a service for every request.
 #[derive(Clone)]
-pub(crate) struct Gate {
+pub(crate) struct Gate<V> {
+    pub(crate) verifier: V,
     pub(crate) challenge: Arc<Challenge>,
     pub(crate) sources: Sources,
     pub(crate) limit: usize,
@@ -41,7 +42,14 @@ pub(crate) enum Preflight {
     Anonymous,
 }
 
-impl Gate {
+impl<V> Gate<V> {
+    /// The token of nearly all requests: in the one line of `Authorization`, where no other source is open and nobody
+    /// asked for more than the verdict. One look at the headers does for it, and marks it as sensitive. `None` says
+    /// nothing about the request.
+    pub(crate) fn glance<'a>(&self, headers: &'a mut HeaderMap, scheme: &str) -> Option<&'a [u8]> {
+        if self.relays { None } else { self.sources.glance(headers, scheme, self.limit) }
+    }
+
     /// Whether a request without a credential goes on as anonymous.
     pub(crate) fn lets_in_without<B>(&self, reason: Reason, request: &Request<B>) -> bool {
         let is_absent = matches!(reason, Reason::NoCredential | Reason::OtherScheme);
@@ -72,11 +80,8 @@ impl Gate {
     }
 
     /// The token for the inner service, where that was asked for.
-    pub(crate) fn relayed(&self, found: &Found<'_>) -> Option<AccessToken> {
-        if !self.relays {
-            return None;
-        }
-        AccessToken::new(self.challenge.scheme(), found.read().ok()?.token())
+    pub(crate) fn relayed(&self, token: &str) -> Option<AccessToken> {
+        if self.relays { AccessToken::new(self.challenge.scheme(), token) } else { None }
     }
 
     /// The gate's own answer.
@@ -134,18 +139,12 @@ struct Watch {
 
 impl Outward {
     /// A refusal from within is rendered like the gate's own.
-    pub(crate) fn settle<B: Default>(
-        &self,
-        mut response: Response<B>,
-        rejection: &impl Rejection<B>,
-    ) -> Response<B> {
+    pub(crate) fn settle<B: Default>(&self, response: &mut Response<B>, rejection: &impl Rejection<B>) {
         if let Some(FromWithin(dialect)) = response.extensions_mut().remove() {
-            return self.refused(response, dialect, rejection);
-        }
-        if self.caching == Caching::Private {
+            *response = self.refused(mem::take(response), dialect, rejection);
+        } else if self.caching == Caching::Private {
             response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
         }
-        response
     }
 
     fn refused<B: Default>(
@@ -167,9 +166,10 @@ impl Outward {
     }
 }
 
-impl fmt::Debug for Gate {
+impl<V: fmt::Debug> fmt::Debug for Gate<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate")
+            .field("verifier", &self.verifier)
             .field("challenge", &self.challenge)
             .field("sources", &self.sources)
             .field("limit", &self.limit)

@@ -68,9 +68,8 @@ const LIMIT: usize = 16 * 1024;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct BearerLayer<V, R = EmptyRejection> {
-    pub(crate) verifier: V,
     pub(crate) rejection: R,
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) gate: Arc<Gate<V>>,
 }
 
 impl<V: Verify> BearerLayer<V> {
@@ -78,6 +77,7 @@ impl<V: Verify> BearerLayer<V> {
     pub fn new(verifier: V) -> Self {
         let challenge = Challenge::lenient(V::SCHEME, verifier.realm().unwrap_or_default());
         let gate = Gate {
+            verifier,
             challenge: Arc::new(challenge),
             sources: Sources::authorization(),
             limit: LIMIT,
@@ -88,11 +88,11 @@ impl<V: Verify> BearerLayer<V> {
             sign_in: None,
             observer: None,
         };
-        Self { verifier, rejection: EmptyRejection, gate: Arc::new(gate) }
+        Self { rejection: EmptyRejection, gate: Arc::new(gate) }
     }
 }
 
-impl<V, R> BearerLayer<V, R> {
+impl<V: Clone, R> BearerLayer<V, R> {
     /// The `realm` of the challenges, instead of the verifier's (for JWTs: the audience).
     ///
     /// # Errors
@@ -160,7 +160,7 @@ impl<V, R> BearerLayer<V, R> {
 
     /// Renders the refusals of this gate and of the policies and extractors behind it. Default: no body.
     pub fn rejection<R2>(self, rejection: R2) -> BearerLayer<V, R2> {
-        BearerLayer { verifier: self.verifier, rejection, gate: self.gate }
+        BearerLayer { rejection, gate: self.gate }
     }
 
     /// Tells clients the reason of a refusal in full, rather than in one of a few fixed texts. For development: an
@@ -209,7 +209,7 @@ impl<V, R> BearerLayer<V, R> {
     }
 
     /// Settings are made before the layer is cloned: this copies nothing.
-    fn gate_mut(&mut self) -> &mut Gate {
+    fn gate_mut(&mut self) -> &mut Gate<V> {
         Arc::make_mut(&mut self.gate)
     }
 
@@ -218,15 +218,10 @@ impl<V, R> BearerLayer<V, R> {
     }
 }
 
-impl<S, V: Clone, R: Clone> Layer<S> for BearerLayer<V, R> {
+impl<S, V, R: Clone> Layer<S> for BearerLayer<V, R> {
     type Service = Bearer<S, V, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Bearer {
-            inner,
-            verifier: self.verifier.clone(),
-            rejection: self.rejection.clone(),
-            gate: Arc::clone(&self.gate),
-        }
+        Bearer { inner, rejection: self.rejection.clone(), gate: Arc::clone(&self.gate) }
     }
 }

@@ -1,6 +1,6 @@
 //! [`Bearer`]: the gate itself.
 
-use crate::{Presented, Rejection, ResponseFuture, Verification, Verify, gate::Gate};
+use crate::{Credential, Presented, Rejection, ResponseFuture, Verification, Verify, gate::Gate};
 use http::{Request, Response};
 use std::{
     mem,
@@ -13,9 +13,8 @@ use tower_service::Service;
 #[derive(Clone, Debug)]
 pub struct Bearer<S, V, R> {
     pub(crate) inner: S,
-    pub(crate) verifier: V,
     pub(crate) rejection: R,
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) gate: Arc<Gate<V>>,
 }
 
 impl<S, V, R, ReqBody, ResBody> Service<Request<ReqBody>> for Bearer<S, V, R>
@@ -35,10 +34,16 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let gate = &*self.gate;
+        let now = (gate.clock)();
+        let glanced = gate.glance(request.headers_mut(), V::SCHEME);
+        if let Some(verified) = glanced.and_then(|token| gate.verifier.recall(token, now)) {
+            gate.admit(&mut request, verified, now);
+            return self.forward(request);
+        }
         // Before anything can print the headers.
         gate.sources.mark_sensitive(request.headers_mut());
-        let found = match gate.sources.find(&request, V::SCHEME, gate.limit) {
-            Ok(found) => found,
+        let token = match gate.sources.find(&request, V::SCHEME, gate.limit) {
+            Ok(token) => token,
             Err(reason) if gate.lets_in_without(reason, &request) => {
                 gate.admit_anonymous(&mut request);
                 return self.forward(request);
@@ -48,15 +53,9 @@ where
                 return self.answer(refused);
             }
         };
-        let now = (gate.clock)();
-        let verification = match self.verifier.recall(found.as_bytes(), now) {
-            Some(verified) => Verification::Done(Ok(verified)),
-            None => match found.read() {
-                Ok(credential) => self.verifier.verify(&Presented::new(credential, &request, now)),
-                Err(reason) => Verification::Done(Err(reason.into())),
-            },
-        };
-        if let Some(token) = gate.relayed(&found) {
+        let credential = Credential::of_checked(&token);
+        let verification = gate.verifier.verify(&Presented::new(credential, &request, now));
+        if let Some(token) = gate.relayed(&token) {
             request.extensions_mut().insert(token);
         }
         match verification {

@@ -64,7 +64,8 @@ pub trait Verify: Clone {
     fn verify(&self, presented: &Presented<'_>) -> Verification<Self::Future>;
 
     /// The proof for a token of these very bytes that was accepted before, if it would be accepted now. The gate asks
-    /// this first: what is remembered need not be looked at again, be it for its grammar.
+    /// this first where one look at the request shows which bytes these are: what is remembered need not be looked at
+    /// again, be it for its grammar.
     ///
     /// `None` says nothing about the token; [`verify`](Self::verify) is asked then. Remembering is up to the verifier,
     /// and so is forgetting: the default remembers nothing, and a verifier that wraps another and asks for more must

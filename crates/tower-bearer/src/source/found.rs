@@ -9,31 +9,6 @@ pub(crate) struct Tokens<'a> {
     found: Option<(Cow<'a, str>, Carrier)>,
 }
 
-/// The one credential of a request.
-pub(crate) enum Found<'a> {
-    /// As it stands in the header: no longer than the gate's limit, and nothing else is known of it.
-    Unread(&'a [u8]),
-    /// Checked, and decoded where that was needed.
-    Read(Cow<'a, str>),
-}
-
-impl Found<'_> {
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Unread(bytes) => bytes,
-            Self::Read(token) => token.as_bytes(),
-        }
-    }
-
-    /// The credential, if it is one.
-    pub(crate) fn read(&self) -> Result<Credential<'_>, Reason> {
-        match self {
-            Self::Unread(bytes) => Credential::from_bytes(bytes, bytes.len()),
-            Self::Read(token) => Ok(Credential::of_checked(token)),
-        }
-    }
-}
-
 /// How a token came, as far as that decides what else must hold.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Carrier {
@@ -68,10 +43,10 @@ impl<'a> Tokens<'a> {
     }
 
     /// The one token of the request; `None` when there was none.
-    pub(crate) fn into_one(self) -> Result<Option<Found<'a>>, Reason> {
+    pub(crate) fn into_one(self) -> Result<Option<Cow<'a, str>>, Reason> {
         match self.found {
             Some((_, Carrier::Cookie { permitted: false })) => Err(Reason::CrossSite),
-            found => Ok(found.map(|(token, _)| Found::Read(token))),
+            found => Ok(found.map(|(token, _)| token)),
         }
     }
 
@@ -132,9 +107,7 @@ mod tests {
             let mut found = Tokens::new(9);
             let added = tokens.iter().try_for_each(|(token, carrier)| found.add(token.as_bytes(), *carrier));
             let one = added.and_then(|()| found.into_one());
-            let one =
-                one.as_ref().map(|one| one.as_ref().map(|found| found.read().expect("checked").token()));
-            assert_eq!(one.map_err(|reason| *reason), *expected, "{tokens:?}");
+            assert_eq!(one.as_ref().map(Option::as_deref).map_err(|reason| *reason), *expected, "{tokens:?}");
         }
     }
 }

@@ -66,7 +66,7 @@ mod tests {
             lines.iter().map(|line| (name.clone(), HeaderValue::from_static(line))).collect();
         let mut tokens = Tokens::new(9);
         TokenHeader::new(name, prefix).expect("a header").find(&headers, &mut tokens)?;
-        Ok(tokens.into_one()?.map(|found| found.read().expect("checked").token().to_owned()))
+        Ok(tokens.into_one()?.map(std::borrow::Cow::into_owned))
     }
 
     #[test]

@@ -12,10 +12,14 @@ pub(crate) mod session_name;
 pub(crate) mod session_text;
 mod websocket;
 
-use crate::{credential::token_of_headers, error::Reason, jwt::ConfigError, refresh_tokens::RefreshTokens};
+use crate::{
+    credential::{Credential, token_of_headers, token_of_value},
+    error::Reason,
+    jwt::ConfigError,
+    refresh_tokens::RefreshTokens,
+};
 #[cfg(feature = "cookies")]
 pub use cross_site::may_use_cookie;
-pub(crate) use found::Found;
 use found::{Carrier, Tokens};
 use header::TokenHeader;
 use http::{
@@ -277,7 +281,25 @@ impl Sources {
         }
     }
 
-    /// The one credential of the request, wherever it stands.
+    /// The token in the one line of `Authorization`, marked as sensitive, whatever it is. `None` when it takes more to
+    /// tell which it is, or whether there is one.
+    pub(crate) fn glance<'a>(
+        &self,
+        headers: &'a mut HeaderMap,
+        scheme: &str,
+        limit: usize,
+    ) -> Option<&'a [u8]> {
+        let is_plain = self.others.is_empty() && self.refresh_tokens.is_none();
+        // As many lines as names: no name has two.
+        if !is_plain || headers.len() > headers.keys_len() {
+            return None;
+        }
+        let value = headers.get_mut(AUTHORIZATION)?;
+        value.set_sensitive(true);
+        token_of_value(value.as_bytes(), scheme).ok().filter(|token| token.len() <= limit)
+    }
+
+    /// The one token of the request, wherever it stands: a b64token.
     ///
     /// # Errors
     /// [`Reason::NoCredential`] or [`Reason::OtherScheme`] when there is none; else why it, or one of them, is not to
@@ -287,13 +309,10 @@ impl Sources {
         request: &'a Request<B>,
         scheme: &str,
         limit: usize,
-    ) -> Result<Found<'a>, Reason> {
+    ) -> Result<Cow<'a, str>, Reason> {
         let authorization = token_of_headers(request.headers(), scheme);
         if self.others.is_empty() {
-            return match authorization? {
-                token if token.len() > limit => Err(Reason::CredentialTooLong),
-                token => Ok(Found::Unread(token)),
-            };
+            return Ok(Cow::Borrowed(Credential::from_bytes(authorization?, limit)?.token()));
         }
         let mut tokens = Tokens::new(limit);
         let absent = match authorization {

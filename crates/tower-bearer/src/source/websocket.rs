@@ -96,7 +96,7 @@ mod tests {
     fn find(request: &Request<()>) -> Result<Option<String>, Reason> {
         let mut tokens = Tokens::new(9);
         super::find(request, &mut tokens)?;
-        Ok(tokens.into_one()?.map(|found| found.read().expect("checked").token().to_owned()))
+        Ok(tokens.into_one()?.map(std::borrow::Cow::into_owned))
     }
 
     fn left(mut request: Request<()>) -> Vec<String> {
