@@ -12,8 +12,8 @@ pub(crate) type AnyClaims = Arc<dyn Any + Send + Sync>;
 /// The application's own claims.
 #[derive(Clone)]
 pub(crate) enum Claims {
-    /// It has none: the registered claims are what it asks for.
-    Registered,
+    /// It has none: the registered claims are what it asks for, shared once it does.
+    Registered(OnceLock<AnyClaims>),
     Own {
         name: &'static str,
         claims: AnyClaims,
@@ -31,13 +31,9 @@ impl Claims {
         Self::Own { name: type_name::<C>(), claims: Arc::new(claims) }
     }
 
-    pub(crate) fn get(
-        &self,
-        registered: &Arc<RegisteredClaims>,
-        json: Option<&Arc<str>>,
-    ) -> Option<AnyClaims> {
+    pub(crate) fn get(&self, registered: &RegisteredClaims, json: Option<&Arc<str>>) -> Option<AnyClaims> {
         match self {
-            Self::Registered => Some(Arc::clone(registered) as _),
+            Self::Registered(shared) => Some(Arc::clone(shared.get_or_init(|| Arc::new(registered.clone())))),
             Self::Own { claims, .. } => Some(Arc::clone(claims)),
             Self::Unread { read, claims, .. } => claims.get_or_init(|| read(json?)).clone(),
         }
@@ -46,7 +42,7 @@ impl Claims {
     /// The name of their type.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Registered => type_name::<RegisteredClaims>(),
+            Self::Registered(_) => type_name::<RegisteredClaims>(),
             Self::Own { name, .. } | Self::Unread { name, .. } => name,
         }
     }

@@ -36,12 +36,15 @@ where
         let gate = &*self.gate;
         let now = (gate.clock)();
         let glanced = gate.glance(request.headers_mut(), V::SCHEME);
+        let is_marked = glanced.is_some();
         if let Some(verified) = glanced.and_then(|token| gate.verifier.recall(token, now)) {
             gate.admit(&mut request, verified, now);
             return self.forward(request);
         }
-        // Before anything can print the headers.
-        gate.sources.mark_sensitive(request.headers_mut());
+        if !is_marked {
+            // Before anything can print the headers.
+            gate.sources.mark_sensitive(request.headers_mut());
+        }
         let token = match gate.sources.find(&request, V::SCHEME, gate.limit) {
             Ok(token) => token,
             Err(reason) if gate.lets_in_without(reason, &request) => {

@@ -157,7 +157,7 @@ pub struct Verified {
 /// What does not depend on the request.
 #[derive(Clone)]
 struct Proof {
-    registered: Arc<RegisteredClaims>,
+    registered: RegisteredClaims,
     claims: Claims,
     json: Option<Arc<str>>,
     receipt: Option<Receipt>,
@@ -170,7 +170,7 @@ impl Verified {
     /// policies on other claims look at comes with [`with_json`](Self::with_json).
     pub fn assertion<C: Send + Sync + 'static>(registered: RegisteredClaims, claims: C) -> Self {
         let claims = Claims::own(claims);
-        Self::of_proof(Proof { registered: Arc::new(registered), claims, json: None, receipt: None })
+        Self::of_proof(Proof { registered, claims, json: None, receipt: None })
     }
 
     /// As [`assertion`](Self::assertion), for a JWT: with what it would take to say the same again.
@@ -180,7 +180,6 @@ impl Verified {
         json: Arc<str>,
         receipt: Receipt,
     ) -> Self {
-        let registered = Arc::new(registered);
         Self::of_proof(Proof { registered, claims, json: Some(json), receipt: Some(receipt) })
     }
 

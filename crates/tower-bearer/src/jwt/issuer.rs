@@ -17,7 +17,7 @@ use crate::{
 use serde::de::DeserializeOwned;
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -339,7 +339,7 @@ impl Issuer {
 
     /// The application's claims of a verified payload.
     pub(super) fn decode(&self, json: &str) -> Result<Claims, ClaimsMismatch> {
-        self.claims.map_or(Ok(Claims::Registered), |claims| claims.decode(json))
+        self.claims.map_or_else(|| Ok(Claims::Registered(OnceLock::new())), |claims| claims.decode(json))
     }
 
     fn fault(&mut self, fault: ConfigError) {

@@ -52,6 +52,7 @@ impl<'de> Members<'de> {
 
     /// Notes a name. Duplicates are refused (RFC 7515 §4 and RFC 7519 §4 allow that, and it leaves no room for
     /// two readers to see two tokens), however they are spelled.
+    #[inline]
     pub(crate) fn note<E: Error>(&mut self, name: Cow<'de, str>, fault: &mut Fault) -> Result<(), E> {
         if self.len + self.more.len() == MAX_MEMBERS {
             return Err(fault.raise("too many members"));
