@@ -170,7 +170,7 @@ impl Verified {
     /// policies on other claims look at comes with [`with_json`](Self::with_json).
     pub fn assertion<C: Send + Sync + 'static>(registered: RegisteredClaims, claims: C) -> Self {
         let claims = Claims::own(claims);
-        Self::of_proof(Proof { registered, claims, json: None, receipt: None })
+        Self::of_proof(Proof { registered, claims, json: None, receipt: None }, SystemTime::now())
     }
 
     /// As [`assertion`](Self::assertion), for a JWT: with what it would take to say the same again.
@@ -179,12 +179,13 @@ impl Verified {
         claims: Claims,
         json: Arc<str>,
         receipt: Receipt,
+        at: SystemTime,
     ) -> Self {
-        Self::of_proof(Proof { registered, claims, json: Some(json), receipt: Some(receipt) })
+        Self::of_proof(Proof { registered, claims, json: Some(json), receipt: Some(receipt) }, at)
     }
 
-    fn of_proof(proof: Proof) -> Self {
-        Self { proof: Arc::new(proof), at: SystemTime::now(), challenge: None }
+    fn of_proof(proof: Proof, at: SystemTime) -> Self {
+        Self { proof: Arc::new(proof), at, challenge: None }
     }
 
     /// Adds all claims as they were received, for policies that look at others than the registered ones: the text of

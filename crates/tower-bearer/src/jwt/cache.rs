@@ -76,7 +76,7 @@ impl TokenCache {
         let cache = self.0.cache.get()?;
         let verified = cache.get(&Token(token))?;
         match verified.receipt()?.holds(list, now) {
-            Holds::Yes => Some(verified),
+            Holds::Yes => Some(verified.verified_at(now)),
             Holds::NotNow => None,
             Holds::NoMore => {
                 cache.remove(&Token(token));

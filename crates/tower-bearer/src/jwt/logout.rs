@@ -128,7 +128,7 @@ impl Proof for LogoutToken {
         if now >= token.refused_from { Err(Reason::TooOld) } else { Ok(()) }
     }
 
-    fn prove(token: &Signed<'_>, by: Maker<'_>) -> Result<Self, AuthError> {
+    fn prove(token: &Signed<'_>, by: Maker<'_>, _: SystemTime) -> Result<Self, AuthError> {
         Ok(Self::read(&by.listed.issuer, &token.payload)?)
     }
 }

@@ -68,7 +68,7 @@ pub(super) trait Proof: Sized {
     fn remember(_: &TokenCache, _: &str, _: &Self) {}
 
     /// The proof. Asked for only when everything, the signature too, was found good.
-    fn prove(token: &Signed<'_>, by: Maker<'_>) -> Result<Self, AuthError>;
+    fn prove(token: &Signed<'_>, by: Maker<'_>, now: SystemTime) -> Result<Self, AuthError>;
 }
 
 pub(super) enum Outcome<P> {
@@ -185,9 +185,10 @@ fn decide<P: Proof>(
     may_wait: bool,
 ) -> Result<Outcome<P>, AuthError> {
     let compact = Compact::split(token)?;
-    let place = headers.look_up(compact.header);
-    let seen =
-        place.as_ref().filter(|_| P::KIND == TokenKind::Access).and_then(|seen| seen.header(compact.header));
+    // Other kinds of tokens have other rules for their headers.
+    let headers = (P::KIND == TokenKind::Access).then_some(headers);
+    let place = headers.map(|headers| headers.look_up(compact.header));
+    let seen = place.as_ref().and_then(|place| place.as_ref()?.header(compact.header));
     let is_new = seen.is_none();
 
     let mut scratch = Scratch::new();
@@ -204,7 +205,7 @@ fn decide<P: Proof>(
     let by = Maker { listed, key: None };
     let signed = Signed { header, payload, json, message: compact.signing_input.as_bytes(), signature };
     let outcome = judge(by, &signed, now, may_wait).map_err(|error| error.of_issuer(&listed.issuer.iss))?;
-    if is_new && P::KIND == TokenKind::Access && matches!(outcome, Outcome::Decided(Ok(_))) {
+    if let (true, Some(headers), Outcome::Decided(Ok(_))) = (is_new, headers, &outcome) {
         headers.remember(compact.header, &signed.header);
     }
     Ok(outcome)
@@ -247,7 +248,7 @@ fn judge<P: Proof>(
             Err(question) => return Ok(Outcome::Waiting(question)),
         }
     }
-    P::prove(token, by).map(|proof| Outcome::Decided(Ok(proof)))
+    P::prove(token, by, now).map(|proof| Outcome::Decided(Ok(proof)))
 }
 
 impl Proof for Verified {
@@ -257,14 +258,18 @@ impl Proof for Verified {
         issuer.check(&token.header, &token.payload, now)
     }
 
-    fn prove(Signed { payload, json, .. }: &Signed<'_>, by: Maker<'_>) -> Result<Self, AuthError> {
+    fn prove(
+        Signed { payload, json, .. }: &Signed<'_>,
+        by: Maker<'_>,
+        now: SystemTime,
+    ) -> Result<Self, AuthError> {
         let Maker { listed: Listed { issuer, standing }, key } = by;
         let receipt = Receipt::new(Arc::clone(standing), key, issuer.times.validity(payload.times()));
         let json = Arc::<str>::from(*json);
         let claims = issuer
             .decode(&json)
             .map_err(|mismatch| AuthError::new(Reason::ClaimsType).with_source(mismatch))?;
-        Ok(Self::assertion_of_jwt(RegisteredClaims::of(payload, issuer), claims, json, receipt))
+        Ok(Self::assertion_of_jwt(RegisteredClaims::of(payload, issuer), claims, json, receipt, now))
     }
 
     fn recall(cache: &TokenCache, token: &[u8], list: ListId, now: SystemTime) -> Option<Self> {

@@ -82,6 +82,16 @@ fn a_token_that_comes_again_is_not_verified_again() {
 }
 
 #[test]
+fn a_proof_is_of_the_moment_for_which_it_was_asked() {
+    let rig = Rig::new();
+    let token = rig.token().sign();
+    for minutes in [0, 1, 2] {
+        let now = rig.now + Duration::from_secs(minutes * 60);
+        assert_eq!(rig.ask_at(&token, now).expect("good").at(), now);
+    }
+}
+
+#[test]
 fn without_a_cache_every_token_is_verified_anew() {
     let rig = Rig::new();
     let (cache, token) = (TokenCache::new(0), rig.token().sign());
