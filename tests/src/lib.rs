@@ -15,3 +15,7 @@ mod bearer_jwks_readme {}
 #[cfg(doctest)]
 #[doc = include_str!("../../crates/bearer-testing/README.md")]
 mod bearer_testing_readme {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../crates/bearer-session/README.md")]
+mod bearer_session_readme {}
