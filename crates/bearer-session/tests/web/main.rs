@@ -7,6 +7,7 @@ mod cross_site;
 mod events;
 mod invariants;
 mod layer;
+mod oauth;
 mod routes;
 mod secrets;
 mod ssr;

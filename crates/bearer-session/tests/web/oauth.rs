@@ -1,0 +1,95 @@
+//! The same site at a provider of OpenID Connect.
+
+use crate::{
+    browser::{Answer, Browser},
+    world::{CALLBACK, options},
+};
+use axum::{Router, http::StatusCode, routing::get};
+use axum_bearer::{BearerLayer, Connect as _, Issuer, Verified};
+use bearer_session::{
+    Keyring, RouteOptions, SessionLayer, Sessions,
+    endpoint::{OAuthClient, OAuthEndpoint},
+    keeping::OpaqueCookie,
+    session_routes,
+    store::MemoryStore,
+};
+use bearer_testing::TestOAuth;
+use tower_http::csrf::CsrfLayer;
+use url::Url;
+
+/// A site whose users sign in at this provider.
+async fn site(provider: &TestOAuth, options: RouteOptions) -> Router {
+    let client = OAuthClient::secret_basic("app", "its-secret");
+    let endpoint = OAuthEndpoint::discover(provider.issuer(), client).await.unwrap();
+    let endpoint = endpoint.scope("openid offline_access");
+    let sessions = Sessions::builder(endpoint.clone(), MemoryStore::new(100), Keyring::random()).build();
+    let issuer = Issuer::new(provider.issuer(), "test-api");
+    let jwks = format!("{}/.well-known/jwks.json", provider.issuer());
+    let gate = BearerLayer::new(issuer.jwks_uri(jwks).connect().await.unwrap());
+    let (keeping, csrf) = (OpaqueCookie::new(), CsrfLayer::new());
+    Router::new()
+        .route("/me", get(async |request: axum::extract::Request| me(&request)))
+        .layer(gate.sign_in_page("/auth/sign-in").unwrap())
+        .layer(SessionLayer::new(sessions.clone(), keeping.clone(), csrf.clone()))
+        .nest("/auth", session_routes(sessions, endpoint, keeping, csrf, options))
+}
+
+fn me(request: &axum::extract::Request) -> String {
+    Verified::of(request.extensions()).unwrap().subject().unwrap_or_default().to_owned()
+}
+
+/// Leaves for the provider by a URL that `change` had its way with, and comes back.
+async fn sign_in(browser: &mut Browser, change: impl FnOnce(&mut Url)) -> Answer {
+    let leaving = browser.open("/auth/sign-in?return_to=/me").await;
+    let mut url = Url::parse(leaving.location()).unwrap();
+    change(&mut url);
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    let answer = client.build().unwrap().get(url).send().await.unwrap();
+    let back = answer.headers()["location"].to_str().unwrap();
+    assert!(back.starts_with(CALLBACK), "{back}");
+    browser.open(&back["https://app.example".len()..]).await
+}
+
+/// With `nonce` in place of the one that was asked for, or without any.
+fn with_nonce(url: &mut Url, nonce: Option<&str>) {
+    let others = url.query_pairs().into_owned().filter(|(name, _)| name != "nonce").collect::<Vec<_>>();
+    assert_eq!(others.len() + 1, url.query_pairs().count(), "there was one");
+    let mut pairs = url.query_pairs_mut();
+    pairs.clear().extend_pairs(others);
+    if let Some(nonce) = nonce {
+        pairs.append_pair("nonce", nonce);
+    }
+}
+
+#[tokio::test]
+async fn a_user_of_a_provider_signs_in_goes_on_and_signs_out_there_too() {
+    let provider = TestOAuth::start().await;
+    let mut browser = Browser::new(site(&provider, options().sign_out_at_the_issuer()).await);
+    assert_eq!(browser.open("/me").await.location(), "/auth/sign-in?return_to=/me");
+    assert_eq!(sign_in(&mut browser, |_| ()).await.location(), "/me");
+    assert_eq!(browser.get("/me").await.body, "ada");
+
+    assert!(browser.post("/auth/refresh").await.status.is_success());
+    assert_eq!((provider.presentations(), provider.grants_alive()), (vec![1], 1));
+    assert_eq!(browser.get("/me").await.body, "ada");
+
+    let answer = browser.post_form("/auth/logout?scope=local", "").await;
+    let there = Url::parse(answer.location()).unwrap();
+    assert_eq!(there.origin().ascii_serialization(), provider.issuer());
+    let hint = there.query_pairs().find(|(name, _)| name == "id_token_hint").unwrap().1.into_owned();
+    assert_eq!((there.path(), hint.split('.').count()), ("/logout", 3));
+    assert_eq!((browser.session(), provider.grants_alive()), (None, 0));
+}
+
+#[tokio::test]
+async fn an_id_token_of_another_sign_in_signs_nobody_in() {
+    let provider = TestOAuth::start().await;
+    let mut browser = Browser::new(site(&provider, options()).await);
+    for nonce in [Some("of-another-sign-in"), Some(""), None] {
+        let answer = sign_in(&mut browser, |url| with_nonce(url, nonce)).await;
+        assert_eq!((answer.status, browser.session()), (StatusCode::BAD_REQUEST, None), "{nonce:?}");
+        assert_eq!(browser.get("/me").await.status, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(sign_in(&mut browser, |_| ()).await.location(), "/me");
+    assert_eq!(browser.get("/me").await.body, "ada");
+}
