@@ -108,12 +108,22 @@ impl Bucket {
         Self { tokens: 1, burst: 1, refill: schedule.signature_refill, next: None }
     }
 
-    /// Takes a token if there is one. Never given back: failures cost as much as successes.
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
+    /// Until when there is none; `None` when there is one.
+    pub(crate) fn empty_until(&mut self, now: Instant) -> Option<Instant> {
+        self.fill(now);
+        self.next.filter(|_| self.tokens == 0)
+    }
+
+    fn fill(&mut self, now: Instant) {
         while let Some(next) = self.next.filter(|next| *next <= now) {
             self.tokens += 1;
             self.next = (self.tokens < self.burst).then_some(next + self.refill);
         }
+    }
+
+    /// Takes a token if there is one. Never given back: failures cost as much as successes.
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
+        self.fill(now);
         if self.tokens == 0 {
             return false;
         }
@@ -144,6 +154,11 @@ impl UnknownKids {
 
     pub(crate) fn contains(&self, kid: &str, now: Instant) -> bool {
         self.0.get(kid).is_some_and(|until| *until > now)
+    }
+
+    /// Those that are remembered still, and until when.
+    pub(crate) fn at(&self, now: Instant) -> impl Iterator<Item = (&str, Instant)> {
+        self.0.iter().filter(move |(_, until)| **until > now).map(|(kid, until)| (&**kid, *until))
     }
 
     pub(crate) fn clear(&mut self) {

@@ -62,12 +62,15 @@ impl Telemetry {
         }
     }
 
-    /// A token would have been worth a fetch, but there were too many of its kind.
-    pub(crate) fn limited(&self, trigger: Trigger) {
-        tracing::debug!(issuer = self.issuer, trigger = trigger.name(), "no fetch: too many of them");
+    /// So many tokens would have been worth a fetch, but there were too many of their kind.
+    pub(crate) fn limited(&self, trigger: Trigger, tokens: u64) {
+        if tokens == 0 {
+            return;
+        }
+        tracing::debug!(issuer = self.issuer, trigger = trigger.name(), tokens, "no fetch: too many of them");
         #[cfg(feature = "metrics")]
         metrics::counter!("bearer_jwks_limited_total", "issuer" => self.issuer.clone(), "trigger" => trigger.name())
-            .increment(1);
+            .increment(tokens);
     }
 
     /// The keys are too old to trust.

@@ -405,3 +405,6 @@ mod sync {
 /// For the unit tests of `keys::channel`, which are not compiled here but still name it.
 #[allow(unused_imports, reason = "their attribute goes with them")]
 use real_tokio::test;
+
+/// No scenario lets time pass.
+pub use real_tokio::time;

@@ -66,7 +66,7 @@ fn fetches_refusals_to_fetch_keys_and_their_age_are_counted_by_issuer() {
         let (known, stranger) = (key("known"), key("stranger"));
         let set = Ok(Fetched::new(serde_json::json!({ "keys": [known.public_jwk()] }).to_string()));
         let down = Err(FetchError::Status { status: 500, retry_after: None });
-        let answers = [set.clone(), set.clone(), set.clone(), set.clone(), set.clone(), down];
+        let answers = [set.clone(), set.clone(), set.clone(), set.clone(), set.clone(), set.clone(), down];
         let source = Source(Arc::new(Mutex::new(answers.into())));
         let (refresher, keys) = Refresher::new(source);
         let refresher = refresher.name(ISS);
@@ -89,10 +89,13 @@ fn fetches_refusals_to_fetch_keys_and_their_age_are_counted_by_issuer() {
         for _ in 0..3 {
             assert_eq!(verify(&verifier, &token(&known).tampered()).await, Err(Reason::Signature));
         }
+        // Those that were kept back are counted with the next fetch.
+        sleep(std::time::Duration::from_secs(61)).await;
+        assert_eq!(verify(&verifier, &token(&stranger).sign()).await, Err(Reason::UnknownKey));
         let flood = [
             ("bearer_jwks_age_seconds issuer=https://issuer.example", 0.0),
             ("bearer_jwks_fetches_total issuer=https://issuer.example trigger=bad_signature result=ok", 1.0),
-            ("bearer_jwks_fetches_total issuer=https://issuer.example trigger=unknown_key result=ok", 3.0),
+            ("bearer_jwks_fetches_total issuer=https://issuer.example trigger=unknown_key result=ok", 4.0),
             ("bearer_jwks_keys issuer=https://issuer.example", 1.0),
             ("bearer_jwks_limited_total issuer=https://issuer.example trigger=bad_signature", 2.0),
             ("bearer_jwks_limited_total issuer=https://issuer.example trigger=unknown_key", 2.0),

@@ -133,6 +133,7 @@ impl<F: Fetch> Refresher<F> {
             if is_unchanged && publisher.asks_for_unknown_keys() {
                 due = Some(Trigger::UnknownKey);
             } else {
+                publisher.filter();
                 // Dropping them is the answer: they look at the keys once more.
                 publisher.waiters.clear();
             }

@@ -18,7 +18,7 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
-use tower_bearer::keys::{self, KeySet, KeySink, Miss, MissKind};
+use tower_bearer::keys::{self, KeySet, KeySink, Miss, MissFilter, MissKind};
 
 /// The most requests that wait for one fetch. More are answered at once.
 const MOST_WAITERS: usize = 4096;
@@ -88,6 +88,10 @@ impl Publisher {
                         self.wait(miss);
                         return Ok(trigger);
                     }
+                    // Before it is answered: the next ones of its kind need not come here.
+                    if !self.sink.keeps_back(&miss) && self.is_of_these_keys(&miss) {
+                        self.filter();
+                    }
                 }
                 () = sleep_until(next) => return Ok(Trigger::Schedule),
                 () = until(expires) => self.expire(),
@@ -98,6 +102,8 @@ impl Publisher {
     /// Waits for a fetch, and meanwhile takes in who else waits for it, and lets go who has waited long enough.
     pub(super) async fn attend<T>(&mut self, fetching: impl Future<Output = T>) -> Result<T, NoReader> {
         let mut fetching = pin!(fetching);
+        // This fetch may help anybody, whatever another one may.
+        self.keep_back(MissFilter::default());
         loop {
             let (expires, impatient) = (self.expires, self.waiters.front().map(|waiter| waiter.until));
             tokio::select! {
@@ -116,12 +122,16 @@ impl Publisher {
 
     /// Whether the answer to a miss is not known already.
     fn is_news(&self, miss: &Miss) -> bool {
-        let current = self.sink.with(keys::Snapshot::generation);
         let is_known_unknown = match miss.kind() {
             MissKind::UnknownKey => miss.kid().is_some_and(|kid| self.unknown.contains(kid, Instant::now())),
             _ => false,
         };
-        miss.generation() == current && !is_known_unknown
+        self.is_of_these_keys(miss) && !is_known_unknown
+    }
+
+    /// Whether the reader had seen the keys that are published now.
+    fn is_of_these_keys(&self, miss: &Miss) -> bool {
+        miss.generation() == self.sink.with(keys::Snapshot::generation)
     }
 
     /// Why a fetch is to be made for a miss, if one is.
@@ -135,10 +145,27 @@ impl Publisher {
             _ => (Trigger::UnknownKey, &mut self.unknown_keys),
         };
         if !bucket.take(now) {
-            self.telemetry.limited(trigger);
+            self.telemetry.limited(trigger, 1);
             return None;
         }
         Some(trigger)
+    }
+
+    /// Tells the readers which misses would be answered with nothing new, and until when.
+    pub(super) fn filter(&mut self) {
+        let now = Instant::now();
+        let silent = self.silent_until.filter(|until| *until > now);
+        let mut filter = MissFilter::default();
+        filter.unknown_keys = self.unknown_keys.empty_until(now).max(silent);
+        filter.bad_signatures = self.bad_signatures.empty_until(now).max(silent);
+        filter.kids = self.unknown.at(now).map(|(kid, until)| (kid.into(), until)).collect();
+        self.keep_back(filter);
+    }
+
+    fn keep_back(&mut self, filter: MissFilter) {
+        let before = self.sink.filter(filter);
+        self.telemetry.limited(Trigger::UnknownKey, before.unknown_keys);
+        self.telemetry.limited(Trigger::BadSignature, before.bad_signatures);
     }
 
     /// Whether somebody who waits is worth one more fetch.

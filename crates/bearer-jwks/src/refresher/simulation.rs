@@ -372,7 +372,9 @@ impl Simulation {
             Verification::Done(result) => {
                 let result = result.map(drop).map_err(|error| error.reason());
                 let mut state = self.world.state();
-                if result != before || missing.is_some() {
+                let may_be =
+                    missing.is_none_or(|kind| state.model.may_keep_back(kind, token.kid.as_deref(), now));
+                if result != before || !may_be {
                     state
                         .model
                         .violations

@@ -337,6 +337,30 @@ async fn a_kid_that_was_just_proved_unknown_is_not_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_that_no_fetch_would_help_does_not_wait_to_hear_it() {
+    let (known, stranger) = (key("known"), key("stranger"));
+    let source = Source::of(&[&known]);
+    let (verifier, _) = started(&source).await;
+    let at_once = |token: &str| match verifier.verify_token(token, SystemTime::now()) {
+        Verification::Done(result) => Some(result.map(drop).map_err(|error| error.reason())),
+        Verification::Pending(_) => None,
+    };
+    let of = |kid: &str| token(&stranger).header("kid", kid).sign();
+    assert_eq!(at_once(&of("0")), None);
+    assert!(verify(&verifier, &of("0")).await.is_err());
+    assert_eq!(at_once(&of("0")), Some(Err(Reason::UnknownKey)), "it was just looked for");
+    for kid in ["1", "2"] {
+        assert!(verify(&verifier, &of(kid)).await.is_err());
+    }
+    assert!(verify(&verifier, &of("3")).await.is_err());
+    assert_eq!(at_once(&of("4")), Some(Err(Reason::UnknownKey)), "there were too many");
+    assert_eq!(at_once(&token(&known).tampered()), None, "which is no word about signatures");
+    assert_eq!(source.fetches(), 1 + 3);
+    advance(secs(10)).await;
+    assert_eq!(at_once(&of("4")), None, "one more fetch is allowed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_a_good_looking_token_with_an_unknown_kid_or_a_bad_signature_asks() {
     let (known, other) = (key("known"), key("other"));
     let source = Source::of(&[&known]);

@@ -4,13 +4,17 @@ use super::{Key, KeySet};
 use crate::{error::Reason, jwt::Algorithm};
 use arc_swap::ArcSwap;
 use std::{
+    collections::HashMap,
     fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 /// Misses that wait to be looked at by the publisher. One more is not waited for.
 const MISSES: usize = 1024;
@@ -44,6 +48,33 @@ struct Current {
     snapshot: ArcSwap<Snapshot>,
     /// Counts the changes of the snapshot, each after it was made.
     changes: AtomicU64,
+    filter: ArcSwap<MissFilter>,
+    /// Misses that the filter kept from a fetch that they might have been worth.
+    unknown_keys: AtomicU64,
+    bad_signatures: AtomicU64,
+}
+
+/// The misses that need not be told, since the publisher knows its answer: that there is nothing new, until then. It
+/// says so with [`KeySink::filter`].
+#[non_exhaustive]
+#[derive(Clone, Debug, Default)]
+pub struct MissFilter {
+    /// Those of unknown keys, whatever their `kid`.
+    pub unknown_keys: Option<Instant>,
+    /// Those of bad signatures.
+    pub bad_signatures: Option<Instant>,
+    /// Those of unknown keys of these `kid`s.
+    pub kids: HashMap<Box<str>, Instant>,
+}
+
+/// How many misses a [`MissFilter`] kept back that were of no `kid` of its list.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct FilteredMisses {
+    /// Of unknown keys.
+    pub unknown_keys: u64,
+    /// Of bad signatures.
+    pub bad_signatures: u64,
 }
 
 /// The reading end, held by the verifier. Cheap to clone.
@@ -101,7 +132,13 @@ pub fn channel() -> (KeySink, KeySource) {
 
 impl Current {
     fn new(snapshot: Snapshot) -> Self {
-        Self { snapshot: ArcSwap::from_pointee(snapshot), changes: AtomicU64::new(0) }
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            changes: AtomicU64::new(0),
+            filter: ArcSwap::from_pointee(MissFilter::default()),
+            unknown_keys: AtomicU64::new(0),
+            bad_signatures: AtomicU64::new(0),
+        }
     }
 
     fn set(&self, snapshot: Snapshot) {
@@ -109,6 +146,33 @@ impl Current {
         // Who knows of the change sees the snapshot, and who was told that it is made knows of it.
         self.changes.fetch_add(1, Ordering::Release);
     }
+
+    fn count_of(&self, kind: MissKind) -> &AtomicU64 {
+        match kind {
+            MissKind::UnknownKey => &self.unknown_keys,
+            MissKind::BadSignature => &self.bad_signatures,
+        }
+    }
+}
+
+impl MissFilter {
+    /// Whether it keeps back such misses.
+    fn has(&self, kind: MissKind, kid: Option<&str>) -> bool {
+        let of_its_kind = match kind {
+            MissKind::UnknownKey => self.unknown_keys,
+            MissKind::BadSignature => self.bad_signatures,
+        };
+        is_ahead(of_its_kind) || self.lists(kind, kid)
+    }
+
+    fn lists(&self, kind: MissKind, kid: Option<&str>) -> bool {
+        let kid = kid.filter(|_| kind == MissKind::UnknownKey);
+        is_ahead(kid.and_then(|kid| self.kids.get(kid).copied()))
+    }
+}
+
+fn is_ahead(end: Option<Instant>) -> bool {
+    end.is_some_and(|end| Instant::now() < end)
 }
 
 impl KeySource {
@@ -142,6 +206,14 @@ impl KeySource {
     /// answer: there is no publisher, or it has its hands full.
     pub(crate) fn miss(&self, kind: MissKind, kid: Option<&str>, generation: u64) -> Option<Answer> {
         let misses = self.misses.as_ref()?;
+        // The filter first: what is said of other keys than those that were seen decides nothing.
+        let filter = self.current.filter.load();
+        if filter.has(kind, kid) && self.with(Snapshot::generation) == generation {
+            if !filter.lists(kind, kid) {
+                self.current.count_of(kind).fetch_add(1, Ordering::Relaxed);
+            }
+            return None;
+        }
         let (waiter, answer) = oneshot::channel();
         let miss = Miss { kind, kid: kid.map(Into::into), generation, waiter };
         misses.try_send(miss).ok()?;
@@ -221,6 +293,22 @@ impl KeySink {
             let keys = Arc::clone(&now.keys);
             self.current.set(Snapshot { generation: now.generation, keys, state });
         }
+    }
+
+    /// From now on these misses are not told, whatever was said before: who has one is refused at once. Says how many
+    /// were kept back since the last time.
+    pub fn filter(&mut self, filter: MissFilter) -> FilteredMisses {
+        self.current.filter.store(Arc::new(filter));
+        let count = |kind| self.current.count_of(kind).swap(0, Ordering::Relaxed);
+        FilteredMisses {
+            unknown_keys: count(MissKind::UnknownKey),
+            bad_signatures: count(MissKind::BadSignature),
+        }
+    }
+
+    /// Whether the next miss like this one would be kept back.
+    pub fn keeps_back(&self, miss: &Miss) -> bool {
+        self.current.filter.load().has(miss.kind, miss.kid())
     }
 
     /// Reads what the readers see.
@@ -345,6 +433,35 @@ mod tests {
         answer.await;
         drop(source);
         assert!(sink.missed().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_miss_whose_answer_is_known_is_not_told_unless_other_keys_were_seen() {
+        use MissKind::{BadSignature, UnknownKey};
+        let (mut sink, source) = channel();
+        sink.publish(set());
+        let is_told = |kind, kid, generation| source.miss(kind, kid, generation).is_some();
+        let second = std::time::Duration::from_secs(1);
+        let soon = Some(Instant::now() + second);
+        let kids = || HashMap::from([("b".into(), Instant::now() + second)]);
+        sink.filter(MissFilter { kids: kids(), ..MissFilter::default() });
+        assert!(!is_told(UnknownKey, Some("b"), 1));
+        assert!(is_told(UnknownKey, Some("c"), 1) && is_told(UnknownKey, None, 1));
+        assert!(is_told(BadSignature, Some("b"), 1), "the key was there");
+        assert!(is_told(UnknownKey, Some("b"), 0), "it may be in the set that was not seen yet");
+
+        let all = MissFilter { unknown_keys: soon, kids: kids(), ..MissFilter::default() };
+        assert_eq!(sink.filter(all), FilteredMisses::default(), "those of the list are not counted");
+        assert!(!is_told(UnknownKey, Some("c"), 1) && !is_told(UnknownKey, Some("b"), 1));
+        assert!(is_told(BadSignature, Some("a"), 1) && is_told(UnknownKey, Some("c"), 0));
+        let bad = MissFilter { bad_signatures: soon, ..MissFilter::default() };
+        assert_eq!(sink.filter(bad), FilteredMisses { unknown_keys: 1, bad_signatures: 0 });
+        assert!(!is_told(BadSignature, Some("a"), 1) && is_told(UnknownKey, Some("c"), 1));
+        sink.filter(MissFilter { bad_signatures: soon, unknown_keys: soon, kids: kids() });
+        tokio::time::advance(second).await;
+        assert!(is_told(BadSignature, Some("a"), 1) && is_told(UnknownKey, Some("b"), 1), "by then");
+        let counted = sink.filter(MissFilter::default());
+        assert_eq!(counted, FilteredMisses { unknown_keys: 0, bad_signatures: 0 });
     }
 
     #[test]

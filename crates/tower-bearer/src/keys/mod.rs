@@ -24,7 +24,9 @@ mod jwk;
 mod pem;
 mod set;
 
-pub use channel::{KeySink, KeySource, KeyState, Miss, MissKind, Snapshot, channel};
+pub use channel::{
+    FilteredMisses, KeySink, KeySource, KeyState, Miss, MissFilter, MissKind, Snapshot, channel,
+};
 pub use set::{KeySet, KeySetError, SkipReason, SkippedKey};
 
 pub(crate) use channel::Answer;

@@ -63,7 +63,7 @@ struct Waiting {
 }
 
 /// A token bucket as it is usually described: it fills all the time, up to its brim.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Level {
     now_holds: Duration,
     brim: Duration,
@@ -204,6 +204,16 @@ impl Model {
         }
         self.expected = Some((now, kid.filter(|_| asks_for_a_key).map(str::to_owned).into_iter().collect()));
         Wait::For(self.fetches + 1)
+    }
+
+    /// Whether a request that misses a key may be answered without a word to the refresher: nothing runs that could help
+    /// it, and it is worth no fetch.
+    pub(super) fn may_keep_back(&self, kind: MissKind, kid: Option<&str>, now: Instant) -> bool {
+        let asks_for_a_key = kind == MissKind::UnknownKey;
+        let is_known = kid.and_then(|kid| self.unknown.get(kid)).is_some_and(|until| *until > now);
+        let mut bucket = if asks_for_a_key { self.unknown_keys } else { self.bad_signatures };
+        let is_limited = self.silent_until.is_some_and(|until| until > now) || !bucket.pay(now);
+        self.running.is_none() && ((asks_for_a_key && is_known) || is_limited)
     }
 
     /// A request waits; says under which number.
