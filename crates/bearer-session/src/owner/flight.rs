@@ -71,11 +71,16 @@ impl Owner {
                 Some(Claim::Moved(row)) => match self.absorb(key, &row, asked) {
                     None => return self.later(key, None),
                     Some((_, Kept::Ended)) => return Landing::Over,
-                    Some((_, Kept::Behind(ours))) => return self.bring_forward(ours, row.generation).await,
-                    Some((held, _)) if held.left(Instant::now()).is_zero() && can_go_on(&held) => {
-                        known = held;
+                    Some((held, Kept::Behind(ours))) if known.generation > held.generation => {
+                        return self.bring_forward(ours, row.generation).await;
                     }
-                    Some((held, _)) => return self.arrived(held),
+                    // What came here while the store was asked is news to its answer.
+                    Some((_, Kept::Behind(newest)) | (newest, _)) => {
+                        if !newest.left(Instant::now()).is_zero() || !can_go_on(&newest) {
+                            return self.arrived(newest);
+                        }
+                        known = newest;
+                    }
                 },
                 Some(Claim::Ended | Claim::Unknown) => {
                     self.over(&key, SignOutScope::Local);

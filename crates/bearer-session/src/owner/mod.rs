@@ -377,6 +377,7 @@ impl Owner {
 
     async fn look(self: Arc<Self>, key: Key) -> Looked {
         let asked = Instant::now();
+        let before = self.local.live(&key, asked);
         match self.ask(self.store.load(&key)).await {
             None => Looked::Unreachable,
             Some(Lookup::Live(row)) => match self.confirm_or_absorb(key, &row, asked) {
@@ -389,9 +390,12 @@ impl Owner {
                 },
                 Some((held, Kept::First | Kept::Same | Kept::Newer)) => Looked::Live(held),
                 Some((_, Kept::Ended)) => Looked::Over,
-                // The store has gone back. The flight brings it forward again.
-                Some((_, Kept::Behind(ours))) => {
-                    self.refresh_in_background(&ours, OnBehalf::default(), asked);
+                Some((held, Kept::Behind(ours))) => {
+                    // What came here while the store was asked is news to its answer. But where it is behind what was
+                    // known before, it has gone back, and the flight brings it forward again.
+                    if before.is_some_and(|before| before.generation > held.generation) {
+                        self.refresh_in_background(&ours, OnBehalf::default(), asked);
+                    }
                     Looked::Live(ours)
                 }
             },

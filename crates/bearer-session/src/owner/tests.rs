@@ -157,6 +157,8 @@ struct Faults {
     commits_after: usize,
     loads: usize,
     claims: usize,
+    /// How long the answer to a load is under way.
+    answers_take: Duration,
 }
 
 impl Faulty {
@@ -196,7 +198,9 @@ impl Store for Faulty {
         self.guard(Box::pin(async move {
             // As long as a round trip.
             sleep(Duration::from_millis(1)).await;
-            self.store().load(key).await
+            let answer = self.store().load(key).await;
+            sleep(self.read(|faults| faults.answers_take)).await;
+            answer
         }))
     }
 
@@ -331,6 +335,28 @@ async fn several_owners_of_one_store_cause_one_exchange() {
     }
     assert!(requests.join_all().await.into_iter().all(|answer| answer == got("a1")));
     assert_eq!(issuer.presented(), ["r0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_came_while_the_store_was_asked_are_no_sign_that_it_went_back() {
+    let millis = Duration::from_millis;
+    let issuer = Issuer::supabase().answers([(millis(20), Answer::Tokens)]);
+    let store = Faulty::new();
+    let (sessions, id) = expired(&issuer, &store).await;
+    store.set(|faults| faults.answers_take = millis(50));
+    let ask = || {
+        let (sessions, id) = (sessions.clone(), id.clone());
+        tokio::spawn(async move { access(&sessions, &id).await })
+    };
+    let first = ask();
+    // The first has looked, and waits for the issuer. The answer to the second's look comes after the new tokens.
+    sleep(millis(60)).await;
+    let second = ask();
+    for asked in [first, second] {
+        assert_eq!(asked.await.unwrap(), got("a1"));
+    }
+    sleep(secs(10)).await;
+    assert_eq!(issuer.presented(), ["r0"], "the new ones are not exchanged in their turn");
 }
 
 #[tokio::test(start_paused = true)]
