@@ -272,7 +272,7 @@ impl Owner {
         let mut pause = Duration::from_millis(50);
         loop {
             let now = Instant::now();
-            match self.commit_once(claim, successor, now).await {
+            match self.commit_once(claim, successor).await {
                 Some(Commit::Stored) => {
                     let held = Held::new(
                         claim.key,
@@ -292,13 +292,15 @@ impl Owner {
         }
     }
 
-    async fn commit_once(&self, claim: Claimed, successor: &Successor, now: Instant) -> Option<Commit> {
+    async fn commit_once(&self, claim: Claimed, successor: &Successor) -> Option<Commit> {
         let Claimed { key, fence, row, .. } = claim;
-        let (record, lifetime) = (successor.at(now, row), self.settings.lifetime);
+        let (newest, lifetime) = (&successor.record, self.settings.lifetime);
         // First the name: a cookie that carries the new token must never lead nowhere.
-        if let (true, Some(token)) = (record.is_aliased, &record.refresh_token) {
+        if let (true, Some(token)) = (newest.is_aliased, &newest.refresh_token) {
             self.ask(self.store.link(&Key::of_refresh_token(token), &key, lifetime)).await?;
         }
+        // What is left of the token's life is reckoned only now: others reckon it from when the store took the row.
+        let record = successor.at(Instant::now(), row);
         let sealed = self.keyring.seal(&key, row + 1, &record.encode());
         self.ask(self.store.commit(&key, fence, &sealed, lifetime)).await
     }

@@ -1,7 +1,7 @@
 //! Random histories of several instances, their clients, their store and an issuer, each from one seed, on paused time.
 //!
 //! Whatever happens: at a strict issuer no refresh token is presented twice; at Supabase Auth none that is two or more
-//! behind; the store never goes back; no tokens are handed out before they are stored; no request waits longer than it
+//! behind; none is presented long before it has to be; the store never goes back; no tokens are handed out before they are stored; no request waits longer than it
 //! may; nobody is signed out whose session the issuer still holds, unless a strict issuer's answer was lost; and when
 //! all is well again, every session goes on.
 //!
@@ -108,18 +108,22 @@ impl Simulation {
         self.restart();
         let requests = self.world.with(|state| state.rng.usize(1..6));
         for _ in 0..requests {
-            let (session, at, forced) = self.world.with(|state| {
-                (state.rng.usize(..SESSIONS), state.rng.usize(..INSTANCES), state.rng.u8(..20) == 0)
+            let (session, at, forced, after) = self.world.with(|state| {
+                let (session, at) = (state.rng.usize(..SESSIONS), state.rng.usize(..INSTANCES));
+                let forced = state.rng.u8(..20) == 0;
+                if forced {
+                    state.wants_new_tokens(session);
+                }
+                // Some come while the others are under way.
+                let after = if state.rng.bool() { 0 } else { state.rng.u64(0..100) };
+                (session, at, forced, Duration::from_millis(after))
             });
             let (instance, sessions) = self.instances[at].clone();
-            running.spawn(request(
-                self.world.clone(),
-                instance,
-                sessions,
-                session,
-                self.keys[session],
-                forced,
-            ));
+            let (world, key) = (self.world.clone(), self.keys[session]);
+            running.spawn(async move {
+                sleep(after).await;
+                request(world, instance, sessions, session, key, forced).await;
+            });
         }
         let pause = self.world.with(|state| {
             let longest = state.expires_in.as_millis().try_into().unwrap_or(u64::MAX) / 4;

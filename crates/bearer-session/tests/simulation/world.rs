@@ -21,6 +21,13 @@ use tokio::time::{Instant, sleep_until};
 /// as long after it was sent as the [timeout](bearer_session::SessionsBuilder::store_timeout).
 const SLACK: Duration = Duration::from_secs(2);
 
+/// By how much a refresh may seem early: an owner reckons the life of a token from before its request was sent, which the
+/// issuer may get as late as this.
+const EARLY: Duration = Duration::from_secs(20);
+
+/// For how long a refresh that somebody asked for may take to be tried.
+const ASKED_FOR: Duration = Duration::from_secs(120);
+
 /// How far the clock on the wall of an instance is ahead, in seconds. Number 0 is the issuer.
 pub(crate) fn skew(instance: usize) -> i64 {
     [-90, 0, 90][instance % 3]
@@ -65,6 +72,10 @@ pub(crate) struct State {
     known: HashMap<(usize, usize), u64>,
     /// When each access token expires, by the issuer's clock.
     minted: Vec<Instant>,
+    /// When the access token expires that came last with a refresh token of this number.
+    beside: HashMap<(usize, u64), Instant>,
+    /// When somebody last wanted new tokens though the old ones might live.
+    wanted: HashMap<usize, Instant>,
     /// The greatest fence there was.
     pub(crate) fence: u64,
     pub(crate) tally: Tally,
@@ -158,6 +169,8 @@ impl World {
             seen: HashMap::new(),
             known: HashMap::new(),
             minted: Vec::new(),
+            beside: HashMap::new(),
+            wanted: HashMap::new(),
             fence: 0,
             tally: Tally::default(),
             violations: Vec::new(),
@@ -206,7 +219,9 @@ impl State {
 
     /// Tokens of this number, from now on.
     pub(crate) fn mint(&mut self, session: usize, number: u64) -> TokenSet {
-        self.minted.push(Instant::now() + self.expires_in);
+        let expires = Instant::now() + self.expires_in;
+        self.minted.push(expires);
+        self.beside.insert((session, number), expires);
         crate::issuer::token_set(session, number, self.minted.len() - 1, self.expires_in)
     }
 
@@ -318,7 +333,28 @@ impl State {
         if number < known {
             self.violations.push(format!("session {session}: {number} was presented by who knew {known}"));
         }
+        if !self.is_due(session, number) {
+            self.violations
+                .push(format!("session {session}: {number} was presented long before it had to be"));
+        }
         self.stored_by_now(session, number);
+    }
+
+    pub(crate) fn wants_new_tokens(&mut self, session: usize) {
+        self.wanted.insert(session, Instant::now());
+    }
+
+    /// Whether there is a reason to refresh: the access token has little left, or somebody asked for it. A session that
+    /// is found by its tokens comes without saying how long they live, and one whose store went back has reasons of its
+    /// own.
+    fn is_due(&self, session: usize, number: u64) -> bool {
+        // The default of `margin`, and never more than a third.
+        let margin = Duration::from_secs(90).min(self.expires_in / 3) + EARLY;
+        let expires = self.beside.get(&(session, number));
+        session == crate::ADOPTED
+            || self.back.contains_key(&session)
+            || expires.is_none_or(|expires| *expires <= Instant::now() + margin)
+            || self.wanted.get(&session).is_some_and(|wanted| wanted.elapsed() < ASKED_FOR)
     }
 
     /// What can be presented or handed out is stored: what happened to those before can cost nothing any more.
