@@ -170,6 +170,13 @@ impl Faulty {
         self.store.lock().unwrap().clone()
     }
 
+    /// In its place comes a backup from the beginning of a session.
+    async fn put_back(&self, id: &SessionId, first: &Row) {
+        let backup = MemoryStore::new(1);
+        backup.create(&id.key(), &first.sealed, HOUR).await.unwrap();
+        *self.store.lock().unwrap() = backup;
+    }
+
     fn set(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut self.faults.lock().unwrap());
     }
@@ -654,10 +661,7 @@ async fn a_store_that_went_back_is_brought_forward_and_its_old_tokens_are_not_pr
         sessions.refresh(&id, OnBehalf::default()).await.unwrap();
     }
     assert_eq!(access(&sessions, &id).await, got("a3"));
-    // A backup from the beginning.
-    let backup = MemoryStore::new(1);
-    backup.create(&id.key(), &old.sealed, HOUR).await.unwrap();
-    *store.store.lock().unwrap() = backup;
+    store.put_back(&id, &old).await;
 
     sleep(secs(6)).await;
     assert_eq!(access(&sessions, &id).await, got("a3"));
@@ -678,9 +682,7 @@ async fn a_store_that_went_back_to_before_a_refresh_is_noticed_at_the_claim_too(
     let id = sessions.create(tokens(0, HOUR)).await.unwrap();
     let Lookup::Live(old) = store.load(&id.key()).await.unwrap() else { panic!() };
     sessions.refresh(&id, OnBehalf::default()).await.unwrap();
-    let backup = MemoryStore::new(1);
-    backup.create(&id.key(), &old.sealed, HOUR).await.unwrap();
-    *store.store.lock().unwrap() = backup;
+    store.put_back(&id, &old).await;
     // Its copy is still trusted, and has little left: nobody looks before the claim.
     sleep(secs(2)).await;
     assert_eq!(access(&sessions, &id).await, got("a1"));

@@ -203,7 +203,7 @@ impl KeySource {
     }
 
     /// Tells the publisher which key a token named, and what the reader had seen. `None` when nobody would
-    /// answer: there is no publisher, or it has its hands full.
+    /// answer: there is no publisher, or it has its hands full, or it has said already that there is nothing new.
     pub(crate) fn miss(&self, kind: MissKind, kid: Option<&str>, generation: u64) -> Option<Answer> {
         let misses = self.misses.as_ref()?;
         // The filter first: what is said of other keys than those that were seen decides nothing.
@@ -297,6 +297,26 @@ impl KeySink {
 
     /// From now on these misses are not told, whatever was said before: who has one is refused at once. Says how many
     /// were kept back since the last time.
+    ///
+    /// ```
+    /// # use bearer_testing::{Algorithm, SigningKey, TokenBuilder};
+    /// # use std::time::{Duration, SystemTime};
+    /// use tower_bearer::{Issuer, JwtVerifier, Verification, keys::{self, KeySet, MissFilter}};
+    ///
+    /// # let key = SigningKey::generate(Algorithm::EdDSA).kid("unknown");
+    /// # let token = TokenBuilder::new(&key, "https://issuer.example", "api").sign();
+    /// let (mut sink, source) = keys::channel();
+    /// sink.publish(KeySet::default());
+    /// let verifier = JwtVerifier::new([Issuer::new("https://issuer.example", "api").keys(source)])?;
+    /// let waits = |now| matches!(verifier.verify_token(&token, now), Verification::Pending(_));
+    /// assert!(waits(SystemTime::now()), "another set may have its key");
+    ///
+    /// let mut filter = MissFilter::default();
+    /// filter.unknown_keys = Some(tokio::time::Instant::now() + Duration::from_secs(10));
+    /// sink.filter(filter);
+    /// assert!(!waits(SystemTime::now()), "refused for the next ten seconds");
+    /// # Ok::<(), tower_bearer::ConfigError>(())
+    /// ```
     pub fn filter(&mut self, filter: MissFilter) -> FilteredMisses {
         self.current.filter.store(Arc::new(filter));
         let count = |kind| self.current.count_of(kind).swap(0, Ordering::Relaxed);

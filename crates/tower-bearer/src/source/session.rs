@@ -287,12 +287,6 @@ mod tests {
         }
 
         #[test]
-        fn base64url_is_that_of_everyone_else_but_for_its_tolerance(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-            prop_assert_eq!(base64url_decoded(BASE64_URL_SAFE_NO_PAD.encode(&bytes).as_bytes()), Some(bytes.clone()));
-            prop_assert_eq!(base64url_decoded(BASE64_URL_SAFE.encode(&bytes).as_bytes()), Some(bytes));
-        }
-
-        #[test]
         fn no_cookie_makes_it_panic(values in proptest::collection::vec("(base64-)?[ -:<-~]{0,40}", 0..5)) {
             let names: Vec<_> = (0..5).map(|number| format!("{NAME}.{number}")).collect();
             let jar: Vec<_> = names.iter().zip(&values).map(|(name, value)| (&**name, &**value)).collect();

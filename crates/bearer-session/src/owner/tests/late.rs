@@ -111,9 +111,7 @@ async fn tokens_that_were_not_stored_keep_their_number_when_the_store_goes_back(
     store.set(|faults| faults.commits_before = usize::MAX);
     assert!(sessions.refresh(&id, OnBehalf::default()).await.is_err());
     sleep(secs(40)).await;
-    let backup = MemoryStore::new(1);
-    backup.create(&id.key(), &old.sealed, HOUR).await.unwrap();
-    *store.store.lock().unwrap() = backup;
+    store.put_back(&id, &old).await;
     store.set(|faults| faults.commits_before = 0);
 
     // First what it had stored takes the place of the backup, then what it had not.
