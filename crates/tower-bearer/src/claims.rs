@@ -1,6 +1,6 @@
 //! The application's own claims, as a proof holds them.
 
-use crate::jwt::RegisteredClaims;
+use crate::{claims_set::ClaimsSet, jwt::RegisteredClaims};
 use std::{
     any::{Any, type_name},
     sync::{Arc, OnceLock},
@@ -21,7 +21,7 @@ pub(crate) enum Claims {
     /// Of a type that every accepted token fits: taken out of the text by whoever asks first, since most never do.
     Unread {
         name: &'static str,
-        read: fn(&Arc<str>) -> Option<AnyClaims>,
+        read: fn(&ClaimsSet) -> Option<AnyClaims>,
         claims: OnceLock<Option<AnyClaims>>,
     },
 }
@@ -31,11 +31,15 @@ impl Claims {
         Self::Own { name: type_name::<C>(), claims: Arc::new(claims) }
     }
 
-    pub(crate) fn get(&self, registered: &RegisteredClaims, json: Option<&Arc<str>>) -> Option<AnyClaims> {
+    pub(crate) fn get(
+        &self,
+        registered: &RegisteredClaims,
+        received: Option<&ClaimsSet>,
+    ) -> Option<AnyClaims> {
         match self {
             Self::Registered(shared) => Some(Arc::clone(shared.get_or_init(|| Arc::new(registered.clone())))),
             Self::Own { claims, .. } => Some(Arc::clone(claims)),
-            Self::Unread { read, claims, .. } => claims.get_or_init(|| read(json?)).clone(),
+            Self::Unread { read, claims, .. } => claims.get_or_init(|| read(received?)).clone(),
         }
     }
 

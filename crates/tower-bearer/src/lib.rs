@@ -33,6 +33,7 @@
 
 mod challenge;
 mod claims;
+mod claims_set;
 mod credential;
 mod error;
 mod future;

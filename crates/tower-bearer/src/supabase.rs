@@ -13,8 +13,9 @@
 
 use crate::{
     claims::AnyClaims,
+    claims_set::{ClaimsSet, scan},
     error::Reason,
-    jwt::{Algorithm, ConfigError, Fault, Issuer, Payload, Text, Typed, Typing, from_object},
+    jwt::{Algorithm, ConfigError, Fault, Issuer, Payload, Text, Typed, Typing},
 };
 use http::Uri;
 use serde::{
@@ -134,19 +135,19 @@ pub struct SupabaseClaims {
 #[derive(Deserialize)]
 struct Written<'a> {
     sub: String,
-    #[serde(default, deserialize_with = "text")]
+    #[serde(default, deserialize_with = "read_text")]
     email: Option<String>,
-    #[serde(default, deserialize_with = "text")]
+    #[serde(default, deserialize_with = "read_text")]
     phone: Option<String>,
-    #[serde(default, deserialize_with = "usual")]
+    #[serde(default, deserialize_with = "read_usual")]
     role: Option<Cow<'static, str>>,
-    #[serde(default, deserialize_with = "usual")]
+    #[serde(default, deserialize_with = "read_usual")]
     aal: Option<Cow<'static, str>>,
-    #[serde(default, deserialize_with = "methods")]
+    #[serde(default, deserialize_with = "read_methods")]
     amr: Vec<AuthenticationMethod>,
-    #[serde(default, deserialize_with = "text")]
+    #[serde(default, deserialize_with = "read_text")]
     session_id: Option<String>,
-    #[serde(default, deserialize_with = "flag")]
+    #[serde(default, deserialize_with = "read_flag")]
     is_anonymous: bool,
     #[serde(borrow, default)]
     app_metadata: Option<&'a RawValue>,
@@ -156,17 +157,29 @@ struct Written<'a> {
 
 impl SupabaseClaims {
     /// Of a token that [`only_users`] let through, which has all that is wanted here. The metadata stay where they are
-    /// in the text.
-    fn read(json: &Arc<str>) -> Option<AnyClaims> {
-        let written: Written<'_> = from_object(json).ok()?;
-        Some(Arc::new(Self::of(written, |raw| Metadata::within(json, raw))))
+    /// in the text, and nothing else is looked at twice.
+    fn read(received: &ClaimsSet) -> Option<AnyClaims> {
+        let claim = |name| received.claim(name).ok().flatten();
+        let text = |name| claim(name).and_then(scan::text).filter(|text| !text.is_empty());
+        Some(Arc::new(Self {
+            sub: claim("sub").and_then(scan::text)?.into_owned(),
+            email: text("email").map(Cow::into_owned),
+            phone: text("phone").map(Cow::into_owned),
+            role: text("role").map(usual),
+            aal: text("aal").map(usual),
+            amr: claim("amr").map(methods).unwrap_or_default(),
+            session_id: text("session_id").map(Cow::into_owned),
+            is_anonymous: claim("is_anonymous") == Some("true"),
+            app_metadata: Metadata::within(received, "app_metadata"),
+            user_metadata: Metadata::within(received, "user_metadata"),
+        }))
     }
+}
 
-    fn of(written: Written<'_>, metadata: impl Fn(&RawValue) -> Metadata) -> Self {
-        let kept = |raw: Option<&RawValue>| raw.map(&metadata).unwrap_or_default();
-        Self {
-            app_metadata: kept(written.app_metadata),
-            user_metadata: kept(written.user_metadata),
+impl<'de> Deserialize<'de> for SupabaseClaims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Written::deserialize(deserializer)?;
+        Ok(Self {
             sub: written.sub,
             email: written.email,
             phone: written.phone,
@@ -175,13 +188,9 @@ impl SupabaseClaims {
             amr: written.amr,
             session_id: written.session_id,
             is_anonymous: written.is_anonymous,
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for SupabaseClaims {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Written::deserialize(deserializer).map(|written| Self::of(written, Metadata::copy))
+            app_metadata: written.app_metadata.map(Metadata::copy).unwrap_or_default(),
+            user_metadata: written.user_metadata.map(Metadata::copy).unwrap_or_default(),
+        })
     }
 }
 
@@ -201,7 +210,7 @@ pub struct AuthenticationMethod {
 /// An entry as the server makes it.
 #[derive(Deserialize)]
 struct FullEntry {
-    #[serde(deserialize_with = "method")]
+    #[serde(deserialize_with = "read_method")]
     method: Cow<'static, str>,
     #[serde(default)]
     timestamp: Option<u64>,
@@ -270,16 +279,9 @@ impl Metadata {
         Self(Kept::Copy(raw.get().into()))
     }
 
-    /// `raw` is a part of `json`, borrowed from it.
-    fn within(json: &Arc<str>, raw: &RawValue) -> Self {
-        let raw = raw.get();
-        let start = raw.as_ptr().addr().wrapping_sub(json.as_ptr().addr());
-        let range = start..start.wrapping_add(raw.len());
-        if json.get(range.clone()) == Some(raw) {
-            Self(Kept::Within(Arc::clone(json), range))
-        } else {
-            Self(Kept::Copy(raw.into()))
-        }
+    fn within(received: &ClaimsSet, name: &str) -> Self {
+        let place = received.place(name).ok().flatten();
+        Self(place.map_or(Kept::Nothing, |place| Kept::Within(Arc::clone(received.json()), place)))
     }
 }
 
@@ -291,47 +293,45 @@ impl fmt::Debug for Metadata {
 }
 
 /// An empty string, `null` or another type is no text.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match Typing(&mut Fault::default()).deserialize(deserializer)? {
         Typed::Text(text) if !text.is_empty() => Some(text.into_owned()),
         _ => None,
     })
 }
 
-/// The names that nearly all tokens have need no copy.
-fn known(text: &str) -> Option<&'static str> {
-    const KNOWN: [&str; 8] =
-        ["authenticated", "aal1", "aal2", "password", "otp", "totp", "oauth", "magiclink"];
-    KNOWN.into_iter().find(|known| *known == text)
+fn read_usual<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'static, str>>, D::Error> {
+    Ok(read_text(deserializer)?.map(|text| usual(text.into())))
 }
 
-fn usual<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'static, str>>, D::Error> {
-    Ok(match Typing(&mut Fault::default()).deserialize(deserializer)? {
-        Typed::Text(text) if !text.is_empty() => {
-            Some(known(&text).map_or_else(|| text.into_owned().into(), Cow::Borrowed))
-        }
-        _ => None,
-    })
-}
-
-fn method<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'static, str>, D::Error> {
-    let Text(text) = Text::deserialize(deserializer)?;
-    Ok(known(&text).map_or_else(|| text.into_owned().into(), Cow::Borrowed))
+fn read_method<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'static, str>, D::Error> {
+    Text::deserialize(deserializer).map(|Text(text)| usual(text))
 }
 
 /// Another type is `false`.
-fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+fn read_flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(matches!(Typing(&mut Fault::default()).deserialize(deserializer)?, Typed::Bool(true)))
 }
 
+fn read_methods<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AuthenticationMethod>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(|raw| methods(raw.get()))
+}
+
+/// The names that nearly all tokens have need no copy.
+fn usual(text: Cow<'_, str>) -> Cow<'static, str> {
+    const USUAL: [&str; 8] =
+        ["authenticated", "aal1", "aal2", "password", "otp", "totp", "oauth", "magiclink"];
+    let known = USUAL.into_iter().find(|usual| **usual == text);
+    known.map_or_else(|| text.into_owned().into(), Cow::Borrowed)
+}
+
 /// What does not fit counts as missing: it does not decide whether the token is good.
-fn methods<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AuthenticationMethod>, D::Error> {
-    let json = <&RawValue>::deserialize(deserializer)?.get();
+fn methods(json: &str) -> Vec<AuthenticationMethod> {
     // The usual form first: telling the forms apart costs as much as all other claims together.
-    Ok(match serde_json::from_str::<Vec<FullEntry>>(json) {
+    match serde_json::from_str::<Vec<FullEntry>>(json) {
         Ok(full) => full.into_iter().map(Into::into).collect(),
         Err(_) => serde_json::from_str(json).unwrap_or_default(),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -372,26 +372,39 @@ mod tests {
     ];
 
     proptest! {
-        /// Else a token would be let in whose claims nobody could read.
+        /// Else a token would be let in whose claims nobody could read; and by either way they are the same.
         #[test]
         fn the_claims_of_every_token_that_is_a_users_can_be_read(
             sub in "[a-zé\"]{0,4}",
-            claims in proptest::collection::hash_map(proptest::sample::select(CLAIMS), value(), 0..8),
+            some in proptest::collection::hash_map(proptest::sample::select(CLAIMS), value(), 0..8),
         ) {
             let mut json = serde_json::json!({ "sub": sub, "role": "authenticated" });
-            for (name, value) in claims {
+            for (name, value) in some {
                 json[name] = value;
             }
             let json: Arc<str> = json.to_string().into();
             let payload = Payload::parse(&json).expect("well-formed");
             if only_users(&payload).is_ok() {
-                prop_assert!(SupabaseClaims::read(&json).is_some(), "{json}");
+                claims(&json);
             }
         }
     }
 
+    /// Read by both ways, which must agree.
     fn claims(json: &str) -> SupabaseClaims {
-        serde_json::from_str(json).expect("claims")
+        let claims: SupabaseClaims = serde_json::from_str(json).expect("claims");
+        let payload = Payload::parse(json).expect("well-formed");
+        let read = SupabaseClaims::read(&ClaimsSet::of_parsed(json, &payload.names)).expect("claims");
+        let read = read.downcast::<SupabaseClaims>().expect("the claims of the preset");
+        let metadata = |claims: &SupabaseClaims| {
+            [&claims.app_metadata, &claims.user_metadata].map(|metadata| metadata.as_json().to_owned())
+        };
+        assert_eq!(
+            (format!("{read:?}"), metadata(&read)),
+            (format!("{claims:?}"), metadata(&claims)),
+            "{json}"
+        );
+        claims
     }
 
     #[test]

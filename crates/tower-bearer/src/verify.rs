@@ -3,14 +3,14 @@
 use crate::{
     challenge::Challenge,
     claims::Claims,
+    claims_set::ClaimsSet,
     credential::Credential,
     error::{AuthError, Reason},
-    jwt::{Receipt, RegisteredClaims, Scopes, from_object},
+    jwt::{Receipt, RegisteredClaims, Scopes},
     revocation::{Revocable, Revocation, WhenUnsure},
     unauthenticated::Unauthenticated,
 };
 use http::{Extensions, HeaderMap, Method, Request, Uri};
-use serde::de::IgnoredAny;
 use std::{
     fmt,
     future::{Future, Ready},
@@ -159,7 +159,7 @@ pub struct Verified {
 struct Proof {
     registered: RegisteredClaims,
     claims: Claims,
-    json: Option<Arc<str>>,
+    received: Option<ClaimsSet>,
     receipt: Option<Receipt>,
 }
 
@@ -170,18 +170,19 @@ impl Verified {
     /// policies on other claims look at comes with [`with_json`](Self::with_json).
     pub fn assertion<C: Send + Sync + 'static>(registered: RegisteredClaims, claims: C) -> Self {
         let claims = Claims::own(claims);
-        Self::of_proof(Proof { registered, claims, json: None, receipt: None }, SystemTime::now())
+        Self::of_proof(Proof { registered, claims, received: None, receipt: None }, SystemTime::now())
     }
 
     /// As [`assertion`](Self::assertion), for a JWT: with what it would take to say the same again.
     pub(crate) fn assertion_of_jwt(
         registered: RegisteredClaims,
         claims: Claims,
-        json: Arc<str>,
+        received: ClaimsSet,
         receipt: Receipt,
         at: SystemTime,
     ) -> Self {
-        Self::of_proof(Proof { registered, claims, json: Some(json), receipt: Some(receipt) }, at)
+        let (received, receipt) = (Some(received), Some(receipt));
+        Self::of_proof(Proof { registered, claims, received, receipt }, at)
     }
 
     fn of_proof(proof: Proof, at: SystemTime) -> Self {
@@ -193,9 +194,7 @@ impl Verified {
     /// [`JwtVerifier`](crate::JwtVerifier) does this; a verifier of yours may.
     #[must_use]
     pub fn with_json(mut self, claims: impl Into<Arc<str>>) -> Self {
-        let claims = claims.into();
-        let is_object = from_object::<IgnoredAny>(&claims).is_ok();
-        Arc::make_mut(&mut self.proof).json = is_object.then_some(claims);
+        Arc::make_mut(&mut self.proof).received = ClaimsSet::parse(claims.into());
         self
     }
 
@@ -236,14 +235,14 @@ impl Verified {
     /// The application's own claims, or `None` when the verifier was set up for another type; see
     /// [`claims_type`](Self::claims_type).
     pub fn claims<C: Send + Sync + 'static>(&self) -> Option<Arc<C>> {
-        let Proof { registered, claims, json, .. } = &*self.proof;
-        claims.get(registered, json.as_ref())?.downcast().ok()
+        let Proof { registered, claims, received, .. } = &*self.proof;
+        claims.get(registered, received.as_ref())?.downcast().ok()
     }
 
     /// All claims as they were received, the text of one JSON object; `None` from a verifier that did not
     /// [add](Self::with_json) them.
     pub fn json(&self) -> Option<&str> {
-        self.proof.json.as_deref()
+        self.claims_set().map(|claims| &**claims.json())
     }
 
     /// When the credential was verified: what policies take for now.
@@ -264,6 +263,10 @@ impl Verified {
     /// Notes whose gate this passed and when, for the policies further in and their challenges.
     pub(crate) fn under(self, challenge: &Arc<Challenge>, at: SystemTime) -> Self {
         Self { challenge: Some(Arc::clone(challenge)), at, ..self }
+    }
+
+    pub(crate) fn claims_set(&self) -> Option<&ClaimsSet> {
+        self.proof.received.as_ref()
     }
 
     pub(crate) fn receipt(&self) -> Option<&Receipt> {

@@ -1,6 +1,9 @@
 //! The application's own claims, of a type that the verifier does not know.
 
-use crate::claims::{AnyClaims, Claims};
+use crate::{
+    claims::{AnyClaims, Claims},
+    claims_set::ClaimsSet,
+};
 use serde::de::DeserializeOwned;
 use std::{
     any::type_name,
@@ -21,7 +24,7 @@ pub(super) enum ClaimsType {
 type Decode = fn(&str) -> Result<AnyClaims, serde_json::Error>;
 
 /// From the text of a verified payload, which the claims may keep parts of.
-pub(crate) type Read = fn(&Arc<str>) -> Option<AnyClaims>;
+pub(crate) type Read = fn(&ClaimsSet) -> Option<AnyClaims>;
 
 impl ClaimsType {
     pub(super) fn of<C: DeserializeOwned + Send + Sync + 'static>() -> Self {

@@ -96,7 +96,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let fault = self.0;
-        let mut names = Members::new();
+        let mut names = Members::default();
         let mut header = HeaderMembers::default();
         while let Some(Text(name)) = map.next_key()? {
             match &*name {

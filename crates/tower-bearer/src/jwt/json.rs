@@ -32,7 +32,7 @@ impl Fault {
 }
 
 /// The names of an object's members so far.
-#[derive(Debug)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Members<'de> {
     /// As many as objects of their kind usually have, without an allocation.
     first: [&'de str; USUAL_MEMBERS],
@@ -46,10 +46,6 @@ pub(crate) struct Members<'de> {
 const USUAL_MEMBERS: usize = 24;
 
 impl<'de> Members<'de> {
-    pub(crate) fn new() -> Self {
-        Self { first: [""; USUAL_MEMBERS], len: 0, more: Vec::new(), classes: 0 }
-    }
-
     /// Notes a name. Duplicates are refused (RFC 7515 §4 and RFC 7519 §4 allow that, and it leaves no room for
     /// two readers to see two tokens), however they are spelled.
     #[inline]
@@ -70,6 +66,12 @@ impl<'de> Members<'de> {
             name => self.more.push(name),
         }
         Ok(())
+    }
+
+    /// The names as they stand in the text, and in their order; `None` when there are more than usual, or some are
+    /// written with escapes.
+    pub(crate) fn usual(&self) -> Option<&[&'de str]> {
+        self.more.is_empty().then_some(&self.first[..self.len])
     }
 
     fn contains(&self, name: &str) -> bool {

@@ -32,6 +32,7 @@ pub(crate) struct Payload<'a> {
     /// `cnf` is there, whatever it says: the token is bound to a key (RFC 7800 §3.1).
     pub(crate) key_bound: bool,
     pub(crate) kind: Kind<'a>,
+    pub(crate) names: Members<'a>,
 }
 
 /// A string, or a list of them: the usual single one makes no list.
@@ -124,7 +125,6 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut names = Members::new();
         let mut payload = Payload::default();
         let mut scp = None;
         while let Some(Text(name)) = map.next_key()? {
@@ -157,7 +157,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
                     claim.present()?;
                 }
             }
-            names.note(name, self.0)?;
+            payload.names.note(name, self.0)?;
         }
         payload.scope = payload.scope.or(scp);
         Ok(payload)

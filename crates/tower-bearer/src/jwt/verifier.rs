@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     AuthError, Presented, Reason, Verification, Verified, Verify,
+    claims_set::ClaimsSet,
     keys::{Answer, Key, KeySource, KeyState, MissKind, Snapshot},
 };
 use std::{
@@ -265,11 +266,11 @@ impl Proof for Verified {
     ) -> Result<Self, AuthError> {
         let Maker { listed: Listed { issuer, standing }, key } = by;
         let receipt = Receipt::new(Arc::clone(standing), key, issuer.times.validity(payload.times()));
-        let json = Arc::<str>::from(*json);
+        let received = ClaimsSet::of_parsed(json, &payload.names);
         let claims = issuer
-            .decode(&json)
+            .decode(json)
             .map_err(|mismatch| AuthError::new(Reason::ClaimsType).with_source(mismatch))?;
-        Ok(Self::assertion_of_jwt(RegisteredClaims::of(payload, issuer), claims, json, receipt, now))
+        Ok(Self::assertion_of_jwt(RegisteredClaims::of(payload, issuer), claims, received, receipt, now))
     }
 
     fn recall(cache: &TokenCache, token: &[u8], list: ListId, now: SystemTime) -> Option<Self> {

@@ -1,12 +1,8 @@
 //! How strongly and how recently the user signed in, and the challenge to do better (step-up, RFC 9470).
 
-use super::{
-    Policy,
-    claim::Claim,
-    claim_path::look,
-    scan::{elements, member},
-};
+use super::{Policy, claim::Claim, claim_path::look};
 use crate::{
+    claims_set::scan::{elements, member},
     error::{AuthError, Reason, Wanted},
     scope::ScopeList,
     verify::Verified,

@@ -1,7 +1,6 @@
 //! [`Claim`]: the value of one claim, as it was received.
 
-use super::scan::{Ambiguous, elements, is_text, member};
-use crate::jwt::Text;
+use crate::claims_set::scan::{Ambiguous, elements, is_text, member, text};
 use serde::Deserialize;
 use std::{borrow::Cow, fmt};
 
@@ -31,7 +30,7 @@ impl<'a> Claim<'a> {
 
     /// A string, decoded; `None` for any other type.
     pub fn as_str(&self) -> Option<Cow<'a, str>> {
-        serde_json::from_str::<Text<'a>>(self.0).ok().map(|Text(text)| text)
+        text(self.0)
     }
 
     /// `true` or `false`; `None` for any other type.

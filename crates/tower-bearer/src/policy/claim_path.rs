@@ -1,10 +1,11 @@
 //! [`ClaimPath`]: where a claim stands.
 
-use super::{
-    claim::Claim,
-    scan::{Ambiguous, member},
-};
+use super::claim::Claim;
 use crate::{
+    claims_set::{
+        ClaimsSet,
+        scan::{Ambiguous, member},
+    },
     error::{AuthError, Reason},
     verify::Verified,
 };
@@ -106,7 +107,7 @@ impl Verified {
     /// # Panics
     /// When `path` is none; see [`ClaimPath`].
     pub fn claim(&self, path: impl Into<ClaimPath>) -> Option<Claim<'_>> {
-        find(self.json()?, path.into().names()).ok().flatten()
+        find(self.claims_set()?, path.into().names()).ok().flatten()
     }
 }
 
@@ -115,8 +116,8 @@ pub(super) fn look<'v, 'p>(
     verified: &'v Verified,
     path: impl IntoIterator<Item = &'p str>,
 ) -> Result<Option<Claim<'v>>, AuthError> {
-    let json = verified.json().ok_or(Reason::NoClaims)?;
-    find(json, path).map_err(AuthError::from)
+    let claims = verified.claims_set().ok_or(Reason::NoClaims)?;
+    find(claims, path).map_err(AuthError::from)
 }
 
 impl From<Ambiguous> for AuthError {
@@ -126,17 +127,16 @@ impl From<Ambiguous> for AuthError {
 }
 
 fn find<'a, 'p>(
-    json: &'a str,
+    claims: &'a ClaimsSet,
     path: impl IntoIterator<Item = &'p str>,
 ) -> Result<Option<Claim<'a>>, Ambiguous> {
-    let mut value = json.trim_ascii_start();
-    for name in path {
-        match member(value, name)? {
-            Some(found) => value = found,
-            None => return Ok(None),
-        }
+    let mut names = path.into_iter();
+    let mut value = names.next().map_or(Ok(None), |name| claims.claim(name))?;
+    for name in names {
+        let Some(outer) = value else { break };
+        value = member(outer, name)?;
     }
-    Ok(Some(Claim::new(value)))
+    Ok(value.map(Claim::new))
 }
 
 #[cfg(test)]

@@ -49,7 +49,6 @@ mod combine;
 mod merge;
 mod registered;
 mod roles;
-mod scan;
 mod scopes;
 
 pub use assurance::{RequireAssurance, aal, acr, acr_any, max_age};

@@ -4,50 +4,61 @@
 //! a policy looks at. The text is known to be well-formed (see [`Verified::with_json`](crate::Verified::with_json));
 //! on any other these functions answer `None` or a piece of the text, and never panic.
 
+use crate::jwt::Text;
+use std::{borrow::Cow, ops::Range};
+
 /// An object has a member of that name twice: two readers could see two values.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Ambiguous;
+pub(crate) struct Ambiguous;
 
 /// The value of the member `name` of an object. `None` where there is none, and for what is no object.
-pub(super) fn member<'a>(json: &'a str, name: &str) -> Result<Option<&'a str>, Ambiguous> {
+pub(crate) fn member<'a>(json: &'a str, name: &str) -> Result<Option<&'a str>, Ambiguous> {
     if !json.starts_with('{') {
         return Ok(None);
     }
     let mut found = None;
-    let mut several = false;
     let whole = members(json, |candidate, value| {
-        if is_text(candidate, name) {
-            several |= found.replace(value).is_some();
-        }
+        let is_it = is_text(json.get(candidate)?, name);
+        let is_second = is_it && found.replace(json.get(value)?).is_some();
+        (!is_second).then_some(())
     });
-    if whole.is_none() || several { Err(Ambiguous) } else { Ok(found) }
+    whole.map(|()| found).ok_or(Ambiguous)
 }
 
-/// Shows the members of an object in order: the name with its quotes, and the value.
-fn members<'a>(json: &'a str, mut visit: impl FnMut(&'a str, &'a str)) -> Option<()> {
+/// Shows the members of an object in order: where the name stands, with its quotes, and where the value, until `visit`
+/// has seen enough. `None` then, and when this is no object.
+pub(super) fn members(
+    json: &str,
+    mut visit: impl FnMut(Range<usize>, Range<usize>) -> Option<()>,
+) -> Option<()> {
     Scan::of(json).list(b'{', b'}', |scan| {
         let name = scan.value()?;
         scan.eat(b':')?;
-        visit(name, scan.value()?);
-        Some(())
+        visit(name, scan.value()?)
     })
 }
 
 /// Shows the elements of an array in order. `None` when it is no array.
-pub(super) fn elements<'a>(json: &'a str, mut visit: impl FnMut(&'a str)) -> Option<()> {
+pub(crate) fn elements<'a>(json: &'a str, mut visit: impl FnMut(&'a str)) -> Option<()> {
     Scan::of(json).list(b'[', b']', |scan| {
-        visit(scan.value()?);
+        visit(json.get(scan.value()?)?);
         Some(())
     })
 }
 
-/// Whether this is a string that says `text`. Decoded only where it has escapes.
-pub(super) fn is_text(json: &str, text: &str) -> bool {
-    match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        None => false,
-        Some(plain) if !plain.contains('\\') => plain == text,
-        Some(_) => serde_json::from_str::<String>(json).is_ok_and(|decoded| decoded == text),
+/// What a string says; `None` for any other value. Decoded only where it has escapes.
+pub(crate) fn text(json: &str) -> Option<Cow<'_, str>> {
+    let plain = json.strip_prefix('"')?.strip_suffix('"')?;
+    if plain.contains('\\') {
+        serde_json::from_str(json).ok().map(|Text(text)| text)
+    } else {
+        Some(Cow::Borrowed(plain))
     }
+}
+
+/// Whether this is a string that says `expected`.
+pub(crate) fn is_text(json: &str, expected: &str) -> bool {
+    text(json).is_some_and(|text| text == expected)
 }
 
 struct Scan<'a> {
@@ -91,7 +102,7 @@ impl<'a> Scan<'a> {
     }
 
     /// One value, whatever is in it. Counts brackets instead of following them: text of any depth needs no stack.
-    fn value(&mut self) -> Option<&'a str> {
+    fn value(&mut self) -> Option<Range<usize>> {
         self.peek()?;
         let start = self.at;
         let mut depth = 0_usize;
@@ -111,7 +122,7 @@ impl<'a> Scan<'a> {
                 _ => self.word(),
             }
             if depth == 0 {
-                return self.text.get(start..self.at);
+                return Some(start..self.at);
             }
         }
     }
