@@ -54,7 +54,7 @@ pub fn svg(results: &Results) -> String {
     )
 }
 
-/// One for each row that has numbers; two for this project, which may know a token again.
+/// One for each row that has numbers; two for one that knows a token again.
 fn bars(group: &Group) -> Vec<Bar> {
     let mut bars = Vec::new();
     for row in &group.rows {
@@ -64,7 +64,9 @@ fn bars(group: &Group) -> Vec<Bar> {
                 bars.push(Bar { name: format!("{}{label}", row.name), ratio, ours: row.ours });
             }
         };
-        if row.ours {
+        let time = |case| row.case(case).map(|numbers| numbers.nanoseconds);
+        let remembers = time(Case::Again).zip(time(Case::New)).is_some_and(|(again, new)| again < new / 2.0);
+        if remembers {
             bar(Case::New, ", new token");
             bar(Case::Again, ", token seen before");
         } else {

@@ -1,7 +1,7 @@
 //! How rows are compared: they take turns.
 //!
-//! In each round every row answers one batch of requests, and the next round begins with another row, so that a busy
-//! neighbour, the processor's clock and what the row before left in the caches meet all of them alike. A row's time is
+//! In each round every row answers one batch of requests, in another order each time, so that a busy neighbour, the
+//! processor's clock and what the row before left in the caches meet all of them alike. A row's time is
 //! the tenth percentile of its batches' means: what a request takes when nearly nothing else wants the processor. (The
 //! minimum would be one lucky batch, the median half of the neighbour's load; the result shows the floor's median over
 //! its tenth percentile, as a measure of the noise.)
@@ -116,10 +116,13 @@ fn compare(runtime: &Runtime, entries: &mut [Entry], case: Case, credentials: &[
         let seen = contender.answer(runtime, counted, Look::Allocations);
         counts.push((status, seen.allocations / BATCH as u64, seen.bytes / BATCH as u64));
     }
-    for (round, turn) in turns.enumerate() {
-        let count = racing.len();
-        for index in 0..count {
-            let (contender, _, times) = &mut racing[(round + index) % count];
+    // The same orders in every run.
+    let mut random = fastrand::Rng::with_seed(0);
+    let mut order: Vec<_> = (0..racing.len()).collect();
+    for turn in turns {
+        random.shuffle(&mut order);
+        for index in &order {
+            let (contender, _, times) = &mut racing[*index];
             let seen = contender.answer(runtime, turn, Look::Time);
             times.push(seen.elapsed / u32::try_from(BATCH).expect("a small number"));
         }

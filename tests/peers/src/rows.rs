@@ -40,10 +40,11 @@ pub type Built = Result<Box<dyn Contender>, String>;
 /// The row that the others are multiples of: the first.
 pub const FLOOR: &str = floor::ROW.name;
 
-pub const ALL: [Row; 15] = [
+pub const ALL: [Row; 16] = [
     floor::ROW,
     bare::ROW,
     axum_bearer::ROW,
+    axum_bearer::FORGETFUL,
     jsonwebtoken::ROW,
     jwt_authorizer::ROW,
     axum_jwt_auth::ROW,

@@ -32,7 +32,6 @@ pub(crate) struct Payload<'a> {
     /// `cnf` is there, whatever it says: the token is bound to a key (RFC 7800 §3.1).
     pub(crate) key_bound: bool,
     pub(crate) kind: Kind<'a>,
-    pub(crate) names: Members<'a>,
 }
 
 /// A string, or a list of them: the usual single one makes no list.
@@ -82,9 +81,14 @@ pub(crate) struct Kind<'a> {
 impl<'a> Payload<'a> {
     /// Reads and checks types. Says nothing about values.
     pub(crate) fn parse(json: &'a str) -> Result<Self, Reason> {
+        Self::parse_noting(json, &mut Members::default())
+    }
+
+    /// And notes which claims there are.
+    pub(crate) fn parse_noting(json: &'a str, names: &mut Members<'a>) -> Result<Self, Reason> {
         let mut fault = Fault::default();
         let mut deserializer = serde_json::Deserializer::from_str(json);
-        Reader(&mut fault)
+        Reader { names, fault: &mut fault }
             .deserialize(&mut deserializer)
             .and_then(|payload| deserializer.end().map(|()| payload))
             .map_err(|error| Reason::MalformedClaims(fault.explain(&error)))
@@ -108,16 +112,19 @@ impl<'a> Payload<'a> {
     }
 }
 
-struct Reader<'f>(&'f mut Fault);
+struct Reader<'de, 'f> {
+    names: &'f mut Members<'de>,
+    fault: &'f mut Fault,
+}
 
-impl<'de> DeserializeSeed<'de> for Reader<'_> {
+impl<'de> DeserializeSeed<'de> for Reader<'de, '_> {
     type Value = Payload<'de>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Reader<'_> {
+impl<'de> Visitor<'de> for Reader<'de, '_> {
     type Value = Payload<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -128,7 +135,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
         let mut payload = Payload::default();
         let mut scp = None;
         while let Some(Text(name)) = map.next_key()? {
-            let mut claim = Claim { map: &mut map, fault: self.0 };
+            let mut claim = Claim { map: &mut map, fault: self.fault };
             match &*name {
                 "iss" => payload.iss = Some(claim.string("iss is not a string")?),
                 "sub" => payload.sub = Some(claim.string("sub is not a string")?),
@@ -157,7 +164,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
                     claim.present()?;
                 }
             }
-            payload.names.note(name, self.0)?;
+            self.names.note(name, self.fault)?;
         }
         payload.scope = payload.scope.or(scp);
         Ok(payload)

@@ -7,6 +7,7 @@ use super::{
     header::Header,
     issuer::Issuer,
     issuers::{Issuers, ListId, Listed, Trusted},
+    json::Members,
     payload::Payload,
     seen::SeenHeaders,
 };
@@ -200,11 +201,13 @@ fn decide<P: Proof>(
 
     let header = seen.map_or_else(|| Header::parse(header, P::KIND), Ok)?;
     let json = std::str::from_utf8(json).map_err(|_| Reason::MalformedClaims("not UTF-8"))?;
-    let payload = Payload::parse(json)?;
+    let mut names = Members::default();
+    let payload = Payload::parse_noting(json, &mut names)?;
 
     let listed = issuers.find(payload.iss.as_deref()).ok_or(Reason::UnknownIssuer)?;
     let by = Maker { listed, key: None };
-    let signed = Signed { header, payload, json, message: compact.signing_input.as_bytes(), signature };
+    let signed =
+        Signed { header, payload, json, names: &names, message: compact.signing_input.as_bytes(), signature };
     let outcome = judge(by, &signed, now, may_wait).map_err(|error| error.of_issuer(&listed.issuer.iss))?;
     if let (true, Some(headers), Outcome::Decided(Ok(_))) = (is_new, headers, &outcome) {
         headers.remember(compact.header, &signed.header);
@@ -217,6 +220,7 @@ pub(super) struct Signed<'a> {
     pub(super) header: Header<'a>,
     pub(super) payload: Payload<'a>,
     pub(super) json: &'a str,
+    names: &'a Members<'a>,
     message: &'a [u8],
     signature: &'a [u8],
 }
@@ -260,13 +264,13 @@ impl Proof for Verified {
     }
 
     fn prove(
-        Signed { payload, json, .. }: &Signed<'_>,
+        Signed { payload, json, names, .. }: &Signed<'_>,
         by: Maker<'_>,
         now: SystemTime,
     ) -> Result<Self, AuthError> {
         let Maker { listed: Listed { issuer, standing }, key } = by;
         let receipt = Receipt::new(Arc::clone(standing), key, issuer.times.validity(payload.times()));
-        let received = ClaimsSet::of_parsed(json, &payload.names);
+        let received = ClaimsSet::of_parsed(json, names);
         let claims = issuer
             .decode(json)
             .map_err(|mismatch| AuthError::new(Reason::ClaimsType).with_source(mismatch))?;
