@@ -50,6 +50,10 @@ const OVERHEAD: usize = 1024;
 pub struct TokenCache(Arc<Lazy>);
 
 /// Made when the first token is accepted: a verifier that nobody asks costs nothing.
+///
+/// A table of our own was tried: sets of six places read through `arc-swap`, each set one line of the processor's cache,
+/// an entry with its token one allocation. Among 100,000 tokens a hit came to 2.6 to 2.9 times one among few, in place of
+/// 3.2; among 3,000 it took as long, and a new token took longer to put in. Not worth the code.
 struct Lazy {
     bytes: usize,
     cache: OnceLock<Cache<Remembered, Verified, Bytes>>,
