@@ -137,9 +137,18 @@ fn check_payload(payload: &Value) {
 /// What the handlers get to see is what was signed.
 fn check_copy(payload: &Value, verified: &Verified) {
     assert_eq!(*verified.claims::<Value>().expect("the claims"), *payload);
+    // No path has an empty name.
+    for (name, value) in payload.as_object().expect("an object").iter().filter(|(name, _)| !name.is_empty()) {
+        let claim = verified.claim([name]).expect("a claim of that name");
+        assert_eq!(claim.parse::<Value>().expect("JSON"), *value, "{name}");
+    }
     let registered = verified.registered();
-    for (name, found) in [("iss", &registered.iss), ("sub", &registered.sub), ("jti", &registered.jti)] {
-        assert_eq!(found.as_deref(), payload.get(name).map(|value| value.as_str().expect(name)), "{name}");
+    for (name, found) in [
+        ("iss", registered.iss.as_deref()),
+        ("sub", registered.sub.as_deref()),
+        ("jti", registered.jti.as_deref()),
+    ] {
+        assert_eq!(found, payload.get(name).map(|value| value.as_str().expect(name)), "{name}");
     }
     for (name, found) in [("session_id", &registered.session_id), ("sid", &registered.sid)] {
         assert_eq!(found.as_deref(), payload[name].as_str(), "{name}");

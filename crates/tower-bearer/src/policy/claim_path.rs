@@ -101,8 +101,8 @@ impl Verified {
     /// The claim at `path`, read out of [`json`](Self::json). `None` where there is none, where a name on the way
     /// stands twice, and where no JSON was handed over.
     ///
-    /// A path that is used often is made once, and given as `&path`: then nothing is allocated, unless the names in
-    /// the token are written with escapes.
+    /// A path that is used often is made once, and given as `&path`: then nothing is allocated, but by the first question
+    /// for claims that came [`with_json`](Self::with_json), and where names are written with escapes.
     ///
     /// # Panics
     /// When `path` is none; see [`ClaimPath`].
