@@ -35,8 +35,9 @@
 //!
 //! [`Status`], `tracing` events (a warning for the first failure after a success, and when keys get too old), and with
 //! the feature `metrics` these of the `metrics` facade, all with the label `issuer`: `bearer_jwks_fetches_total`
-//! (`trigger`, `result`), `bearer_jwks_limited_total` (`trigger`; tokens that were worth no fetch, counted with the next),
-//! `bearer_jwks_keys`, `bearer_jwks_age_seconds`, and `bearer_lagging_accepts_total`, the tokens accepted while the last refresh had failed.
+//! (`trigger`, `result`), `bearer_jwks_limited_total` (`trigger`; tokens that were worth no fetch, counted with the
+//! next), `bearer_jwks_keys`, `bearer_jwks_age_seconds`, and `bearer_lagging_accepts_total`, the tokens accepted while
+//! the last refresh had failed.
 //!
 //! [`Connect`] is the short way, [`Connector`] the same with settings and [`Status`] for each issuer. [`Refresher`] is the long one: its [`run`](Refresher::run) is a future that the
 //! caller owns, its [`status`](Refresher::status) is visible from outside, and its source is any [`Fetch`].

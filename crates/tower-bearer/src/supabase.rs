@@ -15,12 +15,12 @@ use crate::{
     claims::AnyClaims,
     claims_set::{ClaimsSet, scan},
     error::Reason,
-    jwt::{Algorithm, ConfigError, Fault, Issuer, Payload, Text, Typed, Typing},
+    jwt::{Algorithm, ConfigError, Issuer, Payload, Text},
 };
 use http::Uri;
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, DeserializeSeed, IgnoredAny},
+    de::{DeserializeOwned, Error as _, IgnoredAny},
 };
 use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
@@ -131,37 +131,18 @@ pub struct SupabaseClaims {
     pub user_metadata: Metadata,
 }
 
-/// The claims as they stand in the token.
-#[derive(Deserialize)]
-struct Written<'a> {
-    sub: String,
-    #[serde(default, deserialize_with = "read_text")]
-    email: Option<String>,
-    #[serde(default, deserialize_with = "read_text")]
-    phone: Option<String>,
-    #[serde(default, deserialize_with = "read_usual")]
-    role: Option<Cow<'static, str>>,
-    #[serde(default, deserialize_with = "read_usual")]
-    aal: Option<Cow<'static, str>>,
-    #[serde(default, deserialize_with = "read_methods")]
-    amr: Vec<AuthenticationMethod>,
-    #[serde(default, deserialize_with = "read_text")]
-    session_id: Option<String>,
-    #[serde(default, deserialize_with = "read_flag")]
-    is_anonymous: bool,
-    #[serde(borrow, default)]
-    app_metadata: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    user_metadata: Option<&'a RawValue>,
-}
-
 impl SupabaseClaims {
-    /// Of a token that [`only_users`] let through, which has all that is wanted here. The metadata stay where they are
-    /// in the text, and nothing else is looked at twice.
+    /// Of a token that [`only_users`] let through, which has all that is wanted here.
     fn read(received: &ClaimsSet) -> Option<AnyClaims> {
+        Self::of(received).map(|claims| Arc::new(claims) as _)
+    }
+
+    /// `None` without a `sub`. What else does not fit counts as missing. The metadata stay where they are in the text.
+    fn of(received: &ClaimsSet) -> Option<Self> {
         let claim = |name| received.claim(name).ok().flatten();
+        // An empty string, `null` or another type is no text.
         let text = |name| claim(name).and_then(scan::text).filter(|text| !text.is_empty());
-        Some(Arc::new(Self {
+        Some(Self {
             sub: claim("sub").and_then(scan::text)?.into_owned(),
             email: text("email").map(Cow::into_owned),
             phone: text("phone").map(Cow::into_owned),
@@ -172,25 +153,17 @@ impl SupabaseClaims {
             is_anonymous: claim("is_anonymous") == Some("true"),
             app_metadata: Metadata::within(received, "app_metadata"),
             user_metadata: Metadata::within(received, "user_metadata"),
-        }))
+        })
     }
 }
 
+/// From JSON, with `serde_json`.
 impl<'de> Deserialize<'de> for SupabaseClaims {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let written = Written::deserialize(deserializer)?;
-        Ok(Self {
-            sub: written.sub,
-            email: written.email,
-            phone: written.phone,
-            role: written.role,
-            aal: written.aal,
-            amr: written.amr,
-            session_id: written.session_id,
-            is_anonymous: written.is_anonymous,
-            app_metadata: written.app_metadata.map(Metadata::copy).unwrap_or_default(),
-            user_metadata: written.user_metadata.map(Metadata::copy).unwrap_or_default(),
-        })
+        let json = Box::<RawValue>::deserialize(deserializer)?;
+        let received =
+            ClaimsSet::parse(json.get().into()).ok_or_else(|| D::Error::custom("not a JSON object"))?;
+        Self::of(&received).ok_or_else(|| D::Error::missing_field("sub"))
     }
 }
 
@@ -210,7 +183,7 @@ pub struct AuthenticationMethod {
 /// An entry as the server makes it.
 #[derive(Deserialize)]
 struct FullEntry {
-    #[serde(deserialize_with = "read_method")]
+    #[serde(deserialize_with = "method")]
     method: Cow<'static, str>,
     #[serde(default)]
     timestamp: Option<u64>,
@@ -245,16 +218,10 @@ impl From<AmrEntry> for AuthenticationMethod {
 
 /// A JSON value that is kept as it came, and parsed when somebody asks: most requests do not.
 #[derive(Clone, Default)]
-pub struct Metadata(Kept);
-
-#[derive(Clone, Default)]
-enum Kept {
-    #[default]
-    Nothing,
-    Copy(Box<str>),
+pub struct Metadata(
     /// A part of the token's claims.
-    Within(Arc<str>, Range<usize>),
-}
+    Option<(Arc<str>, Range<usize>)>,
+);
 
 impl Metadata {
     /// Parses it into a type of yours. Missing metadata is `null`.
@@ -267,21 +234,13 @@ impl Metadata {
 
     /// The JSON text.
     pub fn as_json(&self) -> &str {
-        match &self.0 {
-            Kept::Nothing => "null",
-            Kept::Copy(json) => json,
-            // It was found there; were it not, nothing is the answer that grants nothing.
-            Kept::Within(json, range) => json.get(range.clone()).unwrap_or("null"),
-        }
-    }
-
-    fn copy(raw: &RawValue) -> Self {
-        Self(Kept::Copy(raw.get().into()))
+        // It was found there; were it not, nothing is the answer that grants nothing.
+        self.0.as_ref().and_then(|(json, place)| json.get(place.clone())).unwrap_or("null")
     }
 
     fn within(received: &ClaimsSet, name: &str) -> Self {
         let place = received.place(name).ok().flatten();
-        Self(place.map_or(Kept::Nothing, |place| Kept::Within(Arc::clone(received.json()), place)))
+        Self(place.map(|place| (Arc::clone(received.json()), place)))
     }
 }
 
@@ -292,29 +251,8 @@ impl fmt::Debug for Metadata {
     }
 }
 
-/// An empty string, `null` or another type is no text.
-fn read_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(match Typing(&mut Fault::default()).deserialize(deserializer)? {
-        Typed::Text(text) if !text.is_empty() => Some(text.into_owned()),
-        _ => None,
-    })
-}
-
-fn read_usual<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'static, str>>, D::Error> {
-    Ok(read_text(deserializer)?.map(|text| usual(text.into())))
-}
-
-fn read_method<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'static, str>, D::Error> {
+fn method<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'static, str>, D::Error> {
     Text::deserialize(deserializer).map(|Text(text)| usual(text))
-}
-
-/// Another type is `false`.
-fn read_flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Ok(matches!(Typing(&mut Fault::default()).deserialize(deserializer)?, Typed::Bool(true)))
-}
-
-fn read_methods<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AuthenticationMethod>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(|raw| methods(raw.get()))
 }
 
 /// The names that nearly all tokens have need no copy.
@@ -325,7 +263,7 @@ fn usual(text: Cow<'_, str>) -> Cow<'static, str> {
     known.map_or_else(|| text.into_owned().into(), Cow::Borrowed)
 }
 
-/// What does not fit counts as missing: it does not decide whether the token is good.
+/// What does not fit does not decide whether the token is good.
 fn methods(json: &str) -> Vec<AuthenticationMethod> {
     // The usual form first: telling the forms apart costs as much as all other claims together.
     match serde_json::from_str::<Vec<FullEntry>>(json) {
@@ -372,7 +310,7 @@ mod tests {
     ];
 
     proptest! {
-        /// Else a token would be let in whose claims nobody could read; and by either way they are the same.
+        /// Else a token would be let in whose claims nobody could read.
         #[test]
         fn the_claims_of_every_token_that_is_a_users_can_be_read(
             sub in "[a-zé\"]{0,4}",
@@ -385,25 +323,13 @@ mod tests {
             let json: Arc<str> = json.to_string().into();
             let payload = Payload::parse(&json).expect("well-formed");
             if only_users(&payload).is_ok() {
-                claims(&json);
+                prop_assert!(SupabaseClaims::read(&ClaimsSet::of_token(&json)).is_some(), "{json}");
             }
         }
     }
 
-    /// Read by both ways, which must agree.
     fn claims(json: &str) -> SupabaseClaims {
-        let claims: SupabaseClaims = serde_json::from_str(json).expect("claims");
-        let read = SupabaseClaims::read(&ClaimsSet::of_token(json)).expect("claims");
-        let read = read.downcast::<SupabaseClaims>().expect("the claims of the preset");
-        let metadata = |claims: &SupabaseClaims| {
-            [&claims.app_metadata, &claims.user_metadata].map(|metadata| metadata.as_json().to_owned())
-        };
-        assert_eq!(
-            (format!("{read:?}"), metadata(&read)),
-            (format!("{claims:?}"), metadata(&claims)),
-            "{json}"
-        );
-        claims
+        serde_json::from_str(json).expect("claims")
     }
 
     #[test]
@@ -413,10 +339,30 @@ mod tests {
             "aal":"aal2","amr":[{"method":"totp","timestamp":2},{"method":"password","timestamp":1}],"session_id":"s",
             "is_anonymous":false,"app_metadata":{"provider":"email"},"user_metadata":{"name":"A"}}"#,
         );
-        assert_eq!((&*claims.sub, claims.email.as_deref(), claims.phone), ("u", Some("a@example.com"), None));
+        let SupabaseClaims { sub, email, phone, role, aal, session_id, is_anonymous, .. } = &claims;
+        assert_eq!((&**sub, email.as_deref(), phone.as_deref()), ("u", Some("a@example.com"), None));
+        assert_eq!((role.as_deref(), aal.as_deref()), (Some("authenticated"), Some("aal2")));
+        assert_eq!((session_id.as_deref(), *is_anonymous), (Some("s"), false));
         assert_eq!((claims.amr.len(), &*claims.amr[0].method, claims.amr[0].timestamp), (2, "totp", Some(2)));
         assert_eq!(claims.app_metadata.parse::<serde_json::Value>().expect("JSON")["provider"], "email");
         assert!(claims.user_metadata.parse::<u8>().is_err());
+    }
+
+    #[test]
+    fn claims_are_read_from_whatever_serde_json_reads() {
+        let json =
+            serde_json::json!({ "sub": "u\u{e9}", "phone": "+1", "is_anonymous": true, "role": "mine" });
+        let claims: SupabaseClaims = serde_json::from_value(json).expect("claims");
+        assert_eq!((&*claims.sub, claims.phone.as_deref()), ("u\u{e9}", Some("+1")));
+        assert_eq!((claims.is_anonymous, claims.role.as_deref()), (true, Some("mine")));
+        for (json, complaint) in [
+            ("{}", "missing field `sub`"),
+            (r#"{"sub":7}"#, "missing field `sub`"),
+            (r#"["u"]"#, "not a JSON object"),
+        ] {
+            let error = serde_json::from_str::<SupabaseClaims>(json).expect_err(json);
+            assert!(error.to_string().starts_with(complaint), "{json}: {error}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(crate) struct ClaimsSet {
     names: OnceLock<Option<Box<[Name]>>>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 struct Name {
     /// Between the quotes.
     start: u32,
@@ -186,10 +186,24 @@ mod tests {
 
     #[test]
     fn the_usual_members_are_known_at_once() {
-        for (json, expected) in
-            [(r#"{"sub":"a","b":{"c":1}}"#, true), ("{}", true), (r#"{"\u0061":1}"#, false)]
-        {
+        let many = |count: usize| {
+            let members: Vec<_> = (0..count).map(|number| format!("\"{number}\":[{number}]")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        for (json, expected) in [
+            (r#"{"sub":"a","b":{"c":1}}"#, true),
+            ("{}", true),
+            (r#"{"\u0061":1}"#, false),
+            (&many(24), true),
+            (&many(25), false),
+        ] {
             assert_eq!(ClaimsSet::of_token(json).names.get().is_some(), expected, "{json}");
+        }
+        for count in 1..40 {
+            let received = ClaimsSet::of_token(&many(count));
+            for number in 0..count {
+                assert_eq!(received.claim(&number.to_string()), Ok(Some(&*format!("[{number}]"))), "{count}");
+            }
         }
     }
 

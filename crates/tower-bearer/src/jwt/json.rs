@@ -32,7 +32,7 @@ impl Fault {
 }
 
 /// The names of an object's members so far.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub(crate) struct Members<'de> {
     /// As many as objects of their kind usually have, without an allocation.
     first: [&'de str; USUAL_MEMBERS],
@@ -154,7 +154,6 @@ impl Skip<'_> {
 /// What became of a member whose type is judged by the reader of the claims, not by the parser.
 pub(crate) enum Typed<'a> {
     Text(Cow<'a, str>),
-    Bool(bool),
     Number(f64),
     List(Vec<Cow<'a, str>>),
     /// Another type, or a list of something else than strings.
@@ -177,8 +176,8 @@ impl<'de> Visitor<'de> for Typing<'_> {
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
-    fn visit_bool<E>(self, value: bool) -> Result<Typed<'de>, E> {
-        Ok(Typed::Bool(value))
+    fn visit_bool<E>(self, _: bool) -> Result<Typed<'de>, E> {
+        Ok(Typed::Other)
     }
     #[allow(clippy::cast_precision_loss, reason = "dates beyond 2^53 seconds are out of range anyway")]
     fn visit_i64<E>(self, value: i64) -> Result<Typed<'de>, E> {

@@ -29,7 +29,7 @@ pub use issuer::Issuer;
 pub use logout::{LogoutToken, VerifyLogoutToken};
 pub use verifier::{JwtVerifier, WaitForKeys};
 
-pub(crate) use json::{Fault, Members, Text, Typed, Typing, from_object};
+pub(crate) use json::{Members, Text, from_object};
 pub(crate) use payload::Payload;
 pub(crate) use receipt::Receipt;
 
