@@ -41,7 +41,7 @@ impl Command {
         let mut args = args.peekable();
         match args.peek().map(String::as_str) {
             Some("socket") => {
-                let mut options = SocketOptions { rounds: 5, turn: Duration::from_secs(3) };
+                let mut options = SocketOptions { rounds: 20, turn: Duration::from_secs(1) };
                 each(args.skip(1), |name, value| {
                     match name {
                         "--rounds" => options.rounds = value.parse()?,

@@ -1,10 +1,11 @@
 //! The servers: processes that print their address, and end when their standard input does.
 
 use crate::{
-    rows::axum_bearer,
+    rows::axum_bearer as row,
     world::{AUDIENCE, World},
 };
 use axum::{Router, body::Body, routing::get};
+use axum_bearer::{BearerLayer, JwtVerifier};
 use http::Request;
 use std::{
     env,
@@ -20,10 +21,11 @@ use tower::util::MapRequestLayer;
 
 pub const BARE: &str = "axum without the layer";
 const IDLE: &str = "axum with a layer that does nothing";
-const GATE: &str = "axum-bearer in axum";
+const GATE: &str = "axum with this gate";
+const USER: &str = "axum with this gate, and a handler that asks for the user";
 const NODE: &str = "jose in Fastify (Node.js)";
 
-pub const SERVERS: [&str; 4] = [BARE, IDLE, GATE, NODE];
+pub const SERVERS: [&str; 5] = [BARE, IDLE, GATE, USER, NODE];
 
 /// Where the keys are, for the server.
 const JWKS_URI: &str = "PEERS_JWKS_URI";
@@ -89,13 +91,18 @@ pub fn serve(name: &str) -> Result<(), Box<dyn Error>> {
             BARE => bare(),
             // What it costs axum to have one.
             IDLE => bare().layer(MapRequestLayer::new(|request: Request<Body>| request)),
-            GATE => axum_bearer::router(axum_bearer::verifier(&env::var(JWKS_URI)?).await?),
+            GATE => bare().layer(BearerLayer::new(verifier().await?)),
+            USER => row::router(verifier().await?),
             _ => return Err("no such server".into()),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?);
         Ok(axum::serve(listener, router).await?)
     })
+}
+
+async fn verifier() -> Result<JwtVerifier, Box<dyn Error>> {
+    Ok(row::verifier(&env::var(JWKS_URI)?).await?)
 }
 
 fn bare() -> Router {
