@@ -4,13 +4,19 @@ use crate::support::{
     answer::Answer,
     app::{app, ask, bearer, reached, request},
     challenge::Challenge,
+    client::Version,
     keys::{AUD, ISS, gate, issuer, token},
     logs::Logs,
+    server::Server,
 };
-use axum::{Router, extract::Request, routing::get};
+use axum::{Router, body::Body, extract::Request, routing::get};
 use axum_bearer::{AuthUser, RegisteredClaims};
-use http::{HeaderMap, header::WWW_AUTHENTICATE};
+use http::{
+    HeaderMap, Response,
+    header::{CONTENT_LENGTH, WWW_AUTHENTICATE},
+};
 use std::sync::{Arc, Mutex};
+use tower::Layer as _;
 use tower_bearer::{
     Accepted, AccessToken, AuthError, Observe, ProblemDetails, Reason, Refused, RequireLayer, Verified,
     policy::scope,
@@ -79,6 +85,31 @@ async fn one_renderer_speaks_for_the_gate_and_for_all_behind_it() {
         }
     }
     at(&app, "/", Some(&good)).await.assert_passed("good");
+}
+
+/// A router that is a service of its own says how long what it sends is, and the renderer sends something else.
+#[tokio::test]
+async fn a_rendered_refusal_from_within_is_as_long_as_it_says() {
+    let inner = || Router::new().route("/policy", get(reached).layer(RequireLayer::new(scope("write"))));
+    let render = |_: &AuthError, answer: Response<()>| answer.map(|()| Body::from("rendered"));
+    let gate = gate(issuer()).rejection(render);
+    let nested = Router::new().nest_service("/in", inner()).layer(gate.clone());
+    let good = token().sign();
+    for (app, path) in [
+        (Router::new().fallback_service(gate.layer(inner())), "/policy"),
+        (nested, "/in/policy"),
+        (inner().layer(gate), "/policy"),
+    ] {
+        let server = Server::start(app).await;
+        let line = format!("Bearer {good}");
+        for version in Version::ALL {
+            let answer =
+                version.ask(server.address, "GET", path, &[("authorization", line.as_bytes())]).await;
+            assert_eq!((answer.status, &*answer.body), (403, "rendered"), "{path}");
+            let length = answer.headers.get(CONTENT_LENGTH).map(|length| length.to_str().unwrap().to_owned());
+            assert!(length.is_none_or(|length| length == "8"), "{path}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -125,6 +125,15 @@ async fn every_route_of_a_guarded_router_is_public_or_refuses_strangers() {
 }
 
 #[tokio::test]
+async fn routes_may_be_nested_under_the_root() {
+    let inner = GuardedRouter::new().public("/", get(async || "root")).public("/in", get(async || "in"));
+    let app = GuardedRouter::new().nest("/", inner).behind(gate(issuer()));
+    for (path, body) in [("/", "root"), ("/in", "in")] {
+        assert_eq!(at(&app, path, None).await.body, body);
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_there_tells_strangers_nothing() {
     for gate in [gate(issuer()), gate(issuer()).allow_anonymous()] {
         let app = guarded().with_state("users").behind(gate);

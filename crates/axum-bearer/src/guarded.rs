@@ -20,8 +20,9 @@ use tower_bearer::{Refusal, Rejection, Verify};
 /// | a route | 401 | as its policy says |
 /// | a public route | the handler | the handler; its token is not looked at |
 /// | no route, or no such method | 401 | 404, 405 |
+/// | a path with public routes only, no such method | 405 | 405 |
 ///
-/// So a stranger learns nothing about which routes are there.
+/// So a stranger learns nothing about which routes are there, but for the public ones.
 ///
 /// ```
 /// use axum::{body::Body, http::{Request, StatusCode}, routing::get};
@@ -96,7 +97,8 @@ impl<S: Clone + Send + Sync + 'static> GuardedRouter<S> {
     /// When there is a route of the same path and method.
     pub fn nest(self, path: &str, other: Self) -> Self {
         let path = path.trim_end_matches('/');
-        let under = |inner: String| if inner == "/" { path.to_owned() } else { format!("{path}{inner}") };
+        let is_all = |inner: &str| inner == "/" && !path.is_empty();
+        let under = |inner: String| if is_all(&inner) { path.to_owned() } else { format!("{path}{inner}") };
         self.merge(Self {
             routes: other.routes.into_iter().map(|(inner, methods)| (under(inner), methods)).collect(),
         })

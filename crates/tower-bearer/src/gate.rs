@@ -7,10 +7,13 @@ use crate::{
     observe::{Observe, Refused, Seen},
     pages::{Redirect, SignIn},
     preflight::is_preflight,
-    refusal::{Content, FromWithin, refuse, render},
+    refusal::{Content, FromWithin, log, render},
     source::{Caching, Sources},
 };
-use http::{HeaderMap, HeaderValue, Request, Response, header::CACHE_CONTROL};
+use http::{
+    HeaderMap, HeaderValue, Request, Response,
+    header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
+};
 use std::{fmt, mem, sync::Arc, time::SystemTime};
 
 /// The settings of a gate, and who decides at it: one allocation, since routers clone a service for every request.
@@ -95,10 +98,12 @@ impl<V> Gate<V> {
             let (method, uri) = (request.method(), request.uri());
             observer.refused(&Refused { method, uri, error: &error, verified: None });
         }
-        let dialect = Dialect::of(request.headers());
-        self.redirect_for(request)
-            .and_then(|redirect| redirect.instead_of(&error))
-            .unwrap_or_else(|| refuse(&self.challenge, dialect, Content::of(request), rejection, error))
+        log(&error);
+        let redirect = self.redirect_for(request).and_then(|redirect| redirect.instead_of(&error));
+        redirect.unwrap_or_else(|| {
+            let dialect = Dialect::of(request.headers());
+            render(dialect, Content::of(request), rejection, self.challenge.answer(dialect, error))
+        })
     }
 
     fn redirect_for<B>(&self, request: &Request<B>) -> Option<Redirect> {
@@ -162,7 +167,18 @@ impl Outward {
                 return redirected;
             }
         }
-        render(dialect, self.content, rejection, response.map(drop))
+        let mut response = response.map(drop);
+        if dialect != Dialect::Grpc {
+            forget_body(response.headers_mut());
+        }
+        render(dialect, self.content, rejection, response)
+    }
+}
+
+/// What was said of a body goes with it: a router sets the length of what it sends, and the renderer's is another.
+fn forget_body(headers: &mut HeaderMap) {
+    for name in [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING] {
+        headers.remove(name);
     }
 }
 

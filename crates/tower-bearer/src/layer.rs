@@ -188,6 +188,9 @@ impl<V: Clone, R> BearerLayer<V, R> {
     ///
     /// The sign-in page must hold `return_to` to [`ReturnPath`](crate::ReturnPath), since anybody can make a link to it.
     ///
+    /// The path is the one that this gate sees. What takes a prefix off before, as axum's `Router::nest` does, has the
+    /// browser come back without it: such a gate stands outside of that.
+    ///
     /// # Errors
     /// [`ConfigError::InvalidSignInPath`] when `path` is not the path of a page of this site.
     pub fn sign_in_page(mut self, path: &str) -> Result<Self, ConfigError> {

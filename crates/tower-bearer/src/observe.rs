@@ -90,7 +90,8 @@ impl<'a> Accepted<'a> {
         self.method
     }
 
-    /// The path that was asked for, as it was written; never the query.
+    /// The path that was asked for, as it was written, without what a router outside of the gate took off it; never the
+    /// query.
     pub fn path(&self) -> &'a str {
         self.uri.path()
     }
@@ -107,7 +108,8 @@ impl<'a> Refused<'a> {
         self.method
     }
 
-    /// The path that was asked for, as it was written; never the query.
+    /// The path that was asked for, as it was written, without what a router outside of the gate took off it; never the
+    /// query.
     pub fn path(&self) -> &'a str {
         self.uri.path()
     }

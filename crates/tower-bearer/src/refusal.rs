@@ -5,7 +5,7 @@ use crate::{
     challenge::{Challenge, Dialect},
     error::{AuthError, AuthErrorKind},
 };
-use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Version};
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Version, header::CACHE_CONTROL};
 use std::{
     error::Error,
     fmt,
@@ -95,18 +95,6 @@ impl Error for Refusal {
     }
 }
 
-/// The answer of the gate itself.
-pub(crate) fn refuse<B: Default>(
-    challenge: &Challenge,
-    dialect: Dialect,
-    content: Content,
-    rejection: &impl Rejection<B>,
-    error: AuthError,
-) -> Response<B> {
-    log(&error);
-    render(dialect, content, rejection, challenge.answer(dialect, error))
-}
-
 /// Lets the application's renderer have its way with an answer, and holds on to what must stay.
 pub(crate) fn render<B: Default, R: Rejection<B>>(
     dialect: Dialect,
@@ -136,12 +124,11 @@ pub(crate) fn render<B: Default, R: Rejection<B>>(
     }
 }
 
-/// A renderer that made an answer of its own for the same status need not know what belongs to it.
+/// A renderer that made an answer of its own for the same status need not know what belongs to it; and whatever it
+/// made, no cache may hand it to others.
 fn put_back<B>(rendered: &mut Response<B>, status: StatusCode, needed: &HeaderMap) {
-    if rendered.status() != status && rendered.status() != StatusCode::UNAUTHORIZED {
-        return;
-    }
-    for name in needed.keys() {
+    let is_the_same = rendered.status() == status || rendered.status() == StatusCode::UNAUTHORIZED;
+    for name in needed.keys().filter(|name| is_the_same || *name == CACHE_CONTROL) {
         if !rendered.headers().contains_key(name) {
             let values = needed.get_all(name).iter().map(|value| (name.clone(), value.clone()));
             rendered.headers_mut().extend(values);
@@ -150,7 +137,7 @@ fn put_back<B>(rendered: &mut Response<B>, status: StatusCode, needed: &HeaderMa
 }
 
 /// Every refusal is logged, once. The field names are those of OpenTelemetry's conventions where there is one.
-fn log(error: &AuthError) {
+pub(crate) fn log(error: &AuthError) {
     let source = error.source().map(tracing::field::display);
     let (kind, reason) = (error.kind().name(), error.reason().name());
     match error.kind() {
@@ -178,7 +165,7 @@ fn challenge_of(extensions: &Extensions) -> Arc<Challenge> {
 mod tests {
     use super::*;
     use crate::error::Reason;
-    use http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
+    use http::header::WWW_AUTHENTICATE;
 
     /// A refusal, as it is after a renderer that made an answer of its own.
     fn rendered(dialect: Dialect, reason: Reason, status: u16, challenge: Option<&str>) -> Response<String> {
@@ -190,25 +177,24 @@ mod tests {
                 own.fold(Response::builder().status(status), |own, (name, value)| own.header(name, value));
             own.body("mine".to_owned()).expect("an answer")
         };
-        refuse(&gate, dialect, Content::Sent, &renderer, reason.into())
+        render(dialect, Content::Sent, &renderer, gate.answer(dialect, reason.into()))
     }
 
     #[test]
     fn what_belongs_to_a_status_stays_with_it_whatever_a_renderer_makes() {
-        for (reason, status, own, challenges, is_kept) in [
-            (Reason::Expired, 401, None, 2, true),
-            (Reason::Expired, 401, Some("Mine"), 1, true),
-            (Reason::Scope, 403, None, 1, true),
-            (Reason::Scope, 401, None, 1, true),
-            (Reason::Scope, 404, None, 0, false),
-            (Reason::Expired, 404, None, 0, false),
+        for (reason, status, own, challenges) in [
+            (Reason::Expired, 401, None, 2),
+            (Reason::Expired, 401, Some("Mine"), 1),
+            (Reason::Scope, 403, None, 1),
+            (Reason::Scope, 401, None, 1),
+            (Reason::Scope, 404, None, 0),
+            (Reason::Expired, 404, None, 0),
         ] {
             let answer = rendered(Dialect::Http, reason, status, own);
             let found: Vec<_> = answer.headers().get_all(WWW_AUTHENTICATE).iter().collect();
             assert_eq!(found.len(), challenges, "{reason} {status}");
             assert!(own.is_none_or(|own| found == [own]), "the renderer's own stands alone");
-            let kept = answer.headers().get(CACHE_CONTROL).map(|value| value == "no-store");
-            assert_eq!(kept.unwrap_or_default(), is_kept, "{reason} {status}");
+            assert_eq!(answer.headers()[CACHE_CONTROL], "no-store", "{reason} {status}");
             assert_eq!((answer.status().as_u16(), &**answer.body()), (status, "mine"));
             let error = answer.extensions().get::<AuthError>();
             assert_eq!(error.map(AuthError::reason), Some(reason), "for whoever logs it");

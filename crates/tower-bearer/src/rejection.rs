@@ -44,7 +44,9 @@ pub trait Rejection<B>: Clone {
     /// belongs to it; add a body and its `Content-Type`, or change what you must.
     ///
     /// An answer of your own with the same status is given those headers again that it lacks, and so is every 401
-    /// (RFC 9110 §11.6.1); the error is put into the extensions whatever becomes of the rest. Refused gRPC calls are not
+    /// (RFC 9110 §11.6.1): the challenges of a 401 or 403, and none where another refusal is made one. Whatever its
+    /// status, it is given `Cache-Control: no-store` unless it says something of caching itself: a 404 in place of a 403
+    /// is of this caller alone. The error is put into the extensions whatever becomes of the rest. Refused gRPC calls are not
     /// rendered: they have no body. Nor has the answer to HEAD: under HTTP/2 the gate drops it, and keeps your headers,
     /// `Content-Length` among them if you set it.
     fn render(&self, error: &AuthError, answer: Response<()>) -> Response<B>;

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     AuthError, Presented, Reason, Verification, Verified, Verify,
     claims_set::ClaimsSet,
-    keys::{Answer, Key, KeySource, KeyState, MissKind, Snapshot},
+    keys::{Answer, Key, KeySource, KeyState, MissKind},
 };
 use std::{
     fmt,
@@ -353,9 +353,11 @@ impl<P: Proof> Future for Waiting<P> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         ready!(Pin::new(&mut self.question.answer).poll(cx));
         let Question { iss, keys, generation, otherwise, .. } = &self.question;
-        if keys.with(Snapshot::generation) == *generation {
-            // The same keys would say the same, at the cost of another signature.
-            return Poll::Ready(Err(AuthError::new(*otherwise).of_issuer(iss)));
+        let (now, state) = keys.with(|now| (now.generation(), now.state()));
+        if now == *generation {
+            // The same keys would say the same, at the cost of another signature, unless they are too old by now.
+            let reason = if state == KeyState::Stale { Reason::StaleKeys } else { *otherwise };
+            return Poll::Ready(Err(AuthError::new(reason).of_issuer(iss)));
         }
         let now = self.now + self.since.elapsed();
         Poll::Ready(match self.verifier.decide(&self.token, now, false) {

@@ -19,6 +19,10 @@ const MAX_KEYS: usize = 100;
 const MAX_TRIES: usize = 4;
 
 /// A set of public keys, parsed when it is built, so that a request parses none.
+///
+/// A token with a `kid` is held against the keys of that name, or where the set has none of it, against those without a
+/// name; a token without one against all. No more than the first four keys for the token's algorithm are tried: an
+/// issuer that publishes more must name them.
 #[derive(Debug, Default)]
 pub struct KeySet {
     /// One entry for each key and algorithm; an RSA key without `alg` has six.
@@ -65,7 +69,8 @@ pub enum SkipReason {
     ModulusSize,
     /// An RSA exponent that is even, 1, or longer than 33 bits.
     Exponent,
-    /// A point that is not on the curve, or has small order.
+    /// A point that is not on the curve, or has small order. An Ed25519 point is tried for its order alone: one that is
+    /// on no curve is a key that never made a signature.
     Point,
     /// The cryptographic backend of this build does not know the algorithm.
     UnsupportedByBackend,
@@ -123,7 +128,7 @@ impl KeySet {
     }
 
     /// Parses public keys in PEM (`-----BEGIN PUBLIC KEY-----`), one or several. They have no `kid`, and are tried on
-    /// tokens of any `kid`; an RSA key is good for all RSA algorithms.
+    /// tokens of any `kid`, no more than four of an algorithm; an RSA key is good for all RSA algorithms.
     ///
     /// # Errors
     /// When there is none, or one that cannot be used: a set that somebody wrote by hand has no odd keys.

@@ -102,9 +102,9 @@ impl<P: Policy> Policy for Not<P> {
 mod tests {
     use super::*;
     use crate::policy::{
-        aal, authenticated, deny, max_age,
+        aal, authenticated, client, deny, max_age,
         merge::tests::{KINDS, refusal},
-        scope, scopes_all,
+        role, scope, scopes_all,
         testing::caller,
     };
     use std::time::Duration;
@@ -177,6 +177,24 @@ mod tests {
         let refused = not(authenticated()).check(&caller("{}")).expect_err("refused");
         assert_eq!(refused.reason(), Reason::Policy("not"));
         assert_eq!(check(&not(deny())), Ok(()));
+    }
+
+    #[test]
+    fn not_permits_nobody_about_whom_a_part_of_its_policy_cannot_tell() {
+        let suspended = || role("suspended").at("flags");
+        // Two readers could see two lists of flags.
+        let ambiguous = caller(r#"{"flags":{"suspended":[]},"flags":["suspended"]}"#);
+        for policy in [
+            &not(suspended()) as &dyn Policy,
+            &not(suspended().or(client("batch"))),
+            &not(client("batch").or(suspended())),
+            &not(scope("a").or(suspended())),
+            &not(deny().or(scope("a")).or(suspended())),
+        ] {
+            assert!(policy.check(&ambiguous).is_err());
+            assert!(policy.check(&caller(r#"{"flags":["suspended"]}"#)).is_err());
+            assert!(policy.check(&caller(r#"{"flags":[]}"#)).is_ok());
+        }
     }
 
     #[test]

@@ -6,16 +6,17 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// The refusal when either policy would have been enough: the one that most can be done about, and the first of two
-/// alike.
+/// The refusal when either policy would have been enough. One that cannot tell outweighs a no, since its policy might
+/// have permitted: [`not`](super::not) must not take that for a no. Then the one that most can be done about, and the
+/// first of two alike.
 pub(super) fn either(first: AuthError, second: AuthError) -> AuthError {
     use AuthErrorKind as Kind;
     let rank = |error: &AuthError| match error.kind() {
-        Kind::MissingCredential | Kind::InvalidRequest | Kind::InvalidToken | Kind::Forbidden => 0,
+        Kind::Forbidden => 0,
         Kind::InsufficientScope | Kind::InsufficientUserAuthentication => 1,
-        // We cannot tell whether that policy would have permitted.
-        Kind::Unavailable => 2,
-        Kind::Misconfigured => 3,
+        Kind::MissingCredential | Kind::InvalidRequest | Kind::InvalidToken => 2,
+        Kind::Unavailable => 3,
+        Kind::Misconfigured => 4,
     };
     if rank(&second) > rank(&first) { second } else { first }
 }
@@ -106,14 +107,14 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn either_refusal_is_the_one_that_most_can_be_done_about() {
+    fn either_refusal_is_one_that_cannot_tell_or_the_one_that_most_can_be_done_about() {
         let expected = [
-            "11122122", // MissingCredential
-            "11122122", // InvalidRequest
-            "11122122", // InvalidToken
-            "11111122", // InsufficientScope
-            "11111122", // InsufficientUserAuthentication
-            "11122122", // Forbidden
+            "11111122", // MissingCredential
+            "11111122", // InvalidRequest
+            "11111122", // InvalidToken
+            "22211122", // InsufficientScope
+            "22211122", // InsufficientUserAuthentication
+            "22222122", // Forbidden
             "11111112", // Unavailable
             "11111111", // Misconfigured
         ];

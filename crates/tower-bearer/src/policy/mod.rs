@@ -99,8 +99,9 @@ pub trait Policy {
 
     /// Permits whom either permits.
     ///
-    /// Where both refuse, the answer is the refusal that most can be done about: a mistake of the server, then an
-    /// outage, then a challenge for scopes or a sign-in, then any other; the first of two alike.
+    /// Where both refuse, the answer is that of a policy that cannot tell, if one cannot: for a mistake of the server,
+    /// an outage, a bad token, in this order. Then a challenge for scopes or a sign-in, then a plain no; the first of two
+    /// alike.
     ///
     /// ```
     /// # use tower_bearer::{AuthErrorKind, RegisteredClaims, Scopes, Verified, policy::{Policy, client, scope}};

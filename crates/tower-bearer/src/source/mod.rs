@@ -29,7 +29,7 @@ use http::{
 use query::Parameter;
 use std::{borrow::Cow, sync::Arc};
 #[cfg(feature = "cookies")]
-use {session_name::SessionName, tower_http::csrf::CsrfLayer};
+use {session_name::SessionName, std::cell::LazyCell, tower_http::csrf::CsrfLayer};
 
 /// One way that a token may come, beside `Authorization: Bearer`, which is always open; given to
 /// [`BearerLayer::also_from`](crate::BearerLayer::also_from).
@@ -37,6 +37,9 @@ use {session_name::SessionName, tower_http::csrf::CsrfLayer};
 /// All sources of a gate are looked at. Something malformed in any of them is refused, and so are two tokens that
 /// differ: 400. The same token twice is one. What is said of the `Authorization` header (b64token, the gate's limit,
 /// not printed by `Debug`) holds for all.
+///
+/// Shared caches keep an answer to themselves when its request has an `Authorization` header (RFC 9111 §3.5), and know
+/// nothing of other sources: handlers behind them say `Cache-Control: private`, or what else is right.
 ///
 /// ```
 /// use http::{HeaderName, Request, Response, StatusCode};
@@ -207,22 +210,25 @@ impl Source {
             Kind::WebSocketProtocol => websocket::find(request, tokens),
             Kind::Query(parameter) => parameter.find(request.uri(), tokens),
             #[cfg(feature = "cookies")]
-            Kind::Cookie { name, csrf } => cookie::cookies(request.headers())
-                .filter(|cookie| cookie.name == name.as_bytes() && !cookie.value.is_empty())
-                .try_for_each(|cookie| tokens.add(cookie.value, by_cookie(csrf, request))),
+            Kind::Cookie { name, csrf } => {
+                let by_cookie = by_cookie(csrf, request);
+                cookie::cookies(request.headers())
+                    .filter(|cookie| cookie.name == name.as_bytes() && !cookie.value.is_empty())
+                    .try_for_each(|cookie| tokens.add(cookie.value, *by_cookie))
+            }
             #[cfg(feature = "cookies")]
             Kind::SupabaseSession { name, csrf } => {
-                session::access_tokens(name, request.headers(), |token| {
-                    tokens.add_decoded(token, by_cookie(csrf, request))
-                })
+                let by_cookie = by_cookie(csrf, request);
+                session::access_tokens(name, request.headers(), |token| tokens.add_decoded(token, *by_cookie))
             }
         }
     }
 }
 
+/// Asked for the first cookie, and not once for each of the thousands that fit into a head.
 #[cfg(feature = "cookies")]
-fn by_cookie<B>(csrf: &CsrfLayer, request: &Request<B>) -> Carrier {
-    Carrier::Cookie { permitted: may_use_cookie(csrf, request) }
+fn by_cookie<B>(csrf: &CsrfLayer, request: &Request<B>) -> LazyCell<Carrier, impl FnOnce() -> Carrier> {
+    LazyCell::new(move || Carrier::Cookie { permitted: may_use_cookie(csrf, request) })
 }
 
 /// All the ways into one gate. Cheap to clone.
