@@ -68,9 +68,10 @@ impl Record {
         Self::of(tokens, now.as_secs(), is_aliased)
     }
 
-    /// The next one, of these tokens.
+    /// The next one, of these tokens. An ID token stays where none came (OpenID Connect Core §12.2): it says who signed in.
     pub(crate) fn renewed(&self, tokens: TokenSet) -> Self {
-        Self::of(tokens, self.signed_in, self.is_aliased)
+        let next = Self::of(tokens, self.signed_in, self.is_aliased);
+        Self { id_token: next.id_token.or_else(|| self.id_token.clone()), ..next }
     }
 
     /// The same, never to be refreshed again.
@@ -208,6 +209,18 @@ mod tests {
         let burnt = record.burnt();
         assert!(burnt.refresh_token.is_none());
         assert_eq!(Record { refresh_token: record.refresh_token.clone(), ..burnt }, record);
+    }
+
+    #[test]
+    fn an_id_token_stays_until_another_comes() {
+        let tokens = |id_token: Option<&str>| TokenSet {
+            id_token: id_token.map(Secret::new),
+            ..TokenSet::new(AccessToken::new("a"), Duration::from_secs(60))
+        };
+        let first = Record::signed_in(tokens(Some("first")), false);
+        let second = first.renewed(tokens(None));
+        assert_eq!(second.id_token, Some(Secret::new("first")));
+        assert_eq!(second.renewed(tokens(Some("third"))).id_token, Some(Secret::new("third")));
     }
 
     proptest! {

@@ -35,7 +35,7 @@ const HEAD: usize = 1 + KEY_ID + NONCE;
 /// ```
 ///
 /// Sealing is XChaCha20-Poly1305 with a random nonce, bound to the row and the generation: what was copied to another
-/// row, or put back from an earlier time, does not open.
+/// row, or to another generation of its own, does not open. A row that was put back whole, with its generation, does.
 pub struct Keyring {
     current: SealingKey,
     old: Vec<SealingKey>,

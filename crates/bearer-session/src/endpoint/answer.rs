@@ -98,7 +98,7 @@ impl Answer {
 
     /// The failure that it is.
     pub(super) fn error(&self, dialect: Dialect) -> ExchangeError {
-        let code = code(&self.body);
+        let code = self.code(dialect);
         let outcome = outcome(dialect, self.status, code.as_deref(), self.retry_after.is_some());
         let mut error = ExchangeError::new(outcome).with_status(self.status);
         if let Some(code) = &code {
@@ -111,14 +111,14 @@ impl Answer {
     }
 
     /// The issuer's own code.
-    pub(super) fn code(&self) -> Option<String> {
-        code(&self.body)
+    pub(super) fn code(&self, dialect: Dialect) -> Option<String> {
+        code(dialect, &self.body)
     }
 }
 
 /// The error code of a body: `{"code": "…"}` or `{"code": 400, "error_code": "…"}` of Supabase Auth, `{"error": "…"}` of
-/// RFC 6749 §5.2.
-fn code(body: &[u8]) -> Option<String> {
+/// RFC 6749 §5.2. Where an answer has several, that of the dialect counts: issuers put codes of their own beside `error`.
+fn code(dialect: Dialect, body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Refusal<'a> {
         #[serde(borrow, default)]
@@ -129,7 +129,11 @@ fn code(body: &[u8]) -> Option<String> {
         error: Option<Text<'a>>,
     }
     let Refusal { error_code, code, error } = serde_json::from_str(object(body)?).ok()?;
-    [error_code, code, error].into_iter().flatten().find_map(|Text(text)| text.map(Cow::into_owned))
+    let codes = match dialect {
+        Dialect::OAuth => [error, error_code, code],
+        Dialect::Supabase => [error_code, code, error],
+    };
+    codes.into_iter().flatten().find_map(|Text(text)| text.map(Cow::into_owned))
 }
 
 /// The tokens of a body (RFC 6749 §5.1), or `None` where it is not what a token endpoint answers. Whoever reads it
@@ -356,10 +360,24 @@ mod tests {
             (r#""a""#, None),
             ("", None),
         ] {
-            assert_eq!(code(body.as_bytes()).as_deref(), expected, "{body}");
+            for dialect in [Dialect::OAuth, Dialect::Supabase] {
+                assert_eq!(code(dialect, body.as_bytes()).as_deref(), expected, "{dialect:?} {body}");
+            }
         }
         let error = answer(400, r#"{"error":"<script>"}"#).error(Dialect::OAuth);
         assert_eq!(error.code(), None, "whatever it is, it is no code");
+    }
+
+    #[test]
+    fn of_several_codes_that_of_the_dialect_counts() {
+        let own = r#"{"error":"invalid_grant","error_code":"KOE322","code":"K1"}"#;
+        let error = answer(400, own).error(Dialect::OAuth);
+        assert_eq!((error.code(), error.outcome()), (Some("invalid_grant"), Outcome::Final));
+        let both = r#"{"error":"invalid_request","code":400,"error_code":"session_not_found"}"#;
+        let error = answer(400, both).error(Dialect::Supabase);
+        assert_eq!((error.code(), error.outcome()), (Some("session_not_found"), Outcome::Final));
+        let odd = r#"{"error":{"status":400},"error_code":"a"}"#;
+        assert_eq!(answer(400, odd).error(Dialect::OAuth).code(), Some("a"));
     }
 
     #[test]
@@ -417,11 +435,24 @@ mod tests {
         fn no_answer_panics_or_is_printed(
             status in 200_u16..600,
             body in proptest::collection::vec(any::<u8>(), 0..80),
+            member in "token_type|error|error_description|error_code|code|msg|expires_in|x",
             header in any::<String>(),
         ) {
             let status = StatusCode::from_u16(status).expect("a status");
-            let answer = Answer { status, retry_after: None, body: Zeroizing::new(body) };
-            let _ = answer.tokens(Dialect::Supabase, LIFETIME);
+            let given = format!(
+                r#"{{"access_token":"Hunter-1","refresh_token":"Hunter-2","id_token":"Hunter-3","{member}":"Hunter 4"}}"#
+            );
+            let refused = format!(r#"{{"{member}":"Hunter 4"}}"#);
+            for body in [body, given.into_bytes(), refused.into_bytes()] {
+                let answer = Answer { status, retry_after: None, body: Zeroizing::new(body) };
+                for dialect in [Dialect::OAuth, Dialect::Supabase] {
+                    let printed = match answer.tokens(dialect, LIFETIME) {
+                        Ok(tokens) => format!("{tokens:?}"),
+                        Err(error) => format!("{error:?} {error}"),
+                    };
+                    prop_assert!(!printed.contains("Hunter"), "{}", printed);
+                }
+            }
             let _ = retry_after(&header, Some(&header), SystemTime::UNIX_EPOCH);
         }
 

@@ -255,7 +255,7 @@ impl TokenEndpoint for OAuthEndpoint {
             // A token that it does not know is revoked (RFC 7009 §2.2); one of a kind that it never revokes is no
             // failure of the sign-out (§2.2.1).
             let is_of_no_use = answer.status == StatusCode::BAD_REQUEST
-                && answer.code().as_deref() == Some("unsupported_token_type");
+                && answer.code(Dialect::OAuth).as_deref() == Some("unsupported_token_type");
             if answer.status.is_success() || is_of_no_use {
                 return Ok(());
             }

@@ -204,7 +204,7 @@ impl TokenEndpoint for SupabaseEndpoint {
             let bearer = secret_value(&format!("Bearer {}", access_token.expose())).map_err(not_sent)?;
             let answer = self.send(self.client.post(url).header(AUTHORIZATION, bearer), on_behalf).await?;
             let is_gone = || {
-                let code = answer.code();
+                let code = answer.code(Dialect::Supabase);
                 matches!(code.as_deref(), Some("session_not_found" | "user_not_found" | "session_expired"))
             };
             if answer.status.is_success() || (answer.status.is_client_error() && is_gone()) {

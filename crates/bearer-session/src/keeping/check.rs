@@ -5,6 +5,7 @@ use crate::{AccessToken, BoxFuture, SessionError, Sessions, store::Key, unverifi
 use http::Request;
 use serde::Deserialize;
 use std::{
+    cmp::Reverse,
     fmt,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -41,9 +42,9 @@ impl Check {
         };
         self.0.judge(&pair.access_token, as_of).await?;
         let mut tokens = pair.tokens(now);
-        // The token is signed, and what the cookie says beside it is not.
+        // The token is signed, and what the cookie says beside it is not. Nothing left says that it has expired.
         let left = expires_at.and_then(|expires_at| expires_at.duration_since(now).ok());
-        tokens.expires_in = tokens.expires_in.min(left.unwrap_or_default());
+        tokens.expires_in = left.unwrap_or_default();
         sessions.adopt(tokens).await
     }
 }
@@ -86,6 +87,13 @@ impl<V: Verify<Future: Send> + Send + Sync> Judge for V {
             }
         })
     }
+}
+
+/// The pairs of several scopes, the newest first, by what their tokens say. Browsers send the oldest first, and whoever
+/// presents its refresh token ends the session at the issuer.
+pub(super) fn newest_first(mut pairs: Vec<SsrSession>) -> Vec<SsrSession> {
+    pairs.sort_by_cached_key(|pair| Reverse(expires_at(&pair.access_token)));
+    pairs
 }
 
 /// When a token says that it expires (RFC 7519 §4.1.4), unverified: the verifier sees the same.

@@ -8,13 +8,15 @@ pub mod ssr;
 pub use self::{cookies::InvalidCookie, opaque::OpaqueCookie};
 
 use self::{
-    check::Check,
+    check::{Check, newest_first},
     opaque::Untrusted,
     ssr::{SsrCookies, SsrSession},
 };
 use crate::{
     Access, SessionError, SessionErrorKind, SessionId, Sessions, TokenSet, endpoint::OnBehalf, store::Key,
 };
+#[cfg(feature = "axum")]
+use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use std::{sync::Arc, time::SystemTime};
 use tower_bearer::Verify;
@@ -46,9 +48,16 @@ pub(crate) enum Brought {
     Untrusted,
     /// A name that only the browser of the session knows.
     Id(SessionId),
-    /// Tokens that nobody has looked at.
+    /// Tokens that nobody has verified, the newest first.
     Pairs(Vec<SsrSession>),
 }
+
+/// The names of the cookies that the layer took out of a request, in the request's extensions: whoever is behind it and
+/// writes cookies must know which there are. No values.
+#[derive(Clone, Debug)]
+pub(crate) struct Removed(
+    #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "used by the routes"))] Option<HeaderValue>,
+);
 
 impl From<OpaqueCookie> for Keeping {
     fn from(cookie: OpaqueCookie) -> Self {
@@ -59,6 +68,7 @@ impl From<OpaqueCookie> for Keeping {
 impl Keeping {
     /// The cookies of `@supabase/ssr`, of which this side is the owner: it alone refreshes, and the browser gets each new
     /// pair with the answer to whatever it asks next. A tab that still has an older pair is led to the newest.
+    /// Where a request has several pairs, of several domain scopes, the one that expires last is tried first.
     ///
     /// A session that another library began is taken over if its access token is one that `verifier` accepts, or would
     /// have accepted before it expired: the gate's own verifier. The tokens are within reach of scripts, unless the
@@ -81,7 +91,7 @@ impl Keeping {
             Kind::SupabaseSsr { cookies, .. } if !cookies.are_in(request) => Brought::Nothing,
             Kind::SupabaseSsr { cookies, .. } => match cookies.read(request) {
                 pairs if pairs.is_empty() => Brought::Untrusted,
-                pairs => Brought::Pairs(pairs),
+                pairs => Brought::Pairs(newest_first(pairs)),
             },
         }
     }
@@ -164,10 +174,19 @@ impl Keeping {
         }
     }
 
-    pub(crate) fn remove_from(&self, request: &mut HeaderMap) {
+    /// Takes the session's cookies out of a request.
+    pub(crate) fn remove_from(&self, request: &mut HeaderMap) -> Removed {
         match &self.0 {
-            Kind::Opaque(cookie) => cookie.remove_from(request),
-            Kind::SupabaseSsr { cookies, .. } => cookies.remove_from(request),
+            Kind::Opaque(cookie) => {
+                cookie.remove_from(request);
+                // That there is one cookie, and its name, is known without a request.
+                Removed(None)
+            }
+            Kind::SupabaseSsr { cookies, .. } => {
+                let removed = Removed(cookies.names_in(request));
+                cookies.remove_from(request);
+                removed
+            }
         }
     }
 
@@ -178,6 +197,18 @@ impl Keeping {
             Kind::Opaque(cookie) => name == cookie.name().as_bytes(),
             Kind::SupabaseSsr { cookies, .. } => cookies.has_part(name),
         }
+    }
+}
+
+#[cfg(feature = "axum")]
+impl Removed {
+    /// What the browser has, as far as writing cookies goes: names, some of them without a value.
+    pub(crate) fn put_back_into(&self, request: &HeaderMap) -> HeaderMap {
+        let mut headers = request.clone();
+        if let Some(line) = &self.0 {
+            headers.append(COOKIE, line.clone());
+        }
+        headers
     }
 }
 

@@ -19,6 +19,12 @@ pub(super) fn set_cookies(response: &mut HeaderMap, keeping: &Keeping, lines: Ve
     forbid_caching(response);
 }
 
+/// The request that a shared cache has seen had no `Authorization`, by which it would know that the answer is one user's
+/// (RFC 9111 §3.5). What the handler says of it stands.
+pub(super) fn keep_private(response: &mut HeaderMap) {
+    response.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
+}
+
 /// What a cache keeps of an answer with somebody's cookie, it hands out to others (RFC 9111 §5.2.2.5, §7.3).
 pub(crate) fn forbid_caching(response: &mut HeaderMap) {
     let is_forbidden = response.get_all(CACHE_CONTROL).iter().any(|line| {
@@ -65,6 +71,18 @@ mod tests {
             );
             assert_eq!(headers[CACHE_CONTROL], after, "{before:?}");
             assert_eq!(headers.get_all(SET_COOKIE).iter().count(), 1);
+        }
+    }
+
+    #[test]
+    fn an_answer_to_one_user_is_kept_private_unless_it_says_otherwise() {
+        for (before, after) in [(None, "private"), (Some("public, max-age=600"), "public, max-age=600")] {
+            let mut headers = HeaderMap::new();
+            if let Some(before) = before {
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static(before));
+            }
+            keep_private(&mut headers);
+            assert_eq!(headers[CACHE_CONTROL], after);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     CurrentSession, Desk, SessionFuture,
-    out::{forbid_caching, retry_after, set_cookies},
+    out::{forbid_caching, keep_private, retry_after, set_cookies},
 };
 use crate::{Access, SessionErrorKind, keeping::Brought};
 use http::{
@@ -48,7 +48,8 @@ where
             return SessionFuture::passing(self.inner.call(request));
         }
         if request.headers().contains_key(AUTHORIZATION) {
-            desk.keeping.remove_from(request.headers_mut());
+            let removed = desk.keeping.remove_from(request.headers_mut());
+            request.extensions_mut().insert(removed);
             return SessionFuture::passing(self.inner.call(request));
         }
         let (desk, ready) = (Arc::clone(desk), take_ready(&mut self.inner));
@@ -81,13 +82,17 @@ impl Desk {
             }
             Err(error) => return Ok(not_now(retry_after(&error))),
         };
-        self.keeping.remove_from(request.headers_mut());
+        let removed = self.keeping.remove_from(request.headers_mut());
+        request.extensions_mut().insert(removed);
         if let Some(access) = &found {
             let Some(credential) = credential(access) else { return Ok(not_now(HeaderValue::from(1))) };
             request.headers_mut().insert(AUTHORIZATION, credential);
             request.extensions_mut().insert(CurrentSession::of(access));
         }
         let mut response = inner.call(request).await?;
+        if found.is_some() {
+            keep_private(response.headers_mut());
+        }
         if !lines.is_empty() && self.is_still_so(found.as_ref()).await {
             set_cookies(response.headers_mut(), &self.keeping, lines);
         }

@@ -47,7 +47,8 @@ impl SessionsBuilder {
     }
 
     /// For how long a session is served without asking the store. A sign-out in another process is seen after that
-    /// time at the latest, unless the store cannot be reached. Default 5 s.
+    /// time at the latest; while the store cannot be reached, not before it can be again, or the access token has
+    /// expired. Default 5 s.
     #[must_use]
     pub fn local_for(mut self, time: Duration) -> Self {
         self.settings.local_for = time;
@@ -92,6 +93,10 @@ impl SessionsBuilder {
 
     /// What to do when a session is over, however that came: the place to tell the deny list of a gate. It is called
     /// in the task that noticed, and must not block.
+    ///
+    /// Of a [global](crate::endpoint::SignOutScope::Global) sign-out it hears twice: before the issuer is told, and when
+    /// that has answered, because until then it may issue tokens. It does not hear of a session that was taken over with
+    /// an access token that had expired, and was never refreshed: whose it is, nobody knows.
     ///
     /// ```
     /// # use bearer_session::SessionsBuilder;

@@ -35,7 +35,8 @@ pub struct SessionEvents(broadcast::Receiver<SessionEvent>);
 
 /// A session is over, for what keeps its access token from being used elsewhere, such as the deny list of a gate.
 ///
-/// What it says of the token, nobody has verified here; but only its owner's session was signed out.
+/// What it says of the token, nobody has verified here; but only its owner's session was signed out: of a session that was
+/// taken over with an expired access token, nothing is said before its first refresh.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SignedOut {

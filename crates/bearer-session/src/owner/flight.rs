@@ -13,6 +13,7 @@ use crate::{
     record::Record,
     store::{Claim, Commit, Fence, Key, Lookup, Row},
 };
+use http::StatusCode;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
@@ -91,7 +92,13 @@ impl Owner {
         self.soon(key)
     }
 
-    async fn claimed(&self, claim: Claimed, row: &Row, asked: Instant, on_behalf: OnBehalf) -> Landing {
+    async fn claimed(
+        self: &Arc<Self>,
+        claim: Claimed,
+        row: &Row,
+        asked: Instant,
+        on_behalf: OnBehalf,
+    ) -> Landing {
         let held = match self.absorb(claim.key, row, asked) {
             Some((held, Kept::First | Kept::Same | Kept::Newer)) => held,
             Some((_, Kept::Behind(ours))) => {
@@ -131,7 +138,7 @@ impl Owner {
 
     /// Presents the refresh token, as often as that may be.
     async fn spend(
-        &self,
+        self: &Arc<Self>,
         claim: Claimed,
         held: &Arc<Held>,
         token: &RefreshToken,
@@ -165,7 +172,7 @@ impl Owner {
                 None => ExchangeError::new(Outcome::Unknown),
             };
             was_lost |= error.outcome() == Outcome::Unknown;
-            is_under_way |= error.outcome() == Outcome::Unknown && error.status().is_none();
+            is_under_way |= error.outcome() == Outcome::Unknown && error.status().is_none_or(gave_up);
             let left = claim.until.saturating_duration_since(Instant::now());
             let next = rules::failed(error.outcome(), rule, error.retry_after(), attempts, left, needed);
             debug!(key = ?claim.key, %error, ?next, "a refresh failed");
@@ -306,7 +313,7 @@ impl Owner {
     }
 
     /// A request that nobody waits for any more may still arrive. That the claim lapses tells whoever claims next.
-    async fn release_unless(&self, is_under_way: bool, claim: Claimed) {
+    async fn release_unless(self: &Arc<Self>, is_under_way: bool, claim: Claimed) {
         if !is_under_way {
             self.release(claim).await;
         }
@@ -314,11 +321,27 @@ impl Owner {
 
     /// Gives a claim back. That it lapses by itself otherwise is slower, and says that a token may be spent. Where that
     /// was already so, it must go on saying so to whoever claims next.
-    async fn release(&self, claim: Claimed) {
+    async fn release(self: &Arc<Self>, claim: Claimed) {
         if claim.interrupted && self.endpoint.after_unknown() == AfterUnknown::FailClosed {
             return;
         }
-        let _ = self.ask(self.store.release(&claim.key, claim.fence)).await;
+        if self.ask(self.store.release(&claim.key, claim.fence)).await.is_none() {
+            // An issuer that allows no second try would lose the session over it. Nobody who waits needs to wait for that.
+            let owner = Arc::clone(self);
+            tokio::spawn(async move { owner.keep_releasing(claim).await });
+        }
+    }
+
+    /// Tries while the claim lasts. Of what is no longer its own claim the store takes no notice.
+    async fn keep_releasing(&self, claim: Claimed) {
+        let mut pause = Duration::from_millis(50);
+        while Instant::now() + pause < claim.until {
+            sleep(pause).await;
+            if self.ask(self.store.release(&claim.key, claim.fence)).await.is_some() {
+                return;
+            }
+            pause = (2 * pause).min(self.settings.store_timeout);
+        }
     }
 
     /// Tells the issuer to forget tokens that came for a session which was signed out meanwhile.
@@ -355,6 +378,12 @@ impl Owner {
     fn later(&self, key: Key, retry_after: Option<Duration>) -> Landing {
         Landing::Later(self.pauses.failed(key, retry_after, Instant::now()))
     }
+}
+
+/// Somebody stopped waiting for the request or for its answer, and the issuer may be at it still: Supabase Auth says 504
+/// of what it then finishes.
+fn gave_up(status: StatusCode) -> bool {
+    matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT)
 }
 
 fn can_go_on(held: &Held) -> bool {

@@ -88,6 +88,13 @@ impl Held {
         Self { trusted_until: now, ..self.clone() }
     }
 
+    /// The same, of a row that was written so long ago at `now`: the clock here may have stood still while the machine
+    /// was suspended, and that of the store has not.
+    pub(super) fn aged(self, age: Duration, now: Instant) -> Self {
+        let expires = self.expires.min(after(self.record.expires_in.saturating_sub(age), now));
+        Self { expires, ..self }
+    }
+
     pub(super) fn left(&self, now: Instant) -> Duration {
         self.expires.saturating_duration_since(now)
     }
@@ -99,6 +106,12 @@ impl Held {
 }
 
 impl Held {
+    /// Whether what the access token says is true of the session. One that had expired when the session was adopted may
+    /// come out of a log, with a refresh token that somebody made up: only an exchange shows whose it is.
+    pub(super) fn is_proven(&self) -> bool {
+        !self.record.is_aliased || self.generation > 0 || !self.record.expires_in.is_zero()
+    }
+
     pub(super) fn signed_out(&self, scope: SignOutScope, now: Instant) -> SignedOut {
         let Labels { issuer, subject, session } = self.record.labels.clone();
         let access_token_lives = self.left(now);

@@ -433,7 +433,8 @@ impl Owner {
     fn confirm_or_absorb(&self, key: Key, row: &Row, asked: Instant) -> Option<(Arc<Held>, Kept)> {
         match self.local.live(&key, asked) {
             Some(ours) if ours.row == row.generation => {
-                Some(self.keep(ours.confirmed(asked).trusted(self.settings.local_for)))
+                let held = ours.confirmed(asked).aged(row.age, asked);
+                Some(self.keep(held.trusted(self.settings.local_for)))
             }
             _ => self.absorb(key, row, asked),
         }
@@ -471,9 +472,16 @@ impl Owner {
         let now = Instant::now();
         self.unsaved.forget(key);
         let Some(held) = self.local.end(key, now, self.settings.remember) else { return false };
-        self.announcer.signed_out(&held.signed_out(scope, now));
+        self.announce(&held, scope, now);
         self.announcer.tell(SessionEvent::SignedOut(Who::new(*key, &held.record.labels)));
         true
+    }
+
+    /// Tells the hook, unless that would let somebody sign out another's session: see [`Held::is_proven`].
+    fn announce(&self, held: &Held, scope: SignOutScope, now: Instant) {
+        if held.is_proven() {
+            self.announcer.signed_out(&held.signed_out(scope, now));
+        }
     }
 
     /// Ends a session that is over, in the store too if that can be reached until then. Otherwise others will find out

@@ -31,10 +31,14 @@ impl Owner {
             }
             // Somebody may have noticed the end meanwhile, and told of this one session.
             if !self.over(&key, scope) {
-                self.announcer.signed_out(&held.signed_out(scope, Instant::now()));
+                self.announce(&held, scope, Instant::now());
             }
         }
         let told = self.tell_issuer(&held, scope, on_behalf).await;
+        if scope == SignOutScope::Global {
+            // Again: until the issuer has heard of it, it may have issued tokens to the user's other sessions.
+            self.announce(&held, scope, Instant::now());
+        }
         // What is left of this one session at the issuer, nobody knows the tokens of any more.
         if told || scope == SignOutScope::Local { Ok(()) } else { Err(SessionError::unavailable(SOON)) }
     }

@@ -37,6 +37,7 @@ struct Told {
     presented: Vec<String>,
     signed_out: Vec<(String, SignOutScope)>,
     sign_out_fails: bool,
+    sign_out_takes: Duration,
 }
 
 #[derive(Debug)]
@@ -57,6 +58,7 @@ impl Issuer {
             presented: Vec::new(),
             signed_out: Vec::new(),
             sign_out_fails: false,
+            sign_out_takes: Duration::ZERO,
         })))
     }
 
@@ -132,8 +134,11 @@ impl TokenEndpoint for Issuer {
     ) -> BoxFuture<'a, Result<(), ExchangeError>> {
         let mut told = self.0.lock().unwrap();
         told.signed_out.push((access_token.expose().into(), scope));
-        let fails = told.sign_out_fails;
-        Box::pin(async move { if fails { Err(ExchangeError::new(Outcome::NotSpent)) } else { Ok(()) } })
+        let (fails, takes) = (told.sign_out_fails, told.sign_out_takes);
+        Box::pin(async move {
+            sleep(takes).await;
+            if fails { Err(ExchangeError::new(Outcome::NotSpent)) } else { Ok(()) }
+        })
     }
 
     fn after_unknown(&self) -> AfterUnknown {
@@ -157,8 +162,12 @@ struct Faults {
     commits_after: usize,
     loads: usize,
     claims: usize,
+    /// So many releases fail.
+    releases: usize,
     /// How long the answer to a load is under way.
     answers_take: Duration,
+    /// By how much rows are older than the clock here says.
+    slept: Duration,
 }
 
 impl Faulty {
@@ -205,7 +214,10 @@ impl Store for Faulty {
         self.guard(Box::pin(async move {
             // As long as a round trip.
             sleep(Duration::from_millis(1)).await;
-            let answer = self.store().load(key).await;
+            let mut answer = self.store().load(key).await;
+            if let Ok(Lookup::Live(row)) = &mut answer {
+                row.age += self.read(|faults| faults.slept);
+            }
             sleep(self.read(|faults| faults.answers_take)).await;
             answer
         }))
@@ -252,7 +264,13 @@ impl Store for Faulty {
     }
 
     fn release<'a>(&'a self, key: &'a Key, fence: Fence) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.guard(Box::pin(async move { self.store().release(key, fence).await }))
+        self.guard(Box::pin(async move {
+            if self.faults.lock().unwrap().releases.checked_sub(1).is_some() {
+                self.set(|faults| faults.releases -= 1);
+                return Err(StoreError::new("lost"));
+            }
+            self.store().release(key, fence).await
+        }))
     }
 
     fn end<'a>(&'a self, key: &'a Key, remember: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
@@ -820,6 +838,80 @@ async fn an_adopted_session_is_found_by_all_the_refresh_tokens_it_ever_had() {
     sessions.sign_out(key, SignOutScope::Local, OnBehalf::default()).await.unwrap();
     let ended = owner(&issuer, &store).adopt(tokens(0, HOUR)).await.unwrap_err();
     assert_eq!(ended.kind(), SessionErrorKind::SignedOut);
+}
+
+/// The sign-outs that a hook heard of: the scope, and how long the access token still lived.
+type Heard = Arc<Mutex<Vec<(SignOutScope, u64)>>>;
+
+fn heard(issuer: &Issuer) -> (Sessions, Heard) {
+    let heard = Heard::default();
+    let hears = Arc::clone(&heard);
+    let builder = Sessions::builder(issuer.clone(), Faulty::new(), keyring());
+    let hook = move |it: &SignedOut| hears.lock().unwrap().push((it.scope, it.access_token_lives.as_secs()));
+    (builder.on_sign_out(hook).build(), heard)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adopted_session_goes_on_however_many_names_there_were() {
+    let (issuer, store) = (Issuer::strict(), MemoryStore::new(1).aliases(2));
+    let sessions = Sessions::builder(issuer.clone(), store.clone(), keyring()).build();
+    let key = sessions.adopt(tokens(0, HOUR)).await.unwrap();
+    for _ in 0..4 {
+        sessions.refresh(key, OnBehalf::default()).await.unwrap();
+        sleep(secs(1)).await;
+    }
+    let other = Sessions::builder(issuer.clone(), store, keyring()).build();
+    assert_eq!(other.adopt(tokens(4, HOUR)).await.unwrap(), key);
+    assert_eq!(issuer.presented(), ["r0", "r1", "r2", "r3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_brings_an_expired_access_token_signs_out_nobody_else() {
+    use SignOutScope::{Global, Local};
+    let refuses = || Issuer::supabase().fails(ExchangeError::new(Outcome::Final));
+    let busy = || Issuer::supabase().fails(ExchangeError::new(Outcome::NotSpent).with_retry_after(secs(60)));
+    for (name, issuer, scope) in [
+        ("the issuer refuses", refuses(), None),
+        ("a sign-out", Issuer::supabase(), Some(Local)),
+        ("of all sessions, refused", refuses(), Some(Global)),
+        ("of all sessions, while the issuer says nothing", busy(), Some(Global)),
+    ] {
+        let (sessions, heard) = heard(&issuer);
+        let key = sessions.adopt(tokens(0, Duration::ZERO)).await.unwrap();
+        match scope {
+            None => assert!(sessions.access(key, OnBehalf::default()).await.is_err(), "{name}"),
+            Some(scope) => {
+                let _ = sessions.sign_out(key, scope, OnBehalf::default()).await;
+            }
+        }
+        assert_eq!(sessions.peek(key).await.unwrap_err().kind(), SessionErrorKind::SignedOut, "{name}");
+        assert_eq!(*heard.lock().unwrap(), [], "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adopted_session_is_announced_once_its_tokens_are_known_to_be_its_own() {
+    for lives in [HOUR, Duration::ZERO] {
+        let (sessions, heard) = heard(&Issuer::supabase());
+        let key = sessions.adopt(tokens(0, lives)).await.unwrap();
+        sessions.access(key, OnBehalf::default()).await.unwrap();
+        sessions.sign_out(key, SignOutScope::Local, OnBehalf::default()).await.unwrap();
+        assert_eq!(*heard.lock().unwrap(), [(SignOutScope::Local, 3599)], "{lives:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_sign_out_everywhere_the_hook_hears_when_the_issuer_has_answered_too() {
+    for fails in [false, true] {
+        let issuer = Issuer::supabase();
+        issuer.0.lock().unwrap().sign_out_fails = fails;
+        let (sessions, heard) = heard(&issuer);
+        let id = sessions.create(tokens(0, HOUR)).await.unwrap();
+        issuer.0.lock().unwrap().sign_out_takes = secs(3);
+        let _ = sessions.sign_out(&id, SignOutScope::Global, OnBehalf::default()).await;
+        // What was issued until then is revoked as well.
+        assert_eq!(*heard.lock().unwrap(), [(SignOutScope::Global, 3600), (SignOutScope::Global, 3597)]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

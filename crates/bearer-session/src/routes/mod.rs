@@ -17,7 +17,7 @@ use self::{session::Forced, streams::Streams};
 use crate::{
     CurrentSession, SessionError, Sessions,
     endpoint::{OnBehalf, SignIn, SignOutScope},
-    keeping::Keeping,
+    keeping::{Keeping, Removed},
     layer::forbid_caching,
     store::Key,
 };
@@ -28,7 +28,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 use tower_http::csrf::CsrfLayer;
 
 /// How long a sign-in waits for the session before it to end.
@@ -152,6 +152,14 @@ impl Desk {
         let ending =
             tokio::spawn(async move { sessions.sign_out(key, SignOutScope::Local, on_behalf).await });
         let _ = tokio::time::timeout(PATIENCE, ending).await;
+    }
+}
+
+/// What the browser has, for whoever writes or deletes its cookies, though the layer may have taken them out.
+fn jar(request: &Parts) -> Cow<'_, HeaderMap> {
+    match request.extensions.get::<Removed>() {
+        Some(removed) => Cow::Owned(removed.put_back_into(&request.headers)),
+        None => Cow::Borrowed(&request.headers),
     }
 }
 

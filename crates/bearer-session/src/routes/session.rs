@@ -3,6 +3,7 @@
 use super::{
     SharedDesk,
     answer::{add_cookies, json, too_often, unavailable},
+    jar,
 };
 use crate::{Access, SessionErrorKind, record::Labels, store::Key};
 use axum::{
@@ -59,7 +60,7 @@ pub(super) async fn show(State(desk): SharedDesk, request: Request) -> Response 
     match access {
         Ok(access) => {
             let mut response = json(StatusCode::OK, &Shown::of(&access));
-            add_cookies(&mut response, desk.keeping.renewed(&parts.headers, &access));
+            add_cookies(&mut response, desk.keeping.renewed(&jar(&parts), &access));
             response
         }
         Err(error) if error.kind() == SessionErrorKind::SignedOut => json(StatusCode::OK, &Shown::NOBODY),
@@ -79,7 +80,7 @@ pub(super) async fn refresh(State(desk): SharedDesk, request: Request) -> Respon
     match desk.sessions.refresh(key, desk.on_behalf(&parts)).await {
         Ok(access) => {
             let mut response = json(StatusCode::OK, &Shown::of(&access));
-            add_cookies(&mut response, desk.keeping.renewed(&parts.headers, &access));
+            add_cookies(&mut response, desk.keeping.renewed(&jar(&parts), &access));
             response
         }
         Err(error) => desk.without(&parts.headers, &error),

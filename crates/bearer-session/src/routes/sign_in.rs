@@ -4,6 +4,7 @@ use super::{
     Desk, SharedDesk,
     answer::{Failure, add_cookies, see_other},
     form::{Form, Repeated},
+    jar,
     pending::{Pending, PendingCookies},
 };
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
 };
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
     response::Response,
 };
 use std::{sync::Arc, time::SystemTime};
@@ -141,9 +142,8 @@ impl Desk {
         on_behalf: OnBehalf,
         response: &mut Response,
     ) -> Result<(), Failure> {
-        let headers: &HeaderMap = &request.headers;
         let before = self.key(request).await;
-        let lines = self.keeping.begin(&self.sessions, tokens, headers).await;
+        let lines = self.keeping.begin(&self.sessions, tokens, &jar(request)).await;
         add_cookies(response, lines.map_err(|error| Failure::store(&error))?);
         self.end(before, on_behalf).await;
         Ok(())

@@ -4,7 +4,7 @@ use super::{
     Desk, SharedDesk,
     answer::{add_cookies, empty, refused, see_other, unavailable},
     form::Form,
-    is_for_a_page,
+    is_for_a_page, jar,
 };
 use crate::{
     Access, SessionError, SessionErrorKind,
@@ -48,7 +48,7 @@ pub(super) async fn sign_out(State(desk): SharedDesk, request: Request) -> Respo
         Err(error) => unavailable(&error),
     };
     if is_over {
-        add_cookies(&mut response, desk.keeping.clear(&parts.headers));
+        add_cookies(&mut response, desk.keeping.clear(&jar(&parts)));
     }
     response
 }

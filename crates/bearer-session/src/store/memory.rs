@@ -15,7 +15,8 @@ use tokio::time::Instant;
 /// Sessions in the memory of this process: nothing to set up, nothing that outlives it. Clones are one store.
 ///
 /// It holds a fixed number of sessions, each for the time it was given. One that is full refuses a new session and
-/// drops none; what has expired makes room. The sessions that it remembers as ended count.
+/// drops none; what has expired makes room. The sessions that it remembers as ended count. Of other names it drops the
+/// [oldest](Self::aliases) instead.
 ///
 /// ```
 /// use bearer_session::store::{Key, Lookup, MemoryStore, Store as _};
@@ -85,8 +86,13 @@ impl MemoryStore {
         Self { state: Arc::default(), notices: Notices::default(), sessions, aliases }
     }
 
-    /// How many other names there may be for all sessions together, each some 150 bytes. Default 16 times the number
-    /// of sessions. Only a keeping that finds a session by its refresh token needs them: one for every refresh.
+    /// How many other names there may be for all sessions together, each some 150 bytes; at least one. Default 16 times
+    /// the number of sessions. Only a keeping that finds a session by its refresh token needs them: one for every
+    /// refresh.
+    ///
+    /// Where there are too many, the one that would expire first goes: the oldest. A browser that still has the refresh
+    /// token of that name begins a session anew with it, and if there are newer ones the issuer may take that for theft.
+    /// A name stays when its session has ended, so that an old cookie does not bring it back.
     #[must_use]
     pub fn aliases(mut self, most: usize) -> Self {
         self.aliases = most;
@@ -187,14 +193,14 @@ impl Store for MemoryStore {
         key: &'a Key,
         ttl: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        let linked = self.with(|state, now| {
-            if state.aliases.len() >= self.aliases && state.aliases.get_mut(alias).is_none() {
-                return Err(StoreError::new(Full));
-            }
+        self.with(|state, now| {
             state.aliases.insert(*alias, *key, until(now, ttl));
-            Ok(())
+            // The new name is that of tokens which were just exchanged: to refuse it would lose them.
+            while state.aliases.len() > self.aliases.max(1) {
+                state.aliases.drop_next();
+            }
         });
-        Box::pin(ready(linked))
+        Box::pin(ready(Ok(())))
     }
 
     fn resolve<'a>(&'a self, alias: &'a Key) -> BoxFuture<'a, Result<Option<Key>, StoreError>> {
@@ -275,6 +281,13 @@ impl<T> Expiring<T> {
             self.order.remove(&(*at, *key));
             *at = until;
             self.order.insert((until, *key));
+        }
+    }
+
+    /// The one that would go next.
+    fn drop_next(&mut self) {
+        if let Some((_, key)) = self.order.pop_first() {
+            self.values.remove(&key);
         }
     }
 
@@ -366,11 +379,29 @@ mod tests {
         let store = MemoryStore::new(1).aliases(1);
         store.link(&key("x"), &key("a"), HOUR).await.unwrap();
         store.link(&key("x"), &key("b"), HOUR).await.unwrap();
-        assert!(store.link(&key("y"), &key("a"), HOUR).await.is_err());
         assert_eq!(store.resolve(&key("x")).await.unwrap(), Some(key("b")));
         advance(HOUR).await;
         assert_eq!(store.resolve(&key("x")).await.unwrap(), None);
-        store.link(&key("y"), &key("a"), HOUR).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_too_many_names_the_oldest_goes() {
+        let store = MemoryStore::new(1).aliases(2);
+        let kept = async || {
+            let mut kept = String::new();
+            for name in ["x", "y", "z"] {
+                kept += if store.resolve(&key(name)).await.unwrap().is_some() { name } else { "-" };
+            }
+            kept
+        };
+        for (name, expected) in [("x", "x--"), ("y", "xy-"), ("x", "xy-"), ("z", "x-z"), ("y", "-yz")] {
+            store.link(&key(name), &key("a"), HOUR).await.unwrap();
+            assert_eq!(kept().await, expected, "{name}");
+            advance(Duration::from_secs(1)).await;
+        }
+        let none = MemoryStore::new(1).aliases(0);
+        none.link(&key("x"), &key("a"), HOUR).await.unwrap();
+        assert_eq!(none.resolve(&key("x")).await.unwrap(), Some(key("a")), "the newest is always there");
     }
 
     #[tokio::test(start_paused = true)]

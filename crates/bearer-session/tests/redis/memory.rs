@@ -84,6 +84,7 @@ async fn a_full_redis_refuses_what_is_new_and_keeps_what_was_exchanged() {
         "the token is spent already"
     );
     assert!(matches!(store.load(&one).await.unwrap(), Lookup::Live(row) if row.generation == 1));
+    store.link(&key("name"), &one, HOUR).await.unwrap_err();
     assert!(store.end(&one, HOUR).await.unwrap(), "a sign-out works");
     assert_eq!(store.load(&one).await.unwrap(), Lookup::Ended);
 

@@ -110,8 +110,16 @@ async fn an_answer_with_a_cookie_of_ours_is_not_cached_and_a_stricter_word_stand
         let answer = browser.get(path).await;
         assert_eq!((answer.set_cookies(), answer.header("cache-control")), (vec![CLEARED], Some(expected)));
     }
-    let answer = world.signed_in(HOUR).await.get("/cached").await;
-    assert_eq!(answer.header("cache-control"), Some("public, max-age=600"));
+    let mut browser = world.signed_in(HOUR).await;
+    for (path, expected) in [
+        ("/cached", "public, max-age=600"),
+        ("/strict", "no-store, must-revalidate"),
+        // A cache in front does not see that it is for one user.
+        ("/echo", "private"),
+    ] {
+        let answer = browser.get(path).await;
+        assert_eq!((answer.set_cookies().len(), answer.header("cache-control")), (0, Some(expected)));
+    }
 }
 
 #[tokio::test]

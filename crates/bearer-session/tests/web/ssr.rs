@@ -2,16 +2,21 @@
 
 use crate::{
     browser::Browser,
-    world::{ADA, PASSWORD, World, json, options, site},
+    world::{ADA, BOB, PASSWORD, World, json, options, site},
 };
 use axum::http::{HeaderMap, Request, StatusCode};
-use axum_bearer::{Issuer, JwtVerifier};
+use axum_bearer::{Issuer, JwtVerifier, revocation::DenyList};
 use bearer_session::{
-    AccessToken, RefreshToken, TokenSet,
+    AccessToken, RefreshToken, SessionLayer, TokenSet,
+    endpoint::{OnBehalf, Outcome, TokenEndpoint as _},
     keeping::{Keeping, ssr::SsrCookies},
+    revoke_in, session_routes,
+    store::MemoryStore,
 };
 use bearer_testing::SigningKey;
 use std::time::{Duration, SystemTime};
+use tower::ServiceExt as _;
+use tower_http::csrf::CsrfLayer;
 
 const NAME: &str = "sb-127-auth-token";
 
@@ -150,6 +155,103 @@ async fn a_verifier_without_keys_decides_nothing() {
     tokio::time::pause();
     let answer = browser.get("/me").await;
     assert_eq!((answer.status, has_session(&browser)), (StatusCode::SERVICE_UNAVAILABLE, true));
+}
+
+#[tokio::test]
+async fn an_expired_access_token_of_another_revokes_nothing() {
+    let list = DenyList::new(9);
+    let hook = revoke_in(list.clone(), Duration::from_secs(3600));
+    let world = World::with(MemoryStore::new(100), |sessions| sessions.on_sign_out(hook)).await;
+    for path in ["/me", "/auth/logout", "/auth/logout?scope=global"] {
+        world.supabase.set_access_token_expires_in(-3600);
+        let answer = world.supabase.sign_in(ADA);
+        let mut thief = with_pair(&world, answer["access_token"].as_str().unwrap(), path, 0);
+        thief.post(path).await;
+        assert!(!has_session(&thief), "{path}: it is over");
+        assert!(list.is_empty(), "{path}");
+    }
+    let mut own = frontend(&world, -3600);
+    own.get("/me").await;
+    own.post("/auth/logout").await;
+    assert!(!list.is_empty(), "whoever has the session signs it out");
+}
+
+/// A pair of cookies of this user, and its refresh token.
+fn pair(world: &World, email: &str, expires_in: i64) -> (String, RefreshToken) {
+    world.supabase.set_access_token_expires_in(expires_in);
+    let answer = world.supabase.sign_in(email);
+    world.supabase.set_access_token_expires_in(3600);
+    let (access, refresh) =
+        (answer["access_token"].as_str().unwrap(), answer["refresh_token"].as_str().unwrap());
+    let browser = with_pair(world, access, refresh, expires_in);
+    (format!("{NAME}={}", browser.cookies[NAME]), RefreshToken::new(refresh))
+}
+
+#[tokio::test]
+async fn of_two_pairs_the_newer_counts_whichever_comes_first() {
+    let world = World::start().await;
+    let ((stale, _), (newer, _)) = (pair(&world, BOB, -7200), pair(&world, ADA, -3600));
+    let with = |request: axum::http::request::Builder, (first, second): (&str, &str)| {
+        let request = request.header("cookie", format!("{first}; theme=dark; {second}"));
+        let (app, request) = (app(&world), request.body(axum::body::Body::empty()).unwrap());
+        async move { crate::browser::Answer::of(app.oneshot(request).await.unwrap()).await }
+    };
+    for pairs in [(&*stale, &*newer), (&newer, &stale)] {
+        let answer = with(Request::get("/me"), pairs).await;
+        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, ADA));
+        let answer = with(Request::get("/auth/session"), pairs).await;
+        assert_eq!(json(&answer.body)["signed_in"], true);
+    }
+    assert_eq!(world.supabase.presentations(), [1]);
+
+    let ((stale, bobs), (newer, adas)) = (pair(&world, BOB, 1800), pair(&world, ADA, 3600));
+    let answer = with(Request::post("/auth/logout"), (&stale, &newer)).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    let refresh = async |token| world.endpoint.refresh(token, OnBehalf::default()).await;
+    assert_eq!(refresh(&adas).await.unwrap_err().outcome(), Outcome::Final);
+    assert!(refresh(&bobs).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_the_cookie_says_of_its_time_counts_for_nothing() {
+    let world = World::start().await;
+    let answer = world.supabase.sign_in(ADA);
+    let (access, refresh) =
+        (answer["access_token"].as_str().unwrap(), answer["refresh_token"].as_str().unwrap());
+    let mut browser = with_pair(&world, access, refresh, 0);
+    assert_eq!(browser.get("/me").await.body, ADA);
+    assert_eq!(world.supabase.refreshes(), 0);
+}
+
+#[tokio::test]
+async fn behind_the_layer_the_routes_know_which_cookies_there_are() {
+    let world = World::start().await;
+    let keeping = Keeping::supabase_ssr(cookies(&world), world.verifier.clone());
+    let (sessions, csrf) = (&world.sessions, CsrfLayer::new());
+    let routes =
+        session_routes(sessions.clone(), world.endpoint.clone(), keeping.clone(), csrf.clone(), options());
+    let layer = SessionLayer::new(sessions.clone(), keeping, csrf);
+    let mut browser = Browser::new(axum::Router::new().nest("/auth", routes).layer(layer));
+    let names = |browser: &Browser| browser.cookies.keys().cloned().collect::<Vec<_>>();
+    let credentials = format!(r#"{{"email":"{ADA}","password":"{PASSWORD}"}}"#);
+    // Of a longer session; also where the layer has nothing to do with it.
+    for credential in [None, Some("Bearer mine")] {
+        for chunk in 0..3 {
+            browser.cookies.insert(format!("{NAME}.{chunk}"), "base64-eyJ".into());
+        }
+        let mut request = Request::post("/auth/password").header("content-type", "application/json");
+        if let Some(credential) = credential {
+            request = request.header("authorization", credential);
+        }
+        assert_eq!(browser.send(request, &credentials).await.status, StatusCode::OK);
+        assert_eq!(names(&browser), [NAME, "theme"]);
+    }
+    let answer = browser.get("/auth/session").await;
+    assert_eq!(json(&answer.body)["signed_in"], true);
+    let answer = browser.post("/auth/refresh").await;
+    assert_eq!((answer.status, names(&browser)), (StatusCode::OK, vec![NAME.to_owned(), "theme".to_owned()]));
+    let answer = browser.post("/auth/logout").await;
+    assert_eq!((answer.status, names(&browser)), (StatusCode::NO_CONTENT, vec!["theme".to_owned()]));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 
 use crate::keeping::cookies;
 use http::HeaderMap;
+use std::collections::HashSet;
 use tower_bearer::supabase::cookies::{Part, SessionName, percent_decoded};
 
 /// More cookies of one session than a browser would send, so that none can make us search for long.
@@ -25,13 +26,8 @@ impl<'a> Jar<'a> {
 
     /// The names, each once.
     pub(super) fn names(&self) -> Vec<&'a str> {
-        let mut names = Vec::new();
-        for (_, name, _) in &self.cookies {
-            if !names.contains(name) {
-                names.push(*name);
-            }
-        }
-        names
+        let mut seen = HashSet::new();
+        self.cookies.iter().map(|(_, name, _)| *name).filter(|name| seen.insert(*name)).collect()
     }
 
     /// Whether there is this cookie, and no other of its name.

@@ -172,6 +172,13 @@ impl SsrCookies {
         cookies::all(request).any(|(name, _)| self.has_part(name))
     }
 
+    /// A `Cookie` line with the names of the session's cookies in a request, and no values.
+    pub(super) fn names_in(&self, request: &HeaderMap) -> Option<HeaderValue> {
+        let jar = Jar::of(&self.name, request);
+        let names: Vec<_> = jar.names().into_iter().map(|name| format!("{name}=")).collect();
+        HeaderValue::try_from(names.join("; ")).ok().filter(|line| !line.is_empty())
+    }
+
     /// Whether a cookie of this name is one of the session's.
     pub(super) fn has_part(&self, name: &[u8]) -> bool {
         self.name.part(name).is_some()

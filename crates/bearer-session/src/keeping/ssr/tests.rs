@@ -205,6 +205,16 @@ fn behind_this_only_the_cookies_of_others_are_left() {
 }
 
 #[test]
+fn the_names_of_what_is_there_say_nothing_of_it() {
+    let names = |jar: &[(&str, &str)]| cookies().names_in(&request(jar.iter().copied()));
+    assert_eq!(names(&[("theme", "dark")]), None);
+    let jar = [("sb-abc-auth-token.0", "hunter2"), ("theme", "dark"), ("sb-abc-auth-token.1", "x=y")];
+    assert_eq!(names(&jar).expect("names"), "sb-abc-auth-token.0=; sb-abc-auth-token.1=");
+    let twice = [(NAME, "hunter2"), (NAME, "hunter3")];
+    assert_eq!(names(&twice).expect("a name"), "sb-abc-auth-token=");
+}
+
+#[test]
 fn no_cache_keeps_a_session() {
     let mut response = HeaderMap::new();
     response.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=600"));

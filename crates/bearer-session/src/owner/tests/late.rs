@@ -53,12 +53,77 @@ async fn the_tokens_after_a_request_that_was_given_up_settle_whoever_gets_them()
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_with_an_answer_gives_the_claim_back_at_once() {
-    let failed = || ExchangeError::new(Outcome::Unknown).with_status(http::StatusCode::GATEWAY_TIMEOUT);
-    let answers = (0..4).map(|_| (Duration::ZERO, Answer::Fails(failed())));
-    let (issuer, store) = (Issuer::supabase().answers(answers), Faulty::new());
+    for status in [http::StatusCode::INTERNAL_SERVER_ERROR, http::StatusCode::BAD_GATEWAY] {
+        let (issuer, store) = (answers_only(status), Faulty::new());
+        let (sessions, id) = expired(&issuer, &store).await;
+        assert_eq!(access(&sessions, &id).await, LATER);
+        let before = Instant::now();
+        assert_eq!(access(&owner(&issuer, &store), &id).await, got("a1"));
+        assert!(before.elapsed() < secs(1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_somebody_gave_up_waiting_gives_no_claim_back() {
+    for status in [http::StatusCode::REQUEST_TIMEOUT, http::StatusCode::GATEWAY_TIMEOUT] {
+        let (issuer, store) = (answers_only(status), Faulty::new());
+        let (sessions, id) = expired(&issuer, &store).await;
+        let began = Instant::now();
+        assert_eq!(access(&sessions, &id).await, LATER);
+        let presented = issuer.presented().len();
+        // The issuer may be at it still. Whoever has the next turn must know, and comes when the claim has lapsed.
+        let other = owner(&issuer, &store);
+        while access(&other, &id).await == LATER {
+            assert_eq!(issuer.presented().len(), presented, "{status}");
+            sleep(secs(1)).await;
+        }
+        assert!(began.elapsed() >= secs(30), "{status}");
+        settles(&issuer, &store, &id, &other).await;
+    }
+}
+
+/// So says an issuer as often as it is asked under one claim.
+fn answers_only(status: http::StatusCode) -> Issuer {
+    let failed = || ExchangeError::new(Outcome::Unknown).with_status(status);
+    Issuer::supabase().answers((0..4).map(|_| (Duration::ZERO, Answer::Fails(failed()))))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_the_store_did_not_take_back_at_once_is_given_back_later() {
+    let refused = || (Duration::ZERO, Answer::Fails(ExchangeError::new(Outcome::NotSpent)));
+    let issuer = Issuer::strict().answers((0..4).map(|_| refused()));
+    let store = Faulty::new();
     let (sessions, id) = expired(&issuer, &store).await;
+    store.set(|faults| faults.releases = 5);
+    let before = Instant::now();
     assert_eq!(access(&sessions, &id).await, LATER);
+    assert!(before.elapsed() < secs(2), "nobody waits for it");
+    assert_eq!(store.read(|faults| faults.releases), 4);
+    sleep(secs(5)).await;
+    assert_eq!(store.read(|faults| faults.releases), 0);
+    // Nothing was spent, and nothing says so.
     assert_eq!(access(&owner(&issuer, &store), &id).await, got("a1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_expired_while_the_machine_slept_is_not_served() {
+    let (issuer, store) = (Issuer::strict(), Faulty::new());
+    let sessions = owner(&issuer, &store);
+    let id = sessions.create(tokens(0, HOUR)).await.unwrap();
+    // Its clock stood still, and that of the store did not.
+    store.set(|faults| faults.slept = HOUR / 2);
+    advance(secs(6)).await;
+    let found = sessions.access(&id, OnBehalf::default()).await.unwrap();
+    assert_eq!((found.token().expose(), found.expires_in().as_secs()), ("a0", 1793));
+    // A store that is behind lengthens no life.
+    store.set(|faults| faults.slept = Duration::ZERO);
+    advance(secs(6)).await;
+    let found = sessions.access(&id, OnBehalf::default()).await.unwrap();
+    assert_eq!((found.token().expose(), found.expires_in().as_secs()), ("a0", 1787));
+    store.set(|faults| faults.slept = HOUR);
+    advance(secs(6)).await;
+    assert_eq!(access(&sessions, &id).await, got("a1"));
+    assert_eq!(issuer.presented(), ["r0"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,6 +46,9 @@ use tokio::task::AbortHandle;
 /// * **Memory**: set `maxmemory-policy noeviction`. Then a full Redis refuses new sessions and refreshes, while what was
 ///   already exchanged is still stored, and sign-outs work. Other policies sign users out at random. A keeping whose
 ///   cookies hold the refresh token itself *needs* `noeviction`: such a session begins anew with the token of the cookie.
+///   And of such a session, what was exchanged when Redis became full is *not* stored, since its new name is a key of its
+///   own: the process that exchanged it keeps it in memory alone, until there is room. If that process ends first, the
+///   spent token is presented again where the issuer allows that, and otherwise the session is lost.
 /// * **Disk**: either none at all (a restart signs everybody out), or `appendonly yes`. With `appendfsync everysec` a
 ///   crash may bring back a row that is a second old, with a token that was spent since: harmless with an issuer that
 ///   takes the newest token's predecessor again (Supabase Auth), a double spend with a strict one; for such a one use
