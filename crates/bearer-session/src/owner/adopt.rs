@@ -37,7 +37,13 @@ impl Owner {
             Some(Some(key)) => key,
             // The first of its tokens that we see: it is the session's name from now on. Whoever else brings it at
             // this moment finds the same row.
-            Some(None) => self.create(name, Record::signed_in(tokens, true)).await?.key,
+            Some(None) => {
+                let key = self.create(name, Record::signed_in(tokens, true)).await?.key;
+                // It leads to itself, as later names do, and longer than an end is remembered: an old cookie does not
+                // begin a session anew that was signed out. Without it the session is as good.
+                let _ = self.ask(self.store.link(&name, &key, self.settings.lifetime)).await;
+                key
+            }
         };
         self.names.insert(name, key);
         Ok(key)

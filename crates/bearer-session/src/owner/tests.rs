@@ -836,8 +836,31 @@ async fn an_adopted_session_is_found_by_all_the_refresh_tokens_it_ever_had() {
     assert_eq!(issuer.presented(), ["r0", "r1"]);
 
     sessions.sign_out(key, SignOutScope::Local, OnBehalf::default()).await.unwrap();
-    let ended = owner(&issuer, &store).adopt(tokens(0, HOUR)).await.unwrap_err();
-    assert_eq!(ended.kind(), SessionErrorKind::SignedOut);
+    assert_eq!(brings(&owner(&issuer, &store), tokens(0, HOUR)).await, Err(SessionErrorKind::SignedOut));
+}
+
+/// What becomes of a request whose cookie has these tokens.
+async fn brings(sessions: &Sessions, tokens: TokenSet) -> Result<String, SessionErrorKind> {
+    let access = async {
+        let key = sessions.adopt(tokens).await?;
+        sessions.access(key, OnBehalf::default()).await
+    };
+    access.await.map(|access| access.token().expose().to_owned()).map_err(|error| error.kind())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_cookie_does_not_begin_a_session_anew_that_was_signed_out() {
+    let (issuer, store) = (Issuer::strict(), Faulty::new());
+    let sessions = owner(&issuer, &store);
+    let day = 24 * HOUR;
+    let key = sessions.adopt(tokens(0, day)).await.unwrap();
+    assert_eq!(brings(&owner(&issuer, &store), tokens(0, day)).await, Ok("a0".to_owned()));
+    sessions.sign_out(key, SignOutScope::Local, OnBehalf::default()).await.unwrap();
+    // Long after the end of it was forgotten.
+    sleep(4 * HOUR).await;
+    for sessions in [sessions, owner(&issuer, &store)] {
+        assert_eq!(brings(&sessions, tokens(0, day)).await, Err(SessionErrorKind::SignedOut));
+    }
 }
 
 /// The sign-outs that a hook heard of: the scope, and how long the access token still lived.

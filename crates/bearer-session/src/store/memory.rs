@@ -88,7 +88,7 @@ impl MemoryStore {
 
     /// How many other names there may be for all sessions together, each some 150 bytes; at least one. Default 16 times
     /// the number of sessions. Only a keeping that finds a session by its refresh token needs them: one for every
-    /// refresh.
+    /// refresh token.
     ///
     /// Where there are too many, the one that would expire first goes: the oldest. A browser that still has the refresh
     /// token of that name begins a session anew with it, and if there are newer ones the issuer may take that for theft.
