@@ -1,13 +1,20 @@
 //! Keys over real sockets: connecting, rotation, outage, recovery. The schedule itself is proved on paused time, in
 //! `bearer-jwks`.
 
-use crate::support::serve;
+use crate::support::{
+    keys::{AUD, ISS, es256, jwks},
+    serve,
+};
 use axum::{Router, routing::get};
 use axum_bearer::{AuthUser, BearerLayer, Connect, Issuer, JwtVerifier, RegisteredClaims};
 use bearer_jwks::{ConnectError, HttpFetch, Refresher, Status};
-use bearer_testing::{SigningKey, TestIssuer, TokenBuilder};
+use bearer_testing::{Algorithm, SigningKey, TestIssuer, TokenBuilder};
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+use tower_bearer::{
+    Reason, Verification,
+    keys::{self, KeySet},
+};
 
 fn issuer(test: &TestIssuer) -> Issuer {
     Issuer::new(test.issuer(), test.audience()).jwks_uri(test.jwks_uri())
@@ -143,6 +150,7 @@ async fn the_refresher_stops_when_its_handle_or_its_last_reader_is_dropped() {
             .await;
     assert_eq!(api.status(test.token().sign()).await, 200);
     drop(handle);
+    status.wait_for(|status| !status.is_ready()).await.expect("its last word");
     status.changed().await.expect_err("the task, and with it the sender, is gone");
     assert_eq!(api.status(test.token().sign()).await, 503, "keys that nobody keeps fresh are not trusted");
 
@@ -155,5 +163,26 @@ async fn the_refresher_stops_when_its_handle_or_its_last_reader_is_dropped() {
         .await
         .expect("it ends in the middle of a fetch")
         .unwrap();
-    assert!(status.changed().await.is_err());
+    while status.changed().await.is_ok() {}
+    assert!(status.borrow().unavailable);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_key_while_the_keys_get_too_old_is_told_of_an_outage() {
+    let (old, new) = (es256(), SigningKey::generate(Algorithm::ES256).kid("new"));
+    let (mut sink, source) = keys::channel();
+    sink.publish(KeySet::from_jwks(&jwks(&[old]).to_string()).unwrap());
+    let verifier = JwtVerifier::new([Issuer::new(ISS, AUD).keys(source)]).unwrap();
+    let token = TokenBuilder::new(&new, ISS, AUD).sign();
+    for (expires, reason) in [(false, Reason::UnknownKey), (true, Reason::StaleKeys)] {
+        let Verification::Pending(waiting) = verifier.verify_token(&token, SystemTime::now()) else {
+            panic!("it does not wait")
+        };
+        let miss = sink.missed().await.unwrap();
+        if expires {
+            sink.expire();
+        }
+        drop(miss);
+        assert_eq!(waiting.await.map(drop).map_err(|error| error.reason()), Err(reason));
+    }
 }

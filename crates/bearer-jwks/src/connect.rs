@@ -12,7 +12,7 @@ use tower_bearer::{ConfigError, JwtVerifier};
 pub trait Connect: Sized + sealed::Issuers {
     /// Fetches the keys of all issuers first: with the verifier in hand, tokens can be verified.
     ///
-    /// An issuer with a shared secret may have an empty set beside it.
+    /// An issuer with a shared secret may have an empty set beside it, and publish its first key later.
     ///
     /// # Errors
     /// When the set-up is wrong, or the keys of one issuer cannot be fetched.

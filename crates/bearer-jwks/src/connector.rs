@@ -2,7 +2,6 @@
 
 use crate::{
     connect::{ConnectError, sealed::Issuers},
-    fetch::FetchError,
     http::HttpFetch,
     refresher::Refresher,
     schedule::Schedule,
@@ -66,6 +65,7 @@ impl Connector {
     }
 
     /// Fetches with the application's own client: its proxy, certificates, timeouts, redirects and name resolution.
+    /// Redirects to other origins, and names of addresses that are off limits, are then that client's to refuse.
     #[must_use]
     pub fn client(mut self, client: Client) -> Self {
         self.client = Some(client);
@@ -164,12 +164,9 @@ impl ReadyConnector {
         // Never closed; without a turn the fetch is as good, only sooner.
         let _turn = turns.acquire().await;
         match refresher.refresh().await {
-            Ok(()) => {}
-            // A project that has not migrated from its shared secret publishes an empty set.
-            Err(FetchError::NoUsableKey(_)) if issuer.has_secret() => {}
-            Err(error) => return Err(ConnectError::Fetch { iss: issuer.iss().to_owned(), error }),
+            Ok(()) => Ok(self.run(issuer, refresher, keys)),
+            Err(error) => Err(ConnectError::Fetch { iss: issuer.iss().to_owned(), error }),
         }
-        Ok(self.run(issuer, refresher, keys))
     }
 
     fn run(&self, issuer: Issuer, refresher: Refresher<HttpFetch>, keys: KeySource) -> Issuer {
@@ -190,13 +187,14 @@ impl ReadyConnector {
             None => HttpFetch::discover_with_client(issuer.iss(), client),
         };
         let (refresher, keys) = Refresher::new(fetch.map_err(ConnectError::Location)?);
-        let refresher = refresher.name(issuer.iss());
-        Ok(Some((
-            match self.connector.schedule {
-                Some(schedule) => refresher.schedule(schedule),
-                None => refresher,
-            },
-            keys,
-        )))
+        let mut refresher = refresher.name(issuer.iss());
+        if let Some(schedule) = self.connector.schedule {
+            refresher = refresher.schedule(schedule);
+        }
+        // A project that has not migrated from its shared secret publishes an empty set.
+        if issuer.has_secret() {
+            refresher = refresher.keys_may_be_absent();
+        }
+        Ok(Some((refresher, keys)))
     }
 }

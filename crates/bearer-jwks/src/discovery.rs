@@ -1,6 +1,7 @@
 //! Where an issuer publishes its keys, by its own metadata (OpenID Connect Discovery 1.0 §4, RFC 8414 §3): pure
 //! functions of the issuer's name and of a document.
 
+use crate::location::{InvalidLocation, check};
 use serde::Deserialize;
 use std::{error::Error, fmt};
 use url::Url;
@@ -62,6 +63,16 @@ pub(crate) fn jwks_uri(document: &str, iss: &str) -> Result<String, InvalidMetad
         return Err(InvalidMetadata::OtherIssuer);
     }
     Ok(metadata.jwks_uri)
+}
+
+/// Where keys are fetched from, as the metadata at `place` names it. Over plain `http` only where the metadata came that
+/// way, from this machine: an issuer elsewhere must not have us ask a service of our own host.
+pub(crate) fn key_location(jwks_uri: &str, place: &Url) -> Result<Url, InvalidLocation> {
+    let location = check(jwks_uri)?;
+    if location.scheme() != "https" && place.scheme() != "http" {
+        return Err(InvalidLocation::Insecure(jwks_uri.to_owned()));
+    }
+    Ok(location)
 }
 
 #[cfg(test)]
@@ -126,6 +137,22 @@ mod tests {
             r#"{"issuer":"https://evil.example/","issuer":"https://i.example/","jwks_uri":"x"}"#,
         ] {
             assert_eq!(jwks_uri(malformed, iss), Err(InvalidMetadata::Malformed), "{malformed}");
+        }
+    }
+
+    #[test]
+    fn metadata_from_elsewhere_names_no_plain_http_on_this_machine() {
+        let at = |place: &str, jwks_uri| key_location(jwks_uri, &Url::parse(place).expect(place));
+        let (far, near) = ("https://i.example/.well-known/x", "http://127.0.0.1:80/.well-known/x");
+        for local in ["http://127.0.0.1:8080/jwks", "http://localhost/jwks", "http://[::1]/jwks"] {
+            assert_eq!(at(far, local), Err(InvalidLocation::Insecure(local.to_owned())), "{local}");
+            assert!(at(near, local).is_ok(), "{local}, which is where the issuer is");
+        }
+        for place in [far, near] {
+            assert!(at(place, "https://k.example/jwks").is_ok());
+            let insecure = "http://k.example/jwks";
+            assert_eq!(at(place, insecure), Err(InvalidLocation::Insecure(insecure.to_owned())));
+            assert!(matches!(at(place, "https://169.254.169.254/"), Err(InvalidLocation::LinkLocal(_))));
         }
     }
 }

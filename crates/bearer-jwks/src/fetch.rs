@@ -59,7 +59,8 @@ impl Fetched {
     }
 }
 
-/// Why there are no new keys. Never holds any part of what was fetched.
+/// Why there are no new keys. Of what was fetched it holds no key, only the `kid`s of a set without a usable one, and the
+/// location that metadata names.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub enum FetchError {
@@ -79,7 +80,8 @@ pub enum FetchError {
     /// The answer was not a JWK Set.
     Malformed(KeySetError),
     /// The set has no key that can be used; what it has was skipped. An empty set often means that the issuer signs
-    /// with a shared secret.
+    /// with a shared secret; beside such a [secret](tower_bearer::Issuer::hmac_secret) it is an answer, until the first
+    /// key has come.
     NoUsableKey(Arc<[SkippedKey]>),
     /// The set was said to be unchanged, but there is none.
     NotModified,

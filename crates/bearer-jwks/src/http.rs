@@ -1,12 +1,14 @@
 //! A JWK Set over HTTP.
 
+mod metadata;
+
 use crate::{
-    discovery,
     fetch::{Fetch, FetchError, Fetched},
     freshness,
     location::{InvalidLocation, check, check_scheme},
     resolve::GuardedResolver,
 };
+use metadata::Metadata;
 use reqwest::{
     Client, Response, StatusCode,
     header::{
@@ -19,7 +21,6 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
-use tokio::time::Instant;
 use tower_bearer::keys::KeySetError;
 use url::Url;
 
@@ -29,11 +30,10 @@ const MOST_BYTES: usize = 256 * 1024;
 /// The most redirects that are followed, all within the origin.
 const MOST_REDIRECTS: usize = 3;
 
-/// How long the metadata of an issuer is taken to be current.
-const METADATA_AGE: Duration = Duration::from_secs(60);
-
-/// Fetches over `https` (`http` only on this machine), with a bounded body, redirects only within the same origin,
-/// and never from a link-local or metadata address, whatever the name. Nothing of a token is ever sent.
+/// Fetches over `https` (`http` only on this machine), with a bounded body. Nothing of a token is ever sent.
+///
+/// The default client follows redirects only within the same origin, and never asks a link-local or metadata address,
+/// whatever the name. With a client of the application's own, both are for that client to refuse.
 #[derive(Clone, Debug)]
 pub struct HttpFetch {
     client: Client,
@@ -45,7 +45,7 @@ enum Location {
     /// A JWK Set.
     Keys(Url),
     /// An issuer whose metadata says where its keys are.
-    Issuer { iss: String, metadata: Vec<Url>, found: Option<(Url, Instant)> },
+    Issuer(Metadata),
 }
 
 impl HttpFetch {
@@ -68,7 +68,8 @@ impl HttpFetch {
     }
 
     /// Fetches the JWK Set that the metadata of the issuer names (OpenID Connect Discovery 1.0, RFC 8414). The
-    /// metadata is read again with the keys, so that a set that moves is followed.
+    /// metadata is read again with the keys, so that a set that moves is followed. It may name another host, but plain
+    /// `http` only where it was itself read over `http`, on this machine.
     ///
     /// # Errors
     /// When `iss` is not a URL that metadata may be fetched from.
@@ -77,7 +78,8 @@ impl HttpFetch {
     }
 
     /// As [`new`](Self::new), with the application's own client: its proxy, certificates, timeouts, redirects and
-    /// name resolution.
+    /// name resolution. Redirects to other origins, and names of addresses that are off limits, are then that client's
+    /// to refuse.
     ///
     /// # Errors
     /// When keys must not be fetched from there.
@@ -85,60 +87,47 @@ impl HttpFetch {
         Ok(Self { client, location: Location::Keys(check(location)?) })
     }
 
-    /// As [`discover`](Self::discover), with the application's own client.
+    /// As [`discover`](Self::discover), with the application's own client. As in [`with_client`](Self::with_client),
+    /// redirects to other origins, and names of addresses that are off limits, are that client's to refuse.
     ///
     /// # Errors
     /// When `iss` is not a URL that metadata may be fetched from.
     pub fn discover_with_client(iss: &str, client: Client) -> Result<Self, InvalidLocation> {
-        let metadata = discovery::locations(&check(iss)?);
-        Ok(Self { client, location: Location::Issuer { iss: iss.to_owned(), metadata, found: None } })
+        let metadata = Metadata::new(iss, &check(iss)?);
+        Ok(Self { client, location: Location::Issuer(metadata) })
     }
 
     /// The default client, to be shared by several issuers.
     pub(crate) fn default_client() -> Result<Client, InvalidLocation> {
         client(GuardedResolver::default())
     }
-
-    /// Where the keys are now.
-    async fn keys(&mut self) -> Result<Url, FetchError> {
-        let (iss, metadata, found) = match &mut self.location {
-            Location::Keys(location) => return Ok(location.clone()),
-            Location::Issuer { iss, metadata, found } => (iss, metadata, found),
-        };
-        if let Some((location, _)) = found.as_ref().filter(|(_, at)| at.elapsed() < METADATA_AGE) {
-            return Ok(location.clone());
-        }
-        match (discover(&self.client, iss, metadata).await, &found) {
-            (Ok(location), _) => {
-                *found = Some((location.clone(), Instant::now()));
-                Ok(location)
-            }
-            // The metadata may be out of reach while the keys are not.
-            (Err(error), Some((location, _))) => {
-                tracing::debug!(%error, "the issuer's metadata cannot be read again");
-                Ok(location.clone())
-            }
-            (Err(error), None) => Err(error),
-        }
-    }
-
-    /// The keys are not where they were: the next fetch reads the metadata first.
-    fn forget(&mut self) {
-        if let Location::Issuer { found, .. } = &mut self.location {
-            *found = None;
-        }
-    }
 }
 
 impl Fetch for HttpFetch {
     async fn fetch(&mut self, etag: Option<&str>) -> Result<Fetched, FetchError> {
-        let location = self.keys().await?;
-        let fetched = fetch(&self.client, location, etag).await;
-        if let Err(FetchError::Status { status: 404 | 410, .. }) = fetched {
-            self.forget();
+        let location = match &mut self.location {
+            Location::Keys(location) => location.clone(),
+            Location::Issuer(metadata) => metadata.keys(&self.client).await?,
+        };
+        let etag = etag.and_then(|etag| tag_of(etag, &location));
+        let result = fetch(&self.client, location.clone(), etag).await;
+        if let (Err(FetchError::Status { status: 404 | 410, .. }), Location::Issuer(metadata)) =
+            (&result, &mut self.location)
+        {
+            metadata.forget();
         }
-        fetched
+        result.map(|fetched| Fetched { etag: fetched.etag.map(|tag| tag_at(&location, &tag)), ..fetched })
     }
+}
+
+/// A tag, and where it means something: keys may move, and another server's tag is another set's.
+fn tag_at(location: &Url, tag: &str) -> String {
+    format!("{location} {tag}")
+}
+
+/// The tag for this location, if that is where it is from. A URL has no space in it.
+fn tag_of<'t>(etag: &'t str, location: &Url) -> Option<&'t str> {
+    etag.split_once(' ').filter(|(at, _)| *at == location.as_str()).map(|(_, tag)| tag)
 }
 
 fn client(resolver: GuardedResolver) -> Result<Client, InvalidLocation> {
@@ -157,24 +146,6 @@ fn client(resolver: GuardedResolver) -> Result<Client, InvalidLocation> {
 fn same_origin(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     let is_same = attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
     if is_same && attempt.previous().len() <= MOST_REDIRECTS { attempt.follow() } else { attempt.stop() }
-}
-
-/// Reads the metadata at the first place where there is any.
-async fn discover(client: &Client, iss: &str, places: &[Url]) -> Result<Url, FetchError> {
-    let mut last = FetchError::Status { status: 404, retry_after: None };
-    for place in places {
-        let document = match fetch(client, place.clone(), None).await {
-            Ok(fetched) => fetched.jwks.unwrap_or_default(),
-            Err(error @ FetchError::Status { status: 404, .. }) => {
-                last = error;
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        let location = discovery::jwks_uri(&document, iss).map_err(FetchError::Metadata)?;
-        return check(&location).map_err(FetchError::Location);
-    }
-    Err(last)
 }
 
 async fn fetch(client: &Client, location: Url, etag: Option<&str>) -> Result<Fetched, FetchError> {
@@ -225,4 +196,23 @@ async fn body(mut response: Response) -> Result<String, FetchError> {
 
 fn transport(error: reqwest::Error) -> FetchError {
     if error.is_timeout() { FetchError::Timeout } else { FetchError::transport(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_for_the_location_that_it_is_from_and_for_no_other() {
+        let url = |text: &str| Url::parse(text).expect(text);
+        let here = url("https://one.example/a%20b?c=d e");
+        for tag in ["\"1\"", "W/\"1\"", "\"a b\"", "", " "] {
+            assert_eq!(tag_of(&tag_at(&here, tag), &here), Some(tag));
+            for other in ["https://two.example/a%20b?c=d e", "https://one.example/", "https://one.example/a"]
+            {
+                assert_eq!(tag_of(&tag_at(&here, tag), &url(other)), None, "{other}");
+            }
+        }
+        assert_eq!(tag_of("\"1\"", &here), None, "from nowhere");
+    }
 }

@@ -22,12 +22,12 @@
 //!
 //! | what happens | what is done |
 //! |---|---|
-//! | time passes | a fetch every 10 minutes, or as `Cache-Control: max-age` says, within 60 s and 24 h |
+//! | time passes | a fetch at 80 % of the set's lifetime (± 5 %): after about 8 of the 10 minutes that it has by default, or as `Cache-Control: max-age` says, within 60 s and 24 h |
 //! | a token names a `kid` that is not there | one fetch for all who ask; each waits 2 s at most; 3 fetches at once, then one every 10 s |
 //! | a signature is bad under a known `kid` | the same, at most one fetch in 60 s, in case the issuer reused the name |
-//! | a fetch fails | the last good keys stay; the next try after 1 s to 60 s, growing, with jitter |
+//! | a fetch fails | the last good keys stay; the next try after 1 s to 60 s, growing, with jitter, or later where `Retry-After` says so, by 10 minutes at most |
 //! | a fetch succeeds | its set replaces the last one; a key that is gone no longer verifies |
-//! | no key of the answer can be used | it counts as failed, and says so |
+//! | no key of the answer can be used | it counts as failed, and says so; beside a shared secret only once there were keys |
 //! | no success for 6 hours | requests are answered 503 until there is one |
 //! | the issuer is down at the start | 503, and recovery by itself; or a [`Seed`] from the last run serves until then |
 //!
@@ -39,8 +39,8 @@
 //! next), `bearer_jwks_keys`, `bearer_jwks_age_seconds`, and `bearer_lagging_accepts_total`, the tokens accepted while
 //! the last refresh had failed.
 //!
-//! [`Connect`] is the short way, [`Connector`] the same with settings and [`Status`] for each issuer. [`Refresher`] is the long one: its [`run`](Refresher::run) is a future that the
-//! caller owns, its [`status`](Refresher::status) is visible from outside, and its source is any [`Fetch`].
+//! [`Connect`] is the short way, [`Connector`] the same with settings and [`Status`] for each issuer. [`Refresher`] is the
+//! long one: its [`run`](Refresher::run) is a future that the caller owns, its [`status`](Refresher::status) is visible from outside, and its source is any [`Fetch`].
 
 mod connect;
 mod connector;

@@ -9,7 +9,7 @@ use url::{Host, Url};
 pub enum InvalidLocation {
     /// Not a URL with a host.
     NotAUrl(String),
-    /// Neither `https`, nor `http` on a loopback address.
+    /// Neither `https`, nor `http` on a loopback address; or the latter, named by metadata that came over `https`.
     Insecure(String),
     /// A link-local address, or that of a cloud's metadata service.
     LinkLocal(String),
@@ -66,17 +66,24 @@ pub(crate) fn is_off_limits(address: IpAddr) -> bool {
 impl fmt::Display for InvalidLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAUrl(location) => write!(f, "{location:?} is not a URL with a host"),
+            Self::NotAUrl(location) => write!(f, "{:?} is not a URL with a host", start(location)),
             Self::Insecure(location) => {
-                write!(f, "{location:?} is neither https, nor http on a loopback address")
+                write!(f, "{:?} is neither https, nor http where that stays on this machine", start(location))
             }
-            Self::LinkLocal(location) => write!(f, "{location:?} is a link-local or metadata address"),
+            Self::LinkLocal(location) => {
+                write!(f, "{:?} is a link-local or metadata address", start(location))
+            }
             Self::Client(error) => write!(f, "the HTTP client could not be made: {error}"),
         }
     }
 }
 
 impl Error for InvalidLocation {}
+
+/// As much of a location as a log is to have: what metadata names may be as long as the metadata.
+fn start(location: &str) -> &str {
+    location.char_indices().nth(200).map_or(location, |(end, _)| &location[..end])
+}
 
 #[cfg(test)]
 mod tests {
@@ -117,5 +124,13 @@ mod tests {
         for nothing in ["", "jwks", "/jwks", "file:///jwks", "data:application/json,{}", "https://"] {
             assert!(matches!(check(nothing), Err(InvalidLocation::NotAUrl(_))), "{nothing}");
         }
+    }
+
+    #[test]
+    fn a_location_without_end_does_not_fill_the_log() {
+        let text = |location: &str| InvalidLocation::NotAUrl(location.to_owned()).to_string();
+        assert!(text("jwks").starts_with("\"jwks\" is not"));
+        assert!(text(&"é".repeat(200)).contains(&"é".repeat(200)));
+        assert_eq!(text(&"é".repeat(200)), text(&"é".repeat(100_000)));
     }
 }

@@ -1,5 +1,8 @@
-//! When to fetch: pure functions of what happened and the time. Times are monotonic, so that a jump of the wall
-//! clock, or a night of sleep, costs one fetch and not many.
+//! When to fetch: pure functions of what happened and the time. Times are monotonic, so that a jump of the wall clock
+//! costs nothing, and a long time in which nothing ran costs one fetch and not many.
+//!
+//! On Linux that clock stands still while the machine is suspended: after a night of sleep the keys are a night older
+//! than they seem, and the next fetch comes when it would have come without the night.
 
 use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
@@ -9,9 +12,10 @@ use tokio::time::Instant;
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
-    /// Between two refreshes, where the source does not say. Default 10 min.
+    /// How long a set is taken to be current, where the source does not say. The refresh comes at 80 % of that time,
+    /// give or take 5 % so that many instances do not ask together. Default 10 min: a refresh about every 8 min.
     pub every: Duration,
-    /// The least time between two refreshes, whatever the source says. Default 60 s.
+    /// The least time between two refreshes, whatever the source says, give or take 5 %. Default 60 s.
     pub at_least: Duration,
     /// The longest time between two refreshes, whatever the source says; never so long that the keys would get
     /// [stale](Self::max_stale) meanwhile. Default 24 h.
@@ -30,7 +34,8 @@ pub struct Schedule {
     pub backoff: Duration,
     /// The longest pause after a failure. Default 60 s.
     pub longest_backoff: Duration,
-    /// How long keys are trusted without a successful refresh. Default 6 h.
+    /// How long keys are trusted without a successful refresh. Default 6 h. By the monotonic clock: on Linux the time
+    /// in which the machine is suspended does not count.
     pub max_stale: Duration,
 }
 
@@ -59,11 +64,13 @@ impl Schedule {
         // However long the source lets them live, they must not get stale while it is healthy.
         let longest = self.at_most.min(self.max_stale).max(self.at_least);
         let lifetime = max_age.unwrap_or(self.every).clamp(self.at_least, longest);
+        let jitter = 0.95 + 0.1 * random;
         // The floor holds for the pause itself: `max-age=0` must not mean "sooner than the floor".
-        lifetime.mul_f64(0.8 * (0.95 + 0.1 * random)).max(self.at_least.mul_f64(0.95 + 0.1 * random))
+        scaled(lifetime, 0.8 * jitter).max(scaled(self.at_least, jitter))
     }
 
-    /// The pause after a failure: exponential with full jitter, or what the server asked for, within bounds.
+    /// The pause after a failure: exponential with full jitter, and no shorter than the server asked for. A short
+    /// `Retry-After` that comes with every failure is no reason to go on at that pace.
     pub(crate) fn after_failure(
         &self,
         failures: u32,
@@ -72,18 +79,29 @@ impl Schedule {
     ) -> Duration {
         /// However the dice fall, a failing issuer is not asked in a tight loop.
         const FLOOR: f64 = 0.1;
-        if let Some(wait) = retry_after {
-            return wait.clamp(self.backoff, self.longest_retry_after());
-        }
         let doublings = failures.saturating_sub(1).min(16);
-        let ceiling = (self.backoff * (1 << doublings)).min(self.longest_backoff);
-        ceiling.mul_f64(random.max(FLOOR))
+        let ceiling = self.backoff.saturating_mul(1 << doublings).min(self.longest_backoff);
+        let pause = scaled(ceiling, random.max(FLOOR));
+        retry_after.map_or(pause, |asked| pause.max(self.silence(asked)))
     }
 
-    /// A silly `Retry-After` must not stop us from noticing a recovery.
-    fn longest_retry_after(&self) -> Duration {
-        self.every.max(self.backoff)
+    /// How long a source that asks for silence is left alone. A silly `Retry-After` must not stop us from noticing a
+    /// recovery.
+    pub(crate) fn silence(&self, asked: Duration) -> Duration {
+        asked.clamp(self.backoff, self.every.max(self.backoff))
     }
+}
+
+/// Longer than any process runs: what is to mean "never" must not be more than a clock can tell.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+/// A moment after this one.
+pub(crate) fn later(now: Instant, pause: Duration) -> Instant {
+    now + pause.min(FAR)
+}
+
+fn scaled(duration: Duration, factor: f64) -> Duration {
+    duration.min(FAR).mul_f64(factor)
 }
 
 /// A token bucket: fetches that strangers can cause. A plain cooldown could be held closed by a flood, and one
@@ -117,7 +135,7 @@ impl Bucket {
     fn fill(&mut self, now: Instant) {
         while let Some(next) = self.next.filter(|next| *next <= now) {
             self.tokens += 1;
-            self.next = (self.tokens < self.burst).then_some(next + self.refill);
+            self.next = (self.tokens < self.burst).then_some(later(next, self.refill));
         }
     }
 
@@ -128,7 +146,7 @@ impl Bucket {
             return false;
         }
         self.tokens -= 1;
-        self.next.get_or_insert(now + self.refill);
+        self.next.get_or_insert(later(now, self.refill));
         true
     }
 }
@@ -204,6 +222,23 @@ mod tests {
     }
 
     #[test]
+    fn a_short_retry_after_does_not_switch_the_back_off_off() {
+        let schedule = Schedule::default();
+        let asked = |failures, seconds| schedule.after_failure(failures, Some(secs(seconds)), 1.0).as_secs();
+        assert_eq!([1, 2, 3, 7, 1000].map(|failures| asked(failures, 1)), [1, 2, 4, 60, 60]);
+        assert_eq!([0, 59, 60, 61, 601].map(|seconds| asked(7, seconds)), [60, 60, 60, 61, 600]);
+    }
+
+    /// Of any length, up to the longest there is.
+    fn any_duration() -> impl Strategy<Value = Duration> {
+        prop_oneof![
+            3 => Just(Duration::MAX),
+            1 => Just(Duration::ZERO),
+            1 => (any::<u64>(), 0..1_000_000_000_u32).prop_map(|(secs, nanos)| Duration::new(secs, nanos)),
+        ]
+    }
+
+    #[test]
     fn a_bucket_lets_a_burst_through_and_then_one_at_a_time() {
         let schedule = Schedule::default();
         let mut bucket = Bucket::for_unknown_keys(&schedule);
@@ -229,7 +264,48 @@ mod tests {
         assert!(!unknown.contains("late", now));
     }
 
+    fn any_schedule() -> impl Strategy<Value = Schedule> {
+        let burst = prop_oneof![Just(0), Just(3), Just(u32::MAX)];
+        (proptest::collection::vec(any_duration(), 10), burst).prop_map(|(durations, burst)| Schedule {
+            every: durations[0],
+            at_least: durations[1],
+            at_most: durations[2],
+            deadline: durations[3],
+            wait: durations[4],
+            burst,
+            refill: durations[5].max(secs(1)),
+            signature_refill: durations[6].max(secs(1)),
+            backoff: durations[7],
+            longest_backoff: durations[8],
+            max_stale: durations[9],
+        })
+    }
+
     proptest! {
+        #[test]
+        fn no_schedule_is_too_long_for_the_clock(
+            schedule in any_schedule(),
+            asked in proptest::option::of(any_duration()),
+            failures in any::<u32>(),
+            random in prop_oneof![Just(0.0), Just(1.0), 0.0..1.0],
+        ) {
+            let now = Instant::now();
+            for pause in [
+                schedule.after_success(asked, random),
+                schedule.after_failure(failures, asked, random),
+                schedule.wait,
+                schedule.refill,
+            ] {
+                prop_assert!(later(now, pause) >= now);
+            }
+            for mut bucket in [Bucket::for_unknown_keys(&schedule), Bucket::for_bad_signatures(&schedule)] {
+                let taken = bucket.take(now);
+                prop_assert_eq!(taken, bucket.burst > 0);
+                // Where there is none at all, none is promised either.
+                prop_assert!(bucket.burst != 1 || bucket.empty_until(now).is_some_and(|until| until > now));
+            }
+        }
+
         #[test]
         fn no_sequence_of_takes_beats_the_rate(gaps in proptest::collection::vec(0u64..30_000, 1..200)) {
             let schedule = Schedule::default();

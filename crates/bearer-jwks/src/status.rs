@@ -7,7 +7,7 @@ use tower_bearer::keys::SkippedKey;
 
 /// The state of a [`Refresher`](crate::Refresher), for health checks and operators. Holds no key material.
 #[non_exhaustive]
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Status {
     /// How many sets were published.
     pub generation: u64,
@@ -21,12 +21,30 @@ pub struct Status {
     pub last_error: Option<FetchError>,
     /// Failures since the last success.
     pub failures: u32,
-    /// When the next scheduled fetch is due.
+    /// When the next scheduled fetch is due; `None` before the first attempt, and when the refresher has ended.
     pub next_fetch: Option<Instant>,
     /// The set in use, to start another process with.
     pub seed: Option<Arc<Seed>>,
-    /// Whether requests are answered 503, because there are no keys or they are too old.
+    /// Whether requests are answered 503, because there are no keys, or they are too old, or nobody keeps them fresh
+    /// any more.
     pub unavailable: bool,
+}
+
+/// Before the first keys.
+impl Default for Status {
+    fn default() -> Self {
+        Self {
+            generation: 0,
+            key_ids: Vec::new(),
+            skipped: Vec::new(),
+            last_success: None,
+            last_error: None,
+            failures: 0,
+            next_fetch: None,
+            seed: None,
+            unavailable: true,
+        }
+    }
 }
 
 impl Status {

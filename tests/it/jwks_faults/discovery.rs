@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 const METADATA: &str = "/.well-known/openid-configuration";
 
+const OTHER_METADATA: &str = "/.well-known/oauth-authorization-server";
+
 fn metadata(issuer: &str, jwks_uri: &Value) -> Step {
     Step::json(&json!({ "issuer": issuer, "jwks_uri": jwks_uri }))
 }
@@ -65,10 +67,12 @@ async fn k02_nothing_of_a_document_that_is_not_the_issuers_own_is_used() {
         let error = refused(&iss).await;
         assert!(matches!(error, FetchError::Status { status: found, .. } if found == status), "{error}");
     }
+    let mut elsewhere = jwks.requests();
+    elsewhere.retain(|asked| asked.path() != METADATA);
+    assert!(elsewhere.iter().all(|asked| asked.path() == OTHER_METADATA), "and no key was fetched");
     jwks.at(METADATA, Step::answer(200, " ").chunked().endless());
     assert!(matches!(refused(&iss).await, FetchError::TooLong), "the limit holds for metadata, too");
     assert_eq!(canary.connections(), 0);
-    assert!(jwks.requests().iter().all(|asked| asked.path() == METADATA), "and no key was fetched");
 }
 
 /// What a cold start says.
@@ -101,4 +105,47 @@ async fn k03_keys_that_have_moved_are_found_where_the_metadata_says() {
     assert_eq!(by_hand.verify(&new), Ok(()));
     let paths: Vec<_> = jwks.requests().iter().map(|asked| asked.path().to_owned()).collect();
     assert_eq!(paths, [METADATA, "/jwks.json", "/jwks.json", METADATA, "/moved"]);
+}
+
+#[tokio::test]
+async fn k02_a_host_that_answers_403_or_with_a_page_has_its_metadata_in_the_next_place() {
+    for nothing in [Step::status(403), Step::answer(200, "<!doctype html>")] {
+        let jwks = ScriptedJwks::start().await;
+        jwks.at(METADATA, nothing).at(OTHER_METADATA, metadata(&jwks.url(""), &json!(jwks.uri())));
+        let fetch = HttpFetch::discover(&jwks.url("")).unwrap();
+        let by_hand = ByHand::with_fetch(fetch, jwks, quick()).await;
+        assert_eq!(by_hand.verify(&by_hand.old), Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn k03_a_tag_is_not_sent_to_where_the_keys_have_moved() {
+    let (issuer, before, after) =
+        (ScriptedJwks::start().await, ScriptedJwks::start().await, ScriptedJwks::start().await);
+    let tag = "\"1\"";
+    let sent = |host: &ScriptedJwks| {
+        let asked = host.requests();
+        asked.iter().map(|asked| asked.header("if-none-match").map(str::to_owned)).collect::<Vec<_>>()
+    };
+    issuer.at(METADATA, metadata(&issuer.url(""), &json!(before.uri())));
+    let fetch = HttpFetch::discover(&issuer.url("")).unwrap();
+    let (mut refresher, _keys) = Refresher::new(fetch);
+    before.always(Step::jwks([&key("old")]).etag(tag));
+    for _ in 0..2 {
+        soon(refresher.refresh()).await.unwrap();
+    }
+    before.always(Step::status(404));
+    soon(refresher.refresh()).await.unwrap_err();
+
+    issuer.at(METADATA, metadata(&issuer.url(""), &json!(after.uri())));
+    // The new host would say of the old set that it is still its own.
+    after.always(Step::jwks([&key("new")]).etag(tag));
+    for _ in 0..2 {
+        soon(refresher.refresh()).await.unwrap();
+        assert_eq!(refresher.status().borrow().key_ids, ["new"]);
+    }
+    let tag = Some(tag.to_owned());
+    assert_eq!(sent(&before), [None, tag.clone(), tag.clone()]);
+    assert_eq!(sent(&after), [None, tag]);
+    assert!(sent(&issuer).iter().all(Option::is_none));
 }

@@ -138,13 +138,19 @@ impl Rig {
         soon(self.jwks.arrived(self.jwks.count() + more)).await;
     }
 
-    /// The least time between two requests in a row, and that there was never more than one.
+    /// That there was never more than one request at a time.
+    pub(super) fn assert_one_at_a_time(&self) {
+        assert_eq!(self.jwks.most_at_once(), 1);
+    }
+
+    /// The least time between two requests in a row. Only where no token asks for a fetch of its own.
     pub(super) fn assert_apart(&self, least: Duration) {
+        assert!(least > Duration::ZERO);
         let at: Vec<Instant> = self.jwks.requests().iter().map(|request| request.at).collect();
         for pair in at.windows(2) {
             assert!(pair[1] - pair[0] >= least, "{:?} apart", pair[1] - pair[0]);
         }
-        assert_eq!(self.jwks.most_at_once(), 1);
+        self.assert_one_at_a_time();
     }
 
     /// The shortest pause after a failure.

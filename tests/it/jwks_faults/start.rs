@@ -2,9 +2,9 @@
 
 use super::{
     keys::{AUD, ISS, key, rsa, token},
-    rig::{Rig, millis, quick, quiet, request, soon},
+    rig::{Rig, millis, quick, quiet, request, soon, verify},
 };
-use bearer_jwks::{Connect as _, ConnectError, FetchError, Status};
+use bearer_jwks::{Connect as _, ConnectError, Connector, FetchError, Status};
 use bearer_testing::{Algorithm, ScriptedJwks, SigningKey, Step, Stop};
 use tokio::time::Instant;
 use tower_bearer::{Issuer, Reason};
@@ -52,7 +52,7 @@ async fn j02_a_500_at_the_start_ends_it_at_once_or_is_answered_503_until_there_a
     rig.jwks.always(Step::jwks([&known]));
     rig.until(Status::is_ready).await;
     assert_eq!(rig.request(&token(&known).sign()).await, 200);
-    rig.assert_apart(millis(0));
+    rig.assert_one_at_a_time();
 }
 
 #[tokio::test]
@@ -90,4 +90,29 @@ async fn requests_that_come_before_the_first_keys_wait_for_them_and_not_for_a_fe
     let (one, two) = tokio::join!(rig.verify(&good), rig.verify(&good));
     assert_eq!((one, two, rig.jwks.count()), (Ok(()), Ok(()), 1));
     assert_eq!(rig.verify(&token(&key("other")).sign()).await, Err(Reason::UnknownKey));
+}
+
+#[tokio::test]
+async fn an_issuer_that_signs_with_its_secret_is_ready_without_keys_and_may_publish_some_later() {
+    let secret = SigningKey::hmac(Algorithm::HS256, &[7; 32]);
+    let (forged, first) = (SigningKey::generate(Algorithm::ES256).kid("forged"), key("first"));
+    let jwks = ScriptedJwks::start().await;
+    jwks.always(Step::json(&serde_json::json!({ "keys": [] })));
+    let connector = Connector::new();
+    let issuer = issuer(&jwks).hmac_secret(tower_bearer::Algorithm::HS256, [7; 32]);
+    let verifier = soon(connector.connect(issuer)).await.unwrap();
+    let (_, mut status) = connector.statuses().remove(0);
+    assert!(verifier.is_ready());
+    assert_eq!(verify(&verifier, &token(&secret).sign()).await, Ok(()));
+    assert_eq!(verify(&verifier, &token(&forged).sign()).await, Err(Reason::UnknownKey));
+    assert_eq!(request(&verifier, &token(&forged).sign()).await, 401);
+    {
+        let status = status.borrow_and_update();
+        assert!(status.is_ready() && status.last_error.is_none(), "{:?}", status.last_error);
+        assert_eq!((status.failures, status.key_ids.len()), (0, 0));
+    }
+    jwks.always(Step::jwks([&first]));
+    assert_eq!(verify(&verifier, &token(&first).sign()).await, Ok(()));
+    assert_eq!(verify(&verifier, &token(&secret).sign()).await, Ok(()));
+    assert_eq!(status.borrow_and_update().key_ids, ["first"]);
 }

@@ -4,7 +4,7 @@ mod publisher;
 
 use crate::{
     fetch::{Fetch, FetchError, Fetched},
-    schedule::Schedule,
+    schedule::{Schedule, later},
     seed::Seed,
     status::Status,
     telemetry::Trigger,
@@ -66,7 +66,14 @@ impl<F: Fetch> Refresher<F> {
 
     /// Puts the first fetch off, unless a request wants a key before: for many issuers that start together.
     pub(crate) fn first_fetch_in(mut self, delay: Duration) -> Self {
-        self.publisher.next = Instant::now() + delay;
+        self.publisher.next = later(Instant::now(), delay);
+        self
+    }
+
+    /// Takes a set without a usable key for an answer as long as there were no keys: for an issuer that may sign with
+    /// nothing but a shared secret.
+    pub(crate) fn keys_may_be_absent(mut self) -> Self {
+        self.publisher.keys_may_be_absent = true;
         self
     }
 
@@ -95,7 +102,8 @@ impl<F: Fetch> Refresher<F> {
         self.publisher.status.subscribe()
     }
 
-    /// Makes one attempt now, whatever the schedule says.
+    /// Makes one attempt now, whatever the schedule says. Tokens that wait for a key, and keys that get too old, are
+    /// looked after by [`run`](Self::run) only.
     ///
     /// # Errors
     /// Why there are no new keys; what was published before stays.

@@ -2,7 +2,7 @@
 
 use crate::{
     fetch::{FetchError, Fetched},
-    schedule::{Bucket, Schedule, UnknownKids},
+    schedule::{Bucket, Schedule, UnknownKids, later},
     seed::Seed,
     status::Status,
     telemetry::{Telemetry, Trigger},
@@ -41,6 +41,8 @@ pub(super) struct Publisher {
     silent_until: Option<Instant>,
     /// When the keys are too old to trust; `None` where they already are, or never will be.
     expires: Option<Instant>,
+    /// Whether an issuer that has published no key yet may have none.
+    pub(super) keys_may_be_absent: bool,
 }
 
 /// A request that waits for a fetch.
@@ -68,6 +70,7 @@ impl Publisher {
             next: Instant::now(),
             silent_until: None,
             expires: None,
+            keys_may_be_absent: false,
         }
     }
 
@@ -184,14 +187,14 @@ impl Publisher {
 
     fn wait(&mut self, miss: Miss) {
         if self.waiters.len() < MOST_WAITERS {
-            self.waiters.push_back(Waiter { miss, until: Instant::now() + self.schedule.wait });
+            self.waiters.push_back(Waiter { miss, until: later(Instant::now(), self.schedule.wait) });
         }
     }
 
     /// Remembers which of the keys that were asked for before the fetch are not there after it.
     pub(super) fn note_unknown(&mut self, asked: &[String]) {
         let now = Instant::now();
-        let until = now + self.schedule.refill;
+        let until = later(now, self.schedule.refill);
         self.sink.with(|snapshot| {
             for kid in asked {
                 if !snapshot.keys().ids().any(|id| id == kid) {
@@ -210,7 +213,7 @@ impl Publisher {
         let now = Instant::now();
         match result.and_then(|fetched| self.take(fetched)) {
             Ok(max_age) => {
-                self.next = now + self.schedule.after_success(max_age, fastrand::f64());
+                self.next = later(now, self.schedule.after_success(max_age, fastrand::f64()));
                 self.expires = now.checked_add(self.schedule.max_stale);
                 self.silent_until = None;
                 self.unknown.clear();
@@ -229,8 +232,8 @@ impl Publisher {
                 };
                 let failures = self.status.borrow().failures.saturating_add(1);
                 let pause = self.schedule.after_failure(failures, retry_after, fastrand::f64());
-                self.next = now + pause;
-                self.silent_until = retry_after.map(|_| now + pause);
+                self.next = later(now, pause);
+                self.silent_until = retry_after.map(|asked| later(now, self.schedule.silence(asked)));
                 let age = self.status.borrow().last_success.map(|at| now - at);
                 self.telemetry.failed(trigger, &error, failures, age);
                 self.sink.lag();
@@ -245,9 +248,9 @@ impl Publisher {
 
     /// Publishes what was fetched; says how long it may be kept.
     fn take(&mut self, fetched: Fetched) -> Result<Option<Duration>, FetchError> {
-        let has_keys = self.sink.with(keys::Snapshot::generation) > 0;
+        let (has_set, had_keys) = self.sink.with(|now| (now.generation() > 0, !now.keys().is_empty()));
         match fetched.jwks {
-            None if has_keys => {
+            None if has_set => {
                 self.sink.confirm();
                 self.status.send_modify(|status| {
                     status.seed =
@@ -257,16 +260,18 @@ impl Publisher {
             None => return Err(FetchError::NotModified),
             Some(jwks) => {
                 let (set, used) = KeySet::filtered(&jwks).map_err(FetchError::Malformed)?;
-                if set.is_empty() {
+                // Nothing takes the place of keys but keys.
+                if set.is_empty() && (had_keys || !self.keys_may_be_absent) {
                     return Err(FetchError::NoUsableKey(set.skipped().into()));
                 }
                 for key in set.skipped() {
                     tracing::debug!(kid = key.kid(), reason = %key.reason(), "a key of the set is not used");
                 }
+                // A seed is there to be served from.
+                let seed = (!set.is_empty()).then(|| Arc::new(Seed::new(used, SystemTime::now())));
                 self.sink.publish(set);
                 self.etag = fetched.etag;
-                let seed = Seed::new(used, SystemTime::now());
-                self.status.send_modify(|status| status.seed = Some(Arc::new(seed)));
+                self.status.send_modify(|status| status.seed = seed);
             }
         }
         Ok(fetched.max_age)
@@ -305,6 +310,16 @@ impl Publisher {
             });
             status.next_fetch = Some(self.next);
             more(status);
+        });
+    }
+}
+
+/// The last word: keys that nobody keeps fresh are not trusted.
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.status.send_modify(|status| {
+            status.unavailable = true;
+            status.next_fetch = None;
         });
     }
 }

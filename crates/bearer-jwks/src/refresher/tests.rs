@@ -554,11 +554,92 @@ async fn a_stopped_refresher_is_not_trusted_any_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_status_says_that_there_are_no_keys_yet_and_that_nobody_keeps_them_fresh_any_more() {
+    let source = Source::of(&[&key("a")]);
+    let (refresher, keys) = Refresher::new(source.clone());
+    let mut status = refresher.status();
+    assert!(status.borrow().unavailable && !status.borrow().is_ready());
+    let handle = refresher.spawn();
+    status.wait_for(Status::is_ready).await.unwrap();
+    assert!(status.borrow().next_fetch.is_some());
+    drop(handle);
+    let last = status.wait_for(|status| status.unavailable).await.unwrap().clone();
+    assert_eq!((last.next_fetch, last.is_ready(), last.generation), (None, false, 1));
+    assert!(status.changed().await.is_err());
+    assert_eq!(keys.with(Snapshot::state), KeyState::Stale);
+
+    let (refresher, keys) = Refresher::new(source);
+    let mut status = refresher.status();
+    tokio::spawn(refresher.run());
+    status.wait_for(Status::is_ready).await.unwrap();
+    drop(keys);
+    let last = status.wait_for(|status| status.unavailable).await.unwrap().clone();
+    assert_eq!((last.next_fetch, last.is_ready()), (None, false), "the last reader is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_of_nothing_but_never_is_kept_to() {
+    let (known, unknown) = (key("known"), key("unknown"));
+    let source = Source::default();
+    source.answer(Answer::Error(FetchError::Status { status: 503, retry_after: Some(Duration::MAX) }));
+    let (refresher, keys) = Refresher::new(source.clone());
+    let never = Duration::MAX;
+    let mut refresher = refresher.schedule(Schedule {
+        every: never,
+        at_least: never,
+        at_most: never,
+        deadline: never,
+        wait: never,
+        burst: 3,
+        refill: never,
+        signature_refill: never,
+        backoff: never,
+        longest_backoff: never,
+        max_stale: never,
+    });
+    assert!(refresher.refresh().await.is_err());
+    source.publish(&[&known]);
+    assert!(refresher.refresh().await.is_ok());
+    let verifier = verifier(keys);
+    let _running = refresher.first_fetch_in(never).spawn();
+    assert_eq!(verify(&verifier, &token(&unknown).sign()).await.map(drop), Err(Reason::UnknownKey));
+    assert_eq!(verify(&verifier, &token(&known).tampered()).await.map(drop), Err(Reason::Signature));
+    assert_eq!(verify_now(&verifier, &token(&known).sign()), Ok(()));
+    assert_eq!(source.fetches(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_keys_may_be_absent_an_empty_set_is_an_answer_until_there_were_keys() {
+    let key = key("a");
+    let source = Source::default();
+    let empty = Answer::Set(Fetched::new(r#"{"keys":[]}"#));
+    source.answer(empty.clone());
+    let (refresher, keys) = Refresher::new(source.clone());
+    let mut refresher = refresher.keys_may_be_absent();
+    let status = refresher.status();
+    for generation in [1, 2] {
+        assert!(refresher.refresh().await.is_ok());
+        let status = status.borrow();
+        assert_eq!((status.generation, status.failures, status.is_ready()), (generation, 0, true));
+        assert!(status.seed.is_none(), "nothing to serve from");
+        assert!(status.next_fetch.unwrap() - Instant::now() > secs(400), "as after a success");
+    }
+    source.answer(Answer::Set(Fetched::new("[]")));
+    assert!(matches!(refresher.refresh().await, Err(FetchError::Malformed(_))), "and what is no set is none");
+    source.publish(&[&key]);
+    assert!(refresher.refresh().await.is_ok());
+    source.answer(empty);
+    assert!(matches!(refresher.refresh().await, Err(FetchError::NoUsableKey(_))));
+    assert_eq!(status.borrow().key_ids, ["a"]);
+    assert_eq!(verify_now(&verifier(keys), &token(&key).sign()), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_night_of_sleep_costs_one_fetch() {
     let key = key("a");
     let source = Source::of(&[&key]);
     let (verifier, _) = started(&source).await;
-    // As when the machine was suspended: no timer fired meanwhile.
+    // As when the machine was suspended and the clock was not: no timer fired meanwhile.
     tokio::time::advance(secs(8 * 3600)).await;
     advance(secs(1)).await;
     assert_eq!(source.fetches(), 2);
@@ -635,7 +716,7 @@ async fn a_first_fetch_that_is_put_off_comes_at_once_when_a_request_wants_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn readers_see_whole_sets_only() {
+async fn a_new_set_takes_the_place_of_the_whole_old_one() {
     let (a, b) = (key("a"), key("b"));
     let source = Source::of(&[&a]);
     let (refresher, keys) = Refresher::new(source.clone());

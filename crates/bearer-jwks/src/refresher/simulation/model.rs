@@ -326,13 +326,9 @@ impl Model {
         self.failures += 1;
         let Schedule { backoff, longest_backoff, every, .. } = self.schedule;
         self.silent_until = retry_after.map(|asked| now + asked.clamp(backoff, every));
-        self.due = self.silent_until.map_or_else(
-            || {
-                let most = (backoff * 2_u32.saturating_pow(self.failures - 1)).min(longest_backoff);
-                (now + most.mul_f64(0.1), now + most)
-            },
-            |until| (until, until),
-        );
+        let most = (backoff * 2_u32.saturating_pow(self.failures - 1)).min(longest_backoff);
+        let not_before = self.silent_until.unwrap_or(now);
+        self.due = (not_before.max(now + most.mul_f64(0.1)), not_before.max(now + most));
     }
 
     /// The machine slept: nobody can be blamed for what was due meanwhile.
