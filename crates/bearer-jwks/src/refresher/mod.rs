@@ -133,12 +133,11 @@ impl<F: Fetch> Refresher<F> {
             let fetching = timeout(publisher.schedule.deadline, fetch.fetch(etag.as_deref()));
             let Ok(result) = publisher.attend(fetching).await else { return };
             let outcome = outcome(etag.as_deref(), result);
-            let is_unchanged = matches!(outcome, Ok(Fetched { jwks: None, .. }));
-            if publisher.apply(trigger, outcome).is_ok() {
+            let is_good = publisher.apply(trigger, outcome).is_ok();
+            if is_good {
                 publisher.note_unknown(&asked);
             }
-            // A 304 is no answer to those who came meanwhile for a new key: they get a fetch of their own.
-            if is_unchanged && publisher.asks_for_unknown_keys() {
+            if is_good && publisher.asks_for_more(&asked) {
                 due = Some(Trigger::UnknownKey);
             } else {
                 publisher.filter();

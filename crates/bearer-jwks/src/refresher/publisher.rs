@@ -8,7 +8,7 @@ use crate::{
     telemetry::{Telemetry, Trigger},
 };
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     future::Future,
     pin::pin,
     sync::Arc,
@@ -171,12 +171,20 @@ impl Publisher {
         self.telemetry.limited(Trigger::BadSignature, before.bad_signatures);
     }
 
-    /// Whether somebody who waits is worth one more fetch.
-    pub(super) fn asks_for_unknown_keys(&mut self) -> bool {
+    /// Whether somebody is worth one more fetch who came during the last one, for a key that it was not made for and has
+    /// not brought: the issuer may have answered before it had that key. The others have their answer.
+    pub(super) fn asks_for_more(&mut self, asked: &[String]) -> bool {
         let now = Instant::now();
-        self.waiters.retain(|waiter| waiter.until > now && !waiter.miss.is_abandoned());
-        self.waiters.iter().any(|waiter| waiter.miss.kind() == MissKind::UnknownKey)
-            && self.unknown_keys.take(now)
+        self.sink.with(|snapshot| {
+            let mut answered: HashSet<_> = snapshot.keys().ids().collect();
+            answered.extend(asked.iter().map(String::as_str));
+            let is_open = |miss: &Miss| {
+                let kid = miss.kid().filter(|_| miss.kind() == MissKind::UnknownKey);
+                !miss.is_abandoned() && kid.is_some_and(|kid| !answered.contains(kid))
+            };
+            self.waiters.retain(|waiter| waiter.until > now && is_open(&waiter.miss));
+        });
+        !self.waiters.is_empty() && self.unknown_keys.take(now)
     }
 
     /// The key ids that the next fetch is asked for.

@@ -2,7 +2,8 @@
 //! a [model](model::Model) of it says, no more, no less and no later.
 //!
 //! Of each request: it is decided by the set of the last successful fetch; one whose key is there waits for nothing;
-//! any other is answered when the fetch that it waits for ends, and within 2 seconds. Of each fetch: it is the only
+//! any other is answered when the fetch that it waits for ends, or one more where that began before it came, and within
+//! 2 seconds. Of each fetch: it is the only
 //! one, and it is due by the schedule, or paid for from the bucket of its kind by a request of this very moment. And
 //! what is due does happen.
 //!

@@ -484,6 +484,29 @@ async fn who_comes_for_a_new_key_during_a_scheduled_fetch_is_not_put_off_with_a_
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_comes_for_a_new_key_during_a_fetch_that_began_before_it_gets_one_more() {
+    let (old, new, forged) = (key("old"), key("new"), key("forged"));
+    let source = Source::of(&[&old]);
+    let (verifier, status) = started(&source).await;
+    source.state().delay = Duration::from_millis(500);
+    let due = status.borrow().next_fetch.unwrap();
+    sleep_until(due + Duration::from_millis(100)).await;
+    let mut waiting = JoinSet::new();
+    for key in [&new, &forged] {
+        let (verifier, token) = (verifier.clone(), token(key).sign());
+        waiting.spawn(async move { verify(&verifier, &token).await.map(drop) });
+    }
+    sleep_until(due + Duration::from_millis(600)).await;
+    assert_eq!(source.fetches(), 3, "the set was the old one, and the next is under way");
+    source.publish(&[&old, &new]);
+    let mut answers = waiting.join_all().await;
+    answers.sort_by_key(Result::is_err);
+    assert_eq!(answers, [Ok(()), Err(Reason::UnknownKey)]);
+    assert_eq!(due.elapsed().as_millis(), 1000, "with the second of these fetches");
+    assert_eq!(source.fetches(), 3, "for a key that a fetch was made for there is not yet another");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_source_that_asks_for_silence_gets_it() {
     let (known, new) = (key("known"), key("new"));
     let source = Source::of(&[&known]);

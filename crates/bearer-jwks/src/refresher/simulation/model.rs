@@ -274,7 +274,6 @@ impl Model {
     pub(super) fn fetch_ended(&mut self, outcome: Outcome, now: Instant) {
         let Some(Running { until, asked, conditional, .. }) = self.running.take() else { return };
         self.must(now <= until + TICK, |_| format!("a fetch ended {:?} after its deadline", now - until));
-        let is_unchanged = matches!(outcome, Outcome::Unchanged { .. });
         let max_age = match outcome {
             Outcome::Published { keys, etag, max_age } if !keys.is_empty() => {
                 self.held = keys;
@@ -292,14 +291,12 @@ impl Model {
         self.expires_vague = TICK;
         self.silent_until = None;
         self.unknown.clear();
-        for kid in asked {
-            if self.held.iter().all(|key| key.kid != kid) {
-                self.unknown.insert(kid, now + self.schedule.refill);
+        for kid in &asked {
+            if self.held.iter().all(|key| key.kid != *kid) {
+                self.unknown.insert(kid.clone(), now + self.schedule.refill);
             }
         }
-        if is_unchanged {
-            self.ask_again(now);
-        }
+        self.ask_again(&asked, now);
         let Schedule { every, at_least, at_most, max_stale, .. } = self.schedule;
         // However long the issuer lets them live: they are not to get stale while it is healthy.
         let lifetime = max_age.unwrap_or(every).clamp(at_least, at_most.min(max_stale));
@@ -307,17 +304,19 @@ impl Model {
         self.due = (at(0.95), at(1.05));
     }
 
-    /// Nothing new: who waits for a new key gets a fetch of their own, and the others wait along.
-    fn ask_again(&mut self, now: Instant) {
-        let waits = |waiting: &&mut Waiting| waiting.fetch == Some(self.fetches) && waiting.until > now;
-        let mut waiting: Vec<_> = self.waiting.values_mut().filter(waits).collect();
-        let unknown = waiting.iter().filter(|waiting| waiting.kind == MissKind::UnknownKey);
-        let asked: Vec<_> = unknown.clone().filter_map(|waiting| waiting.kid.clone()).collect();
-        if unknown.count() == 0 || !self.unknown_keys.pay(now) {
+    /// Who came during a fetch, for a key that it was not made for and has not brought, gets another one.
+    fn ask_again(&mut self, asked: &[String], now: Instant) {
+        let is_new = |kid: &String| !asked.contains(kid) && self.held.iter().all(|key| key.kid != *kid);
+        let is_late = |waiting: &&mut Waiting| {
+            let waits = waiting.fetch == Some(self.fetches) && waiting.until > now;
+            waits && waiting.kind == MissKind::UnknownKey && waiting.kid.as_ref().is_some_and(is_new)
+        };
+        let mut late: Vec<_> = self.waiting.values_mut().filter(is_late).collect();
+        if late.is_empty() || !self.unknown_keys.pay(now) {
             return;
         }
-        self.expected = Some((now, asked));
-        for waiting in &mut waiting {
+        self.expected = Some((now, late.iter().filter_map(|waiting| waiting.kid.clone()).collect()));
+        for waiting in &mut late {
             waiting.fetch = Some(self.fetches + 1);
         }
     }
