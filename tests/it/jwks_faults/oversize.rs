@@ -3,7 +3,7 @@
 use super::{
     by_hand::ByHand,
     keys::{key, set, token},
-    rig::verify_now,
+    rig::{forgetful, verify_now},
 };
 use bearer_jwks::FetchError;
 use bearer_testing::{Step, Stop};
@@ -89,10 +89,10 @@ async fn j35_many_keys_are_taken_whole_or_refused_whole_and_looked_up_fast() {
     hundred.push(last.public_jwk());
     by_hand.refresh(Step::json(&set(&hundred))).await.unwrap();
     assert_eq!(by_hand.refresher.status().borrow().key_ids.len(), 100);
-    let good = token(&last).sign();
+    let (good, verifier) = (token(&last).sign(), forgetful(&by_hand.verifier));
     let (asked, times) = (Instant::now(), 200);
     for _ in 0..times {
-        assert_eq!(verify_now(&by_hand.verifier, &good), Ok(()));
+        assert_eq!(verify_now(&verifier, &good), Ok(()));
     }
     assert!(asked.elapsed().as_millis() / times < 10, "{:?} for {times}", asked.elapsed());
 }

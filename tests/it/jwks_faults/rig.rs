@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tower::{Layer as _, ServiceExt as _, service_fn};
-use tower_bearer::{BearerLayer, Issuer, JwtVerifier, Reason, Verification, keys::KeySource};
+use tower_bearer::{BearerLayer, Issuer, JwtVerifier, Reason, TokenCache, Verification, keys::KeySource};
 
 pub(super) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -52,6 +52,11 @@ pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
 
 pub(super) fn verifier(keys: KeySource) -> JwtVerifier {
     JwtVerifier::new([Issuer::new(ISS, AUD).keys(keys)]).unwrap()
+}
+
+/// One that asks the keys about every token, also one that came before.
+pub(super) fn forgetful(verifier: &JwtVerifier) -> JwtVerifier {
+    verifier.clone().cache(&TokenCache::new(0))
 }
 
 /// The answer of a request that must not wait for anything.
