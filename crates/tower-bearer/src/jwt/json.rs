@@ -154,7 +154,6 @@ impl Skip<'_> {
 /// What became of a member whose type is judged by the reader of the claims, not by the parser.
 pub(crate) enum Typed<'a> {
     Text(Cow<'a, str>),
-    Number(f64),
     List(Vec<Cow<'a, str>>),
     /// Another type, or a list of something else than strings.
     Other,
@@ -179,16 +178,14 @@ impl<'de> Visitor<'de> for Typing<'_> {
     fn visit_bool<E>(self, _: bool) -> Result<Typed<'de>, E> {
         Ok(Typed::Other)
     }
-    #[allow(clippy::cast_precision_loss, reason = "dates beyond 2^53 seconds are out of range anyway")]
-    fn visit_i64<E>(self, value: i64) -> Result<Typed<'de>, E> {
-        Ok(Typed::Number(value as f64))
+    fn visit_i64<E>(self, _: i64) -> Result<Typed<'de>, E> {
+        Ok(Typed::Other)
     }
-    #[allow(clippy::cast_precision_loss, reason = "dates beyond 2^53 seconds are out of range anyway")]
-    fn visit_u64<E>(self, value: u64) -> Result<Typed<'de>, E> {
-        Ok(Typed::Number(value as f64))
+    fn visit_u64<E>(self, _: u64) -> Result<Typed<'de>, E> {
+        Ok(Typed::Other)
     }
-    fn visit_f64<E>(self, value: f64) -> Result<Typed<'de>, E> {
-        Ok(Typed::Number(value))
+    fn visit_f64<E>(self, _: f64) -> Result<Typed<'de>, E> {
+        Ok(Typed::Other)
     }
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Typed<'de>, E> {
         Ok(Typed::Text(Cow::Borrowed(text)))

@@ -193,13 +193,15 @@ impl<'de, A: MapAccess<'de>> Claim<'_, '_, A> {
         match self.typed()? {
             Typed::Text(text) => Ok(Strings::One(text)),
             Typed::List(list) => Ok(Strings::Many(list)),
-            _ => Err(self.fault.raise(complaint)),
+            Typed::Other => Err(self.fault.raise(complaint)),
         }
     }
 
     fn date(&mut self, complaint: &'static str) -> Result<f64, A::Error> {
-        match self.typed()? {
-            Typed::Number(seconds) if (0.0..=LAST_DATE).contains(&seconds) => Ok(seconds),
+        // Asked for as a number: of itself serde_json shows fractions as maps where any crate of the build has turned on
+        // its feature `arbitrary_precision`.
+        match self.map.next_value::<f64>() {
+            Ok(seconds) if (0.0..=LAST_DATE).contains(&seconds) => Ok(seconds),
             _ => Err(self.fault.raise(complaint)),
         }
     }
