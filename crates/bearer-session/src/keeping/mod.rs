@@ -73,7 +73,12 @@ impl Keeping {
     /// A session that another library began is taken over if its access token is one that `verifier` accepts, or would
     /// have accepted before it expired: the gate's own verifier. The tokens are within reach of scripts, unless the
     /// cookies are [`http_only`](SsrCookies::http_only); and the frontend must be told not to refresh
-    /// (`autoRefreshToken: false`).
+    /// (`autoRefreshToken: false`). Even then supabase-js refreshes a session that it reads with less than 90 s left: its
+    /// new pair is taken over as a session of its own, beside the older one.
+    ///
+    /// Taking over asks nobody but `verifier`. Whoever has one access token can so begin many sessions with refresh tokens
+    /// of their own making, each of which takes a place in the store until it is tried: limit the rate of requests in front
+    /// of a [`MemoryStore`](crate::store::MemoryStore), which is full at some time.
     pub fn supabase_ssr<V>(cookies: SsrCookies, verifier: V) -> Self
     where
         V: Verify<Future: Send> + Send + Sync + 'static,
