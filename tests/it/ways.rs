@@ -2,7 +2,7 @@
 
 use crate::support::{
     answer::Answer,
-    app::{REACHED, app, ask, reached},
+    app::{REACHED, app, ask, bearer, reached, usual},
     client::{Http2, read_head},
     forge::b64,
     keys::{gate, issuer, token},
@@ -358,6 +358,19 @@ async fn nor_when_the_verifier_took_its_time() {
     let answer = ask(&app, head(&format!("GET /?access_token={good}"), &[])).await;
     assert_eq!(answer.body, "GET /\nverified");
     assert_eq!(answer.header("cache-control"), Some("private"));
+}
+
+#[tokio::test]
+async fn what_no_shared_cache_knows_to_be_one_callers_says_so() {
+    let good = token().sign();
+    let gate = from(Source::header(HeaderName::from_static("x-token")).unwrap()).allow_anonymous();
+    let (plain, by_header) = (app(gate), head("GET /", &[("x-token", &good)]));
+    assert_eq!(ask(&plain, by_header).await.header("cache-control"), Some("private"));
+    // With the token it would be another's.
+    assert_eq!(ask(&plain, head("GET /", &[])).await.header("cache-control"), Some("private"));
+    let as_usual = with_authorization(head("GET /", &[]), &good);
+    assert_eq!(ask(&plain, as_usual).await.header("cache-control"), None);
+    assert_eq!(bearer(&usual(), &good).await.header("cache-control"), None, "no other source is open");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Where the token stands, and in what form.
 
 use super::{
-    outcome::{FORBIDDEN, INVALID, MALFORMED, MISSING, Outcome, PASSES, SEVERAL, refused},
+    outcome::{FORBIDDEN, INVALID, MALFORMED, MISSING, Outcome, PASSES, PRIVATE, SEVERAL, refused},
     row::{authorization, bearer, get, row},
     servers::{Servers, by},
 };
@@ -174,10 +174,10 @@ async fn rs_012_168_a_cookie_counts_where_another_site_cannot_have_sent_it() {
         let with = || get().with("cookie", jar);
         let from = |origin| with().with("origin", origin).with("sec-fetch-site", "cross-site");
         [
-            row("by itself", with(), PASSES),
-            row("from another site, safely", from(evil), PASSES).but_grpc(FORBIDDEN),
+            row("by itself", with(), PRIVATE),
+            row("from another site, safely", from(evil), PRIVATE).but_grpc(FORBIDDEN),
             row("from another site, by POST", from(evil).method("POST"), FORBIDDEN),
-            row("from a trusted site, by POST", from(ours).method("POST"), PASSES),
+            row("from a trusted site, by POST", from(ours).method("POST"), PRIVATE),
             row(
                 "the same token in a header too",
                 from(evil).method("POST").with("authorization", format!("Bearer {good}")),
@@ -210,15 +210,15 @@ async fn rs_011_168_headers_protocols_and_queries_are_sources_where_opened() {
     servers
         .hold([
             row("nothing", get(), MISSING),
-            row("a header", get().with("x-token", &good), PASSES),
+            row("a header", get().with("x-token", &good), PRIVATE),
             row("an empty header", get().with("x-token", ""), MALFORMED),
             row("the same twice", bearer(&good).with("x-token", &good), PASSES),
             row("two that differ", bearer(&good).with("x-token", &another), SEVERAL),
-            row("a query", get().query(format!("a=b&access_token={good}")), PASSES.cache_control("private")),
+            row("a query", get().query(format!("a=b&access_token={good}")), PRIVATE),
             row("an empty query", get().query("access_token="), MALFORMED),
             row("a bad token in a query", get().query("access_token=x"), INVALID),
             row("the query and a header", bearer(&good).query(format!("access_token={good}")), SEVERAL),
-            row("a protocol", websocket(&format!("chat, bearer, {good}")), PASSES),
+            row("a protocol", websocket(&format!("chat, bearer, {good}")), PRIVATE),
             row("a protocol without a token", websocket("bearer"), MALFORMED),
             row("no WebSocket", get().with("sec-websocket-protocol", format!("bearer, {good}")), MISSING),
         ])

@@ -18,6 +18,9 @@ pub(super) struct Outcome {
 pub(super) const PASSES: Outcome =
     Outcome { status: 200, challenges: &[], grpc_status: 0, cache_control: None, location: None };
 
+/// As [`PASSES`], by a way that no shared cache looks at.
+pub(super) const PRIVATE: Outcome = PASSES.cache_control("private");
+
 /// It did not.
 pub(super) const fn refused(status: u16, challenges: &'static [&'static str], grpc_status: u8) -> Outcome {
     Outcome { status, challenges, grpc_status, cache_control: Some("no-store"), location: None }

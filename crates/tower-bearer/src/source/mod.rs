@@ -38,8 +38,9 @@ use {session_name::SessionName, std::cell::LazyCell, tower_http::csrf::CsrfLayer
 /// differ: 400. The same token twice is one. What is said of the `Authorization` header (b64token, the gate's limit,
 /// not printed by `Debug`) holds for all.
 ///
-/// Shared caches keep an answer to themselves when its request has an `Authorization` header (RFC 9111 §3.5), and know
-/// nothing of other sources: handlers behind them say `Cache-Control: private`, or what else is right.
+/// Shared caches do not hand out to others what answers a request with an `Authorization` header (RFC 9111 §3.5), and know
+/// nothing of other sources: where one is open, an answer to a request without that header gets `Cache-Control: private`
+/// when it has none.
 ///
 /// ```
 /// use http::{HeaderName, Request, Response, StatusCode};
@@ -242,7 +243,8 @@ pub(crate) struct Sources {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Caching {
     AsAnswered,
-    /// The token stood in the query: no shared cache may keep the answer (RFC 6750 §2.3).
+    /// The token stood where no shared cache looks, which know by `Authorization` that an answer is one caller's
+    /// (RFC 9111 §3.5, RFC 6750 §2.3).
     Private,
 }
 
@@ -346,7 +348,8 @@ impl Sources {
 
     /// Makes a request ready for the inner service: takes out what must not get there.
     pub(crate) fn enter<B>(&self, request: &mut Request<B>) -> Caching {
-        let mut caching = Caching::AsAnswered;
+        let caches_know = self.others.is_empty() || request.headers().contains_key(AUTHORIZATION);
+        let mut caching = if caches_know { Caching::AsAnswered } else { Caching::Private };
         for source in &*self.others {
             match &source.0 {
                 Kind::WebSocketProtocol => websocket::take_out(request),
