@@ -46,7 +46,7 @@ pub trait Fetch: Send + 'static {
 pub struct Fetched {
     /// The text of a JWK Set (RFC 7517 §5), or `None` when the set of that `etag` is still the current one.
     pub jwks: Option<String>,
-    /// The validator of this set, for the next fetch.
+    /// The validator of this set, in a form of the source's own: the next fetch is given it as it is.
     pub etag: Option<String>,
     /// How long the set may be kept, by its source.
     pub max_age: Option<Duration>,

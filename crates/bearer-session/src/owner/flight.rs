@@ -2,6 +2,7 @@
 
 use super::{
     Kept, Owner, SOON,
+    claimed::{Claimed, Committed},
     local::{Held, after},
     rules::{self, Failed, Granted},
     unsaved::Successor,
@@ -11,7 +12,7 @@ use crate::{
     RefreshToken,
     endpoint::{AfterUnknown, ExchangeError, OnBehalf, Outcome, SignOutScope},
     record::Record,
-    store::{Claim, Commit, Fence, Key, Lookup, Row},
+    store::{Claim, Key, Lookup, Row},
 };
 use http::StatusCode;
 use std::{sync::Arc, time::Duration};
@@ -27,27 +28,6 @@ pub(super) enum Landing {
     Over,
     /// Nothing came of it; the next may be tried after this time.
     Later(Duration),
-}
-
-/// The right to spend a refresh token, until then.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Claimed {
-    pub(super) key: Key,
-    pub(super) fence: Fence,
-    /// Of the row.
-    pub(super) row: u64,
-    /// Whether a claim before this one lapsed.
-    pub(super) interrupted: bool,
-    /// Reckoned from before the store was asked: the store's own lease lasts longer.
-    pub(super) until: Instant,
-}
-
-/// How a commit ended.
-enum Committed {
-    Stored(Arc<Held>),
-    Fenced,
-    /// The store did not take it while the claim lasted, or did not say so.
-    Lost,
 }
 
 impl Owner {
@@ -272,76 +252,6 @@ impl Owner {
             self.commit(claim, &again).await;
         }
         self.soon(key)
-    }
-
-    /// Stores a successor, trying while the claim lasts.
-    async fn commit(&self, claim: Claimed, successor: &Successor) -> Committed {
-        let mut pause = Duration::from_millis(50);
-        loop {
-            let now = Instant::now();
-            match self.commit_once(claim, successor).await {
-                Some(Commit::Stored) => {
-                    let held = Held::new(
-                        claim.key,
-                        claim.row + 1,
-                        successor.at(now, claim.row),
-                        Duration::ZERO,
-                        now,
-                    );
-                    let (held, _) = self.keep(held.trusted(self.settings.local_for));
-                    return Committed::Stored(held);
-                }
-                Some(Commit::Fenced) => return Committed::Fenced,
-                None if Instant::now() + pause >= claim.until => return Committed::Lost,
-                None => sleep(pause).await,
-            }
-            pause = (2 * pause).min(self.settings.store_timeout);
-        }
-    }
-
-    async fn commit_once(&self, claim: Claimed, successor: &Successor) -> Option<Commit> {
-        let Claimed { key, fence, row, .. } = claim;
-        let (newest, lifetime) = (&successor.record, self.settings.lifetime);
-        // First the name: a cookie that carries the new token must never lead nowhere.
-        if let (true, Some(token)) = (newest.is_aliased, &newest.refresh_token) {
-            self.ask(self.store.link(&Key::of_refresh_token(token), &key, lifetime)).await?;
-        }
-        // What is left of the token's life is reckoned only now: others reckon it from when the store took the row.
-        let record = successor.at(Instant::now(), row);
-        let sealed = self.keyring.seal(&key, row + 1, &record.encode());
-        self.ask(self.store.commit(&key, fence, &sealed, lifetime)).await
-    }
-
-    /// A request that nobody waits for any more may still arrive. That the claim lapses tells whoever claims next.
-    async fn release_unless(self: &Arc<Self>, is_under_way: bool, claim: Claimed) {
-        if !is_under_way {
-            self.release(claim).await;
-        }
-    }
-
-    /// Gives a claim back. That it lapses by itself otherwise is slower, and says that a token may be spent. Where that
-    /// was already so, it must go on saying so to whoever claims next.
-    async fn release(self: &Arc<Self>, claim: Claimed) {
-        if claim.interrupted && self.endpoint.after_unknown() == AfterUnknown::FailClosed {
-            return;
-        }
-        if self.ask(self.store.release(&claim.key, claim.fence)).await.is_none() {
-            // An issuer that allows no second try would lose the session over it. Nobody who waits needs to wait for that.
-            let owner = Arc::clone(self);
-            tokio::spawn(async move { owner.keep_releasing(claim).await });
-        }
-    }
-
-    /// Tries while the claim lasts. Of what is no longer its own claim the store takes no notice.
-    async fn keep_releasing(&self, claim: Claimed) {
-        let mut pause = Duration::from_millis(50);
-        while Instant::now() + pause < claim.until {
-            sleep(pause).await;
-            if self.ask(self.store.release(&claim.key, claim.fence)).await.is_some() {
-                return;
-            }
-            pause = (2 * pause).min(self.settings.store_timeout);
-        }
     }
 
     /// Tells the issuer to forget tokens that came for a session which was signed out meanwhile.

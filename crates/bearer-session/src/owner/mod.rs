@@ -3,6 +3,7 @@
 mod access;
 mod adopt;
 mod builder;
+mod claimed;
 mod error;
 mod events;
 mod flight;

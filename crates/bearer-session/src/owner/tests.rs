@@ -1,5 +1,6 @@
 //! The owner against an issuer and a store that do what they are told, on paused time.
 
+mod adopted;
 mod late;
 mod unreadable;
 
@@ -330,6 +331,15 @@ const LATER: Result<String, SessionErrorKind> = Err(SessionErrorKind::Unavailabl
 #[allow(clippy::unnecessary_wraps, reason = "it is compared with what is")]
 fn got(token: &str) -> Result<String, SessionErrorKind> {
     Ok(token.into())
+}
+
+/// What becomes of a request whose cookie has these tokens.
+async fn brings(sessions: &Sessions, tokens: TokenSet) -> Result<String, SessionErrorKind> {
+    let access = async {
+        let key = sessions.adopt(tokens).await?;
+        sessions.access(key, OnBehalf::default()).await
+    };
+    access.await.map(|access| access.token().expose().to_owned()).map_err(|error| error.kind())
 }
 
 #[tokio::test(start_paused = true)]
@@ -816,125 +826,6 @@ async fn a_sign_out_wins_over_a_refresh_under_way_and_the_issuer_hears_of_both()
     assert_eq!(waiting.await.unwrap(), OUT);
     let told = issuer.0.lock().unwrap().signed_out.clone();
     assert_eq!(told, [("a0".to_owned(), SignOutScope::Local), ("a1".to_owned(), SignOutScope::Local)]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_adopted_session_is_found_by_all_the_refresh_tokens_it_ever_had() {
-    let (issuer, store) = (Issuer::strict(), Faulty::new());
-    let (sessions, other) = (owner(&issuer, &store), owner(&issuer, &store));
-    let key = sessions.adopt(tokens(0, HOUR)).await.unwrap();
-    for _ in 0..2 {
-        sessions.refresh(key, OnBehalf::default()).await.unwrap();
-    }
-    for old in 0..3 {
-        for sessions in [&sessions, &other] {
-            assert_eq!(sessions.adopt(tokens(old, HOUR)).await.unwrap(), key);
-        }
-    }
-    let newest = other.access(key, OnBehalf::default()).await.unwrap();
-    assert_eq!(newest.token().expose(), "a2");
-    assert_eq!(issuer.presented(), ["r0", "r1"]);
-
-    sessions.sign_out(key, SignOutScope::Local, OnBehalf::default()).await.unwrap();
-    assert_eq!(brings(&owner(&issuer, &store), tokens(0, HOUR)).await, Err(SessionErrorKind::SignedOut));
-}
-
-/// What becomes of a request whose cookie has these tokens.
-async fn brings(sessions: &Sessions, tokens: TokenSet) -> Result<String, SessionErrorKind> {
-    let access = async {
-        let key = sessions.adopt(tokens).await?;
-        sessions.access(key, OnBehalf::default()).await
-    };
-    access.await.map(|access| access.token().expose().to_owned()).map_err(|error| error.kind())
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_old_cookie_does_not_begin_a_session_anew_that_was_signed_out() {
-    let (issuer, store) = (Issuer::strict(), Faulty::new());
-    let sessions = owner(&issuer, &store);
-    let day = 24 * HOUR;
-    let key = sessions.adopt(tokens(0, day)).await.unwrap();
-    assert_eq!(brings(&owner(&issuer, &store), tokens(0, day)).await, Ok("a0".to_owned()));
-    sessions.sign_out(key, SignOutScope::Local, OnBehalf::default()).await.unwrap();
-    // Long after the end of it was forgotten.
-    sleep(4 * HOUR).await;
-    for sessions in [sessions, owner(&issuer, &store)] {
-        assert_eq!(brings(&sessions, tokens(0, day)).await, Err(SessionErrorKind::SignedOut));
-    }
-}
-
-/// The sign-outs that a hook heard of: the scope, and how long the access token still lived.
-type Heard = Arc<Mutex<Vec<(SignOutScope, u64)>>>;
-
-fn heard(issuer: &Issuer) -> (Sessions, Heard) {
-    let heard = Heard::default();
-    let hears = Arc::clone(&heard);
-    let builder = Sessions::builder(issuer.clone(), Faulty::new(), keyring());
-    let hook = move |it: &SignedOut| hears.lock().unwrap().push((it.scope, it.access_token_lives.as_secs()));
-    (builder.on_sign_out(hook).build(), heard)
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_adopted_session_goes_on_however_many_names_there_were() {
-    let (issuer, store) = (Issuer::strict(), MemoryStore::new(1).aliases(2));
-    let sessions = Sessions::builder(issuer.clone(), store.clone(), keyring()).build();
-    let key = sessions.adopt(tokens(0, HOUR)).await.unwrap();
-    for _ in 0..4 {
-        sessions.refresh(key, OnBehalf::default()).await.unwrap();
-        sleep(secs(1)).await;
-    }
-    let other = Sessions::builder(issuer.clone(), store, keyring()).build();
-    assert_eq!(other.adopt(tokens(4, HOUR)).await.unwrap(), key);
-    assert_eq!(issuer.presented(), ["r0", "r1", "r2", "r3"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_brings_an_expired_access_token_signs_out_nobody_else() {
-    use SignOutScope::{Global, Local};
-    let refuses = || Issuer::supabase().fails(ExchangeError::new(Outcome::Final));
-    let busy = || Issuer::supabase().fails(ExchangeError::new(Outcome::NotSpent).with_retry_after(secs(60)));
-    for (name, issuer, scope) in [
-        ("the issuer refuses", refuses(), None),
-        ("a sign-out", Issuer::supabase(), Some(Local)),
-        ("of all sessions, refused", refuses(), Some(Global)),
-        ("of all sessions, while the issuer says nothing", busy(), Some(Global)),
-    ] {
-        let (sessions, heard) = heard(&issuer);
-        let key = sessions.adopt(tokens(0, Duration::ZERO)).await.unwrap();
-        match scope {
-            None => assert!(sessions.access(key, OnBehalf::default()).await.is_err(), "{name}"),
-            Some(scope) => {
-                let _ = sessions.sign_out(key, scope, OnBehalf::default()).await;
-            }
-        }
-        assert_eq!(sessions.peek(key).await.unwrap_err().kind(), SessionErrorKind::SignedOut, "{name}");
-        assert_eq!(*heard.lock().unwrap(), [], "{name}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_adopted_session_is_announced_once_its_tokens_are_known_to_be_its_own() {
-    for lives in [HOUR, Duration::ZERO] {
-        let (sessions, heard) = heard(&Issuer::supabase());
-        let key = sessions.adopt(tokens(0, lives)).await.unwrap();
-        sessions.access(key, OnBehalf::default()).await.unwrap();
-        sessions.sign_out(key, SignOutScope::Local, OnBehalf::default()).await.unwrap();
-        assert_eq!(*heard.lock().unwrap(), [(SignOutScope::Local, 3599)], "{lives:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn of_a_sign_out_everywhere_the_hook_hears_when_the_issuer_has_answered_too() {
-    for fails in [false, true] {
-        let issuer = Issuer::supabase();
-        issuer.0.lock().unwrap().sign_out_fails = fails;
-        let (sessions, heard) = heard(&issuer);
-        let id = sessions.create(tokens(0, HOUR)).await.unwrap();
-        issuer.0.lock().unwrap().sign_out_takes = secs(3);
-        let _ = sessions.sign_out(&id, SignOutScope::Global, OnBehalf::default()).await;
-        // What was issued until then is revoked as well.
-        assert_eq!(*heard.lock().unwrap(), [(SignOutScope::Global, 3600), (SignOutScope::Global, 3597)]);
-    }
 }
 
 #[tokio::test(start_paused = true)]

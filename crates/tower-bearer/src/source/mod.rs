@@ -402,4 +402,25 @@ mod tests {
             assert!(headers.get_all(&name).iter().all(HeaderValue::is_sensitive), "{name}");
         }
     }
+
+    #[cfg(feature = "cookies")]
+    #[test]
+    fn a_head_full_of_cookies_is_asked_about_once() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let csrf = CsrfLayer::new().with_insecure_bypass(move |_, _| {
+            count.fetch_add(1, Ordering::Relaxed);
+            true
+        });
+        let request = Request::post("/")
+            .header("origin", "https://evil.example")
+            .header("sec-fetch-site", "cross-site")
+            .header(COOKIE, "access=a; ".repeat(1000))
+            .body(())
+            .expect("a request");
+        let sources = Sources::authorization().with(Source::cookie("access", csrf).expect("a cookie"));
+        assert_eq!(sources.find(&request, "Bearer", 16).as_deref(), Ok("a"));
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
 }

@@ -98,7 +98,7 @@ async fn a_claim_that_the_store_did_not_take_back_at_once_is_given_back_later() 
     let before = Instant::now();
     assert_eq!(access(&sessions, &id).await, LATER);
     assert!(before.elapsed() < secs(2), "nobody waits for it");
-    assert_eq!(store.read(|faults| faults.releases), 4);
+    assert!(store.read(|faults| faults.releases) > 0, "nor has it been given back");
     sleep(secs(5)).await;
     assert_eq!(store.read(|faults| faults.releases), 0);
     // Nothing was spent, and nothing says so.
@@ -205,7 +205,7 @@ async fn a_session_that_may_be_spent_is_not_over_until_the_store_says_so() {
     let claim = store.claim(&id.key(), 0, secs(1)).await.unwrap();
     let Claim::Granted { fence, interrupted: true, .. } = claim else { panic!("{claim:?}") };
     let claim =
-        flight::Claimed { key: id.key(), fence, row: 0, interrupted: true, until: Instant::now() + secs(1) };
+        claimed::Claimed { key: id.key(), fence, row: 0, interrupted: true, until: Instant::now() + secs(1) };
     store.set(|faults| faults.is_down = true);
     assert!(matches!(other.0.burn(claim, &seen.0).await, Landing::Later(_)));
 
