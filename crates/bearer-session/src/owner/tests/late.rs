@@ -215,3 +215,34 @@ async fn a_session_that_may_be_spent_is_not_over_until_the_store_says_so() {
     assert_eq!(access(&other, &id).await, got("a1"));
     assert_eq!(issuer.presented(), ["r0"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_could_not_be_stored_in_time_are_stored_later_and_not_exchanged_again() {
+    for issuer in [Issuer::supabase(), Issuer::strict()] {
+        let store = Faulty::new();
+        let (sessions, id) = expired(&issuer, &store).await;
+        store.set(|faults| faults.commits_before = usize::MAX);
+        for _ in 0..6 {
+            assert_eq!(access(&sessions, &id).await, LATER);
+            sleep(secs(10)).await;
+        }
+        store.set(|faults| faults.commits_before = 0);
+        assert_eq!(access(&sessions, &id).await, got("a1"));
+        assert_eq!(issuer.presented(), ["r0"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_stopped_for_most_of_its_lease_presents_nothing_late() {
+    let issuer = Issuer::strict().fails(ExchangeError::new(Outcome::NotSpent));
+    let store = Faulty::new();
+    let (sessions, id) = expired(&issuer, &store).await;
+    drop(timeout(Duration::from_millis(50), sessions.access(&id, OnBehalf::default())).await);
+    // It waits to try again. No timer fires while it is stopped.
+    advance(secs(25)).await;
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(issuer.presented(), ["r0"]);
+    sleep(secs(1)).await;
+    assert_eq!(access(&owner(&issuer, &store), &id).await, got("a1"));
+    assert_eq!(issuer.presented(), ["r0", "r0"]);
+}

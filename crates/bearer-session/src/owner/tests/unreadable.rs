@@ -63,3 +63,33 @@ async fn an_adopted_session_whose_key_is_lost_ends_too() {
     sleep(secs(600)).await;
     assert_eq!(adopted(stranger(&issuer, &store)).await, Err(SessionErrorKind::SignedOut));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_does_not_open_here_is_neither_served_nor_ended() {
+    let (issuer, store) = (Issuer::strict(), Faulty::new());
+    let (sessions, id) = expired(&issuer, &store).await;
+    let stranger = Sessions::builder(issuer.clone(), store.clone(), Keyring::new(&[8; 32])).build();
+    assert_eq!(access(&stranger, &id).await, LATER);
+    let rotated = Sessions::builder(issuer.clone(), store.clone(), Keyring::new(&[8; 32]).also(&[7; 32]));
+    assert_eq!(access(&rotated.build(), &id).await, got("a1"));
+    assert_eq!(access(&stranger, &id).await, got("a1"));
+    // What was written with a key that it does not know.
+    assert_eq!(access(&sessions, &id).await, LATER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_cannot_read_an_interrupted_session_does_not_hide_that_it_was_interrupted() {
+    let (issuer, store) = (Issuer::strict(), Faulty::new());
+    let (_crashed, id) = expired(&issuer, &store).await;
+    assert!(matches!(store.claim(&id.key(), 0, secs(1)).await.unwrap(), Claim::Granted { .. }));
+    sleep(secs(2)).await;
+
+    let stranger = Sessions::builder(issuer.clone(), store.clone(), Keyring::new(&[8; 32])).build();
+    let there = owner(&issuer, &store).peek(&id).await.unwrap();
+    let landing = Arc::clone(&stranger.0).flight(there.0, OnBehalf::default()).await;
+    assert!(matches!(landing, Landing::Later(_)));
+
+    sleep(secs(60)).await;
+    assert_eq!(access(&owner(&issuer, &store), &id).await, OUT);
+    assert_eq!(issuer.presented().len(), 0);
+}

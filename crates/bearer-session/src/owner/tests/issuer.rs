@@ -1,0 +1,124 @@
+//! An issuer that does what it is told.
+
+use super::*;
+
+/// An issuer whose every token succeeds the one before: `r0`, `r1` and so on.
+#[derive(Clone, Debug)]
+pub(super) struct Issuer(pub(super) Arc<Mutex<Told>>);
+
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) rule: AfterUnknown,
+    pub(super) expires_in: Duration,
+    pub(super) answers: VecDeque<(Duration, Answer)>,
+    pub(super) presented: Vec<String>,
+    pub(super) signed_out: Vec<(String, SignOutScope)>,
+    pub(super) sign_out_fails: bool,
+    pub(super) sign_out_takes: Duration,
+}
+
+#[derive(Debug)]
+pub(super) enum Answer {
+    Tokens,
+    /// The tokens never reach us.
+    CommittedAndLost(Outcome),
+    Hangs,
+    Fails(ExchangeError),
+}
+
+impl Issuer {
+    pub(super) fn new(rule: AfterUnknown) -> Self {
+        Self(Arc::new(Mutex::new(Told {
+            rule,
+            expires_in: HOUR,
+            answers: VecDeque::new(),
+            presented: Vec::new(),
+            signed_out: Vec::new(),
+            sign_out_fails: false,
+            sign_out_takes: Duration::ZERO,
+        })))
+    }
+
+    pub(super) fn supabase() -> Self {
+        Self::new(AfterUnknown::PresentAgain)
+    }
+
+    pub(super) fn strict() -> Self {
+        Self::new(AfterUnknown::FailClosed)
+    }
+
+    /// The next answers, each after some time; then tokens at once.
+    pub(super) fn answers(self, answers: impl IntoIterator<Item = (Duration, Answer)>) -> Self {
+        self.0.lock().unwrap().answers.extend(answers);
+        self
+    }
+
+    pub(super) fn fails(self, error: ExchangeError) -> Self {
+        self.answers([(Duration::ZERO, Answer::Fails(error))])
+    }
+
+    pub(super) fn expires_in(self, time: Duration) -> Self {
+        self.0.lock().unwrap().expires_in = time;
+        self
+    }
+
+    pub(super) fn presented(&self) -> Vec<String> {
+        self.0.lock().unwrap().presented.clone()
+    }
+
+    pub(super) fn most_presentations_of_one(&self) -> usize {
+        let mut times = HashMap::new();
+        self.presented().into_iter().for_each(|token| *times.entry(token).or_default() += 1);
+        times.into_values().max().unwrap_or(0)
+    }
+}
+
+pub(super) fn tokens(number: u32, expires_in: Duration) -> TokenSet {
+    TokenSet::new(AccessToken::new(format!("a{number}")), expires_in)
+        .refresh_token(RefreshToken::new(format!("r{number}")))
+}
+
+impl TokenEndpoint for Issuer {
+    fn refresh<'a>(
+        &'a self,
+        token: &'a RefreshToken,
+        _on_behalf: OnBehalf,
+    ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>> {
+        Box::pin(async move {
+            let (after, answer, expires_in) = {
+                let mut told = self.0.lock().unwrap();
+                told.presented.push(token.expose().into());
+                let (after, answer) = told.answers.pop_front().unwrap_or((Duration::ZERO, Answer::Tokens));
+                (after, answer, told.expires_in)
+            };
+            sleep(after).await;
+            let number: u32 = token.expose()[1..].parse().unwrap();
+            match answer {
+                Answer::Tokens => Ok(tokens(number + 1, expires_in)),
+                Answer::CommittedAndLost(outcome) => Err(ExchangeError::new(outcome)),
+                Answer::Hangs => pending().await,
+                Answer::Fails(error) => Err(error),
+            }
+        })
+    }
+
+    fn sign_out<'a>(
+        &'a self,
+        access_token: &'a AccessToken,
+        _refresh_token: Option<&'a RefreshToken>,
+        scope: SignOutScope,
+        _on_behalf: OnBehalf,
+    ) -> BoxFuture<'a, Result<(), ExchangeError>> {
+        let mut told = self.0.lock().unwrap();
+        told.signed_out.push((access_token.expose().into(), scope));
+        let (fails, takes) = (told.sign_out_fails, told.sign_out_takes);
+        Box::pin(async move {
+            sleep(takes).await;
+            if fails { Err(ExchangeError::new(Outcome::NotSpent)) } else { Ok(()) }
+        })
+    }
+
+    fn after_unknown(&self) -> AfterUnknown {
+        self.0.lock().unwrap().rule
+    }
+}

@@ -1,0 +1,159 @@
+//! What an issuer may do to a session: be slow, be silent, say no.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn an_issuer_that_takes_nine_seconds_is_waited_for() {
+    let issuer = Issuer::strict().answers([(secs(9), Answer::Tokens)]);
+    let (sessions, id) = expired(&issuer, &Faulty::new()).await;
+    assert_eq!(access(&sessions, &id).await, got("a1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issuer_that_never_answers_costs_a_bounded_time_and_signs_nobody_out() {
+    let hangs = || (Duration::ZERO, Answer::Hangs);
+    let issuer = Issuer::supabase().answers([hangs(), hangs(), hangs(), hangs()]);
+    let (sessions, id) = expired(&issuer, &Faulty::new()).await;
+    assert_eq!(access(&sessions, &id).await, LATER);
+    sleep(secs(120)).await;
+    while access(&sessions, &id).await == LATER {
+        sleep(secs(10)).await;
+    }
+    assert_eq!(access(&sessions, &id).await, got("a1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_answer_was_lost_the_token_is_presented_again_only_where_that_is_allowed() {
+    for after in [secs(9), Duration::ZERO] {
+        let lost = || [(after, Answer::CommittedAndLost(Outcome::Unknown))];
+        let supabase = Issuer::supabase().answers(lost());
+        let (sessions, id) = expired(&supabase, &Faulty::new()).await;
+        assert_eq!(access(&sessions, &id).await, got("a1"));
+        assert_eq!(supabase.presented(), ["r0", "r0"]);
+
+        let strict = Issuer::strict().answers(lost());
+        let (sessions, id) = expired(&strict, &Faulty::new()).await;
+        assert_eq!(access(&sessions, &id).await, OUT);
+        assert_eq!(strict.presented(), ["r0"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_lost_answer_a_strict_session_lives_as_long_as_its_access_token() {
+    let issuer = Issuer::strict().answers([(Duration::ZERO, Answer::CommittedAndLost(Outcome::Unknown))]);
+    let store = Faulty::new();
+    let (sessions, id) = aging(&issuer, &store).await;
+    let mut events = sessions.events();
+    assert_eq!(access(&sessions, &id).await, got("a0"));
+    sleep(secs(50)).await;
+    assert_eq!(access(&sessions, &id).await, got("a0"));
+    assert_eq!(access(&owner(&issuer, &store), &id).await, got("a0"));
+    sleep(secs(15)).await;
+    assert_eq!(access(&sessions, &id).await, OUT);
+    assert_eq!(access(&owner(&issuer, &store), &id).await, OUT);
+    assert_eq!(issuer.presented(), ["r0"]);
+    assert!(matches!(events.next().await, Some(SessionEvent::SignedOut(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_lost_answer_the_next_refresh_waits_until_the_lost_request_cannot_arrive_any_more() {
+    let issuer = Issuer::supabase().answers([(Duration::ZERO, Answer::Hangs)]);
+    let store = Faulty::new();
+    let (sessions, id) = expired(&issuer, &store).await;
+    assert_eq!(access(&sessions, &id).await, got("a1"));
+    for sessions in [&sessions, &owner(&issuer, &store)] {
+        assert!(sessions.refresh(&id, OnBehalf::default()).await.is_err());
+        assert_eq!(access(sessions, &id).await, got("a1"));
+    }
+    sleep(secs(10)).await;
+    assert!(sessions.refresh(&id, OnBehalf::default()).await.is_ok());
+    assert_eq!(issuer.presented(), ["r0", "r0", "r1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_passes_is_tried_again_and_signs_nobody_out() {
+    let failures = [
+        ExchangeError::new(Outcome::NotSpent).with_status(http::StatusCode::CONFLICT),
+        ExchangeError::new(Outcome::NotSpent).with_status(http::StatusCode::SERVICE_UNAVAILABLE),
+    ];
+    for (failure, issuer) in failures.into_iter().zip([Issuer::supabase(), Issuer::strict()]) {
+        let issuer = issuer.fails(failure);
+        let (sessions, id) = expired(&issuer, &Faulty::new()).await;
+        assert_eq!(access(&sessions, &id).await, got("a1"));
+        assert_eq!(issuer.presented(), ["r0", "r0"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issuer_that_asks_for_a_minute_gets_it_however_many_ask() {
+    let busy = ExchangeError::new(Outcome::NotSpent).with_retry_after(secs(60));
+    let issuer = Issuer::strict().fails(busy);
+    let (sessions, id) = expired(&issuer, &Faulty::new()).await;
+    for _ in 0..100 {
+        let error = sessions.access(&id, OnBehalf::default()).await.unwrap_err();
+        assert_eq!(error.kind(), SessionErrorKind::Unavailable);
+        assert!(error.retry_after().unwrap() <= secs(60));
+    }
+    assert_eq!(issuer.presented(), ["r0"]);
+    sleep(secs(61)).await;
+    assert_eq!(access(&sessions, &id).await, got("a1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_issuer_is_down_a_live_token_serves() {
+    let down = || (Duration::ZERO, Answer::Fails(ExchangeError::new(Outcome::NotSpent)));
+    let issuer = Issuer::strict().answers(std::iter::repeat_with(down).take(1000));
+    let (sessions, id) = aging(&issuer, &Faulty::new()).await;
+    for _ in 0..59 {
+        assert_eq!(access(&sessions, &id).await, got("a0"));
+        sleep(secs(1)).await;
+    }
+    assert!(issuer.presented().len() < 40, "{}", issuer.presented().len());
+    sleep(secs(2)).await;
+    assert_eq!(access(&sessions, &id).await, LATER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_the_issuer_ended_ends_here_once_and_in_all_processes() {
+    let issuer = Issuer::supabase().fails(ExchangeError::new(Outcome::Final));
+    let store = Faulty::new();
+    let revoked = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&revoked);
+    let builder = Sessions::builder(issuer.clone(), store.clone(), keyring());
+    let sessions = builder.on_sign_out(move |_| *count.lock().unwrap() += 1).build();
+    let mut events = sessions.events();
+    let id = sessions.create(tokens(0, Duration::ZERO)).await.unwrap();
+    for _ in 0..10 {
+        assert_eq!(access(&sessions, &id).await, OUT);
+    }
+    assert_eq!(access(&owner(&issuer, &store), &id).await, OUT);
+    assert_eq!(issuer.presented(), ["r0"]);
+    assert_eq!(*revoked.lock().unwrap(), 1);
+    assert!(matches!(events.next().await, Some(SessionEvent::SignedIn(_))));
+    assert!(matches!(events.next().await, Some(SessionEvent::SignedOut(_))));
+    drop(sessions);
+    assert_eq!(events.next().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_lives_shorter_than_the_margin_is_not_refreshed_all_the_time() {
+    let issuer = Issuer::strict().expires_in(secs(60));
+    let sessions = owner(&issuer, &Faulty::new());
+    let id = sessions.create(tokens(0, secs(60))).await.unwrap();
+    for _ in 0..600 {
+        assert!(access(&sessions, &id).await.is_ok());
+        sleep(secs(1)).await;
+    }
+    let exchanges = issuer.presented().len();
+    assert!((10..=16).contains(&exchanges), "{exchanges}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_come_dead_are_not_asked_for_without_end() {
+    let issuer = Issuer::strict().expires_in(Duration::ZERO);
+    let (sessions, id) = expired(&issuer, &Faulty::new()).await;
+    for _ in 0..100 {
+        assert_eq!(access(&sessions, &id).await, LATER);
+    }
+    assert_eq!(issuer.presented(), ["r0"]);
+}

@@ -1,0 +1,137 @@
+//! What a store may do: fall silent, fall behind, go back.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_came_while_the_store_was_asked_are_no_sign_that_it_went_back() {
+    let millis = Duration::from_millis;
+    let issuer = Issuer::supabase().answers([(millis(20), Answer::Tokens)]);
+    let store = Faulty::new();
+    let (sessions, id) = expired(&issuer, &store).await;
+    store.set(|faults| faults.answers_take = millis(50));
+    let ask = || {
+        let (sessions, id) = (sessions.clone(), id.clone());
+        tokio::spawn(async move { access(&sessions, &id).await })
+    };
+    let first = ask();
+    // The first has looked, and waits for the issuer. The answer to the second's look comes after the new tokens.
+    sleep(millis(60)).await;
+    let second = ask();
+    for asked in [first, second] {
+        assert_eq!(asked.await.unwrap(), got("a1"));
+    }
+    sleep(secs(10)).await;
+    assert_eq!(issuer.presented(), ["r0"], "the new ones are not exchanged in their turn");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_signed_out_while_the_store_cannot_say_whether_that_is_so() {
+    let issuer = Issuer::strict().answers([(Duration::ZERO, Answer::CommittedAndLost(Outcome::Unknown))]);
+    let store = Faulty::new();
+    let (sessions, id) = aging(&issuer, &store).await;
+    assert_eq!(access(&sessions, &id).await, got("a0"));
+    sleep(secs(1)).await;
+    store.set(|faults| faults.is_down = true);
+    sleep(secs(90)).await;
+    assert_eq!(access(&sessions, &id).await, LATER);
+    store.set(|faults| faults.is_down = false);
+    assert_eq!(access(&sessions, &id).await, OUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_down_stops_refreshing_and_nothing_else() {
+    for hangs in [false, true] {
+        let (issuer, store) = (Issuer::supabase(), Faulty::new());
+        let (sessions, id) = aging(&issuer, &store).await;
+        store.set(|faults| (faults.is_down, faults.hangs) = (!hangs, hangs));
+        for _ in 0..18 {
+            assert_eq!(access(&sessions, &id).await, got("a0"));
+            sleep(secs(1)).await;
+        }
+        assert_eq!(issuer.presented().len(), 0);
+        sleep(secs(60)).await;
+        assert_eq!(access(&sessions, &id).await, LATER);
+        assert_eq!(issuer.presented().len(), 0);
+        store.set(|faults| (faults.is_down, faults.hangs) = (false, false));
+        sleep(secs(31)).await;
+        assert_eq!(access(&sessions, &id).await, got("a1"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_tokens_are_stored_before_anyone_gets_them_however_often_that_takes() {
+    let (issuer, store) = (Issuer::strict(), Faulty::new());
+    let (sessions, id) = expired(&issuer, &store).await;
+    store.set(|faults| faults.commits_before = 3);
+    assert_eq!(access(&sessions, &id).await, got("a1"));
+    assert_eq!(access(&owner(&issuer, &store), &id).await, got("a1"));
+    assert_eq!(issuer.presented(), ["r0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_went_through_unheard_counts() {
+    let (issuer, store) = (Issuer::strict(), Faulty::new());
+    let (sessions, id) = expired(&issuer, &store).await;
+    store.set(|faults| faults.commits_after = 1);
+    assert_eq!(access(&sessions, &id).await, got("a1"));
+    assert_eq!(access(&owner(&issuer, &store), &id).await, got("a1"));
+    assert_eq!(issuer.presented(), ["r0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lagging_process_never_presents_what_others_have_exchanged() {
+    let (issuer, store) = (Issuer::strict(), Faulty::new());
+    let sessions = owner(&issuer, &store);
+    let id = sessions.create(tokens(0, secs(4))).await.unwrap();
+    let other = owner(&issuer, &store);
+    for _ in 0..5 {
+        other.refresh(&id, OnBehalf::default()).await.unwrap();
+    }
+    // Its copy is trusted, and its token has little left.
+    advance(secs(3)).await;
+    assert_eq!(access(&sessions, &id).await, got("a0"));
+    sleep(secs(1)).await;
+    assert_eq!(access(&sessions, &id).await, got("a5"));
+    assert_eq!(issuer.presented(), ["r0", "r1", "r2", "r3", "r4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_went_back_is_brought_forward_and_its_old_tokens_are_not_presented() {
+    let (issuer, store) = (Issuer::strict(), Faulty::new());
+    let sessions = owner(&issuer, &store);
+    let id = sessions.create(tokens(0, HOUR)).await.unwrap();
+    let Lookup::Live(old) = store.load(&id.key()).await.unwrap() else { panic!() };
+    for _ in 0..3 {
+        sessions.refresh(&id, OnBehalf::default()).await.unwrap();
+    }
+    assert_eq!(access(&sessions, &id).await, got("a3"));
+    store.put_back(&id, &old).await;
+
+    sleep(secs(6)).await;
+    assert_eq!(access(&sessions, &id).await, got("a3"));
+    sleep(secs(6)).await;
+    assert_eq!(access(&owner(&issuer, &store), &id).await, got("a3"));
+    // Whoever knows still newer ones has time to say so.
+    assert!(sessions.refresh(&id, OnBehalf::default()).await.is_err());
+    sleep(secs(10)).await;
+    let next = sessions.refresh(&id, OnBehalf::default()).await.unwrap();
+    assert_eq!((next.token().expose(), next.generation()), ("a4", 4));
+    assert_eq!(issuer.most_presentations_of_one(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_went_back_to_before_a_refresh_is_noticed_at_the_claim_too() {
+    let (issuer, store) = (Issuer::strict().expires_in(secs(3)), Faulty::new());
+    let sessions = owner(&issuer, &store);
+    let id = sessions.create(tokens(0, HOUR)).await.unwrap();
+    let Lookup::Live(old) = store.load(&id.key()).await.unwrap() else { panic!() };
+    sessions.refresh(&id, OnBehalf::default()).await.unwrap();
+    store.put_back(&id, &old).await;
+    // Its copy is still trusted, and has little left: nobody looks before the claim.
+    sleep(secs(2)).await;
+    assert_eq!(access(&sessions, &id).await, got("a1"));
+    while access(&sessions, &id).await != got("a2") {
+        sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(issuer.presented(), ["r0", "r1"]);
+}
