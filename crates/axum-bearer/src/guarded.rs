@@ -190,10 +190,11 @@ fn without_methods(mut response: Response) -> Response {
     response
 }
 
-/// Who is nobody is told the same as everywhere else, also behind a gate that lets everybody in.
+/// An anonymous caller gets 401 for a path that does not exist, as for any other, even where the gate admits anonymous
+/// callers.
 async fn nothing_here(request: Request) -> Response {
     match Verified::of(request.extensions()) {
         Ok(_) => StatusCode::NOT_FOUND.into_response(),
-        Err(error) => Refusal::new(error, request.headers(), request.extensions()).into_response(),
+        Err(error) => Refusal::new(error, request.extensions()).into_response(),
     }
 }

@@ -13,7 +13,7 @@ use tower_bearer::{AuthError, AuthErrorKind, Refusal};
 /// A handler that decides about one object by itself refuses with a [`Refusal`], which becomes one of these:
 ///
 /// ```
-/// use axum::{Router, body::Body, extract::Path, http::{Extensions, HeaderMap, Request, StatusCode}, routing::get};
+/// use axum::{Router, body::Body, extract::Path, http::{Extensions, Request, StatusCode}, routing::get};
 /// use axum_bearer::{AuthError, AuthRejection, AuthUser, BearerLayer, Refusal, RegisteredClaims};
 /// # use axum_bearer::{Algorithm, Issuer, JwtVerifier};
 /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
@@ -22,11 +22,10 @@ use tower_bearer::{AuthError, AuthErrorKind, Refusal};
 /// async fn mail(
 ///     user: AuthUser<RegisteredClaims>,
 ///     Path(owner): Path<String>,
-///     headers: HeaderMap,
 ///     extensions: Extensions,
 /// ) -> Result<String, AuthRejection> {
 ///     if user.sub.as_deref() != Some(&owner) {
-///         Err(Refusal::new(AuthError::forbidden("not the owner"), &headers, &extensions))?;
+///         Err(Refusal::new(AuthError::forbidden("not the owner"), &extensions))?;
 ///     }
 ///     Ok(format!("mail of {owner}"))
 /// }
@@ -56,7 +55,7 @@ impl From<Refusal> for AuthRejection {
 
 impl AuthRejection {
     pub(crate) fn new(error: AuthError, parts: &Parts) -> Self {
-        Self(Refusal::new(error, &parts.headers, &parts.extensions))
+        Self(Refusal::new(error, &parts.extensions))
     }
 
     /// `None` for a caller who sent no credential.
@@ -73,7 +72,7 @@ impl AuthRejection {
         self.0.error()
     }
 
-    /// Whether the caller sent no credential; otherwise the service is put together wrongly.
+    /// Whether the caller sent no credential at all.
     pub fn is_unauthenticated(&self) -> bool {
         self.error().kind() == AuthErrorKind::MissingCredential
     }

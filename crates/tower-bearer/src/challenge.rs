@@ -7,7 +7,7 @@ use crate::{
     scope::ScopeList,
 };
 use http::{
-    HeaderMap, HeaderValue, Response, StatusCode,
+    Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -47,7 +47,8 @@ pub(crate) struct Pointer {
     pub(crate) scope: Option<ScopeList>,
 }
 
-/// How the caller wants to be answered.
+/// How the caller wants to be answered. The gate leaves a note of it in the extensions of a gRPC call, for those behind
+/// it; a request without a note is plain HTTP.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Dialect {
     Http,
@@ -189,15 +190,34 @@ impl Challenge {
 }
 
 impl Dialect {
-    /// gRPC calls are told by their content type; gRPC-Web is plain HTTP to us.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    /// gRPC calls are POSTs of that content type; gRPC-Web is plain HTTP to us. Whoever asks in another way gets no
+    /// refusal with the status 200: a proxy that asks a service whether to let a request through, by GET and with the
+    /// client's headers, takes that for a yes.
+    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
         const GRPC: &[u8] = b"application/grpc";
-        let is_grpc = headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let is_grpc = |value: &HeaderValue| {
             let value = value.as_bytes();
             value.get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
                 && matches!(value.get(GRPC.len()), None | Some(b'+' | b';'))
-        });
-        if is_grpc { Self::Grpc } else { Self::Http }
+        };
+        let is_call = *method == Method::POST && headers.get(CONTENT_TYPE).is_some_and(is_grpc);
+        if is_call { Self::Grpc } else { Self::Http }
+    }
+
+    pub(crate) fn of_request<B>(request: &Request<B>) -> Self {
+        Self::of(request.method(), request.headers())
+    }
+
+    /// For those behind the gate, who may not have the request's head any more.
+    pub(crate) fn note<B>(request: &mut Request<B>) {
+        if Self::of_request(request) == Self::Grpc {
+            request.extensions_mut().insert(Self::Grpc);
+        }
+    }
+
+    /// As the gate has noted it.
+    pub(crate) fn noted(extensions: &Extensions) -> Self {
+        extensions.get().copied().unwrap_or(Self::Http)
     }
 }
 
@@ -389,10 +409,9 @@ mod tests {
     }
 
     #[test]
-    fn rs_157_the_dialect_follows_the_content_type() {
-        let of = |value: &'static str| {
-            Dialect::of(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]))
-        };
+    fn rs_157_the_dialect_follows_the_content_type_of_a_post() {
+        let headers = |value| HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]);
+        let of = |value| Dialect::of(&Method::POST, &headers(value));
         for grpc in [
             "application/grpc",
             "application/grpc+proto",
@@ -412,7 +431,10 @@ mod tests {
         ] {
             assert_eq!(of(http), Dialect::Http, "{http}");
         }
-        assert_eq!(Dialect::of(&HeaderMap::new()), Dialect::Http);
+        assert_eq!(Dialect::of(&Method::POST, &HeaderMap::new()), Dialect::Http);
+        for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::CONNECT] {
+            assert_eq!(Dialect::of(&method, &headers("application/grpc")), Dialect::Http, "{method}");
+        }
     }
 
     #[test]

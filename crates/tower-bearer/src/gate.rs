@@ -101,21 +101,19 @@ impl<V> Gate<V> {
         log(&error);
         let redirect = self.redirect_for(request).and_then(|redirect| redirect.instead_of(&error));
         redirect.unwrap_or_else(|| {
-            let dialect = Dialect::of(request.headers());
+            let dialect = Dialect::of_request(request);
             render(dialect, Content::of(request), rejection, self.challenge.answer(dialect, error))
         })
     }
 
     fn redirect_for<B>(&self, request: &Request<B>) -> Option<Redirect> {
         let sign_in = self.sign_in.as_ref()?;
-        if Dialect::of(request.headers()) == Dialect::Grpc {
-            return None;
-        }
         sign_in.redirect_for(request.method(), &self.sources.target(request.uri()), request.headers())
     }
 
     /// Makes a request ready for the inner service, and keeps what its answer will be held against.
     pub(crate) fn enter<B>(&self, request: &mut Request<B>) -> Outward {
+        Dialect::note(request);
         let caching = self.sources.enter(request);
         let redirect = self.redirect_for(request);
         let observer = self.observer.clone();

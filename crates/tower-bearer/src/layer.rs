@@ -36,7 +36,7 @@ const LIMIT: usize = 16 * 1024;
 /// | whom another policy refuses | 403 |
 /// | held to claims that the verifier was not set up for | 500 |
 ///
-/// gRPC calls (told by their content type) get the same as a gRPC status. Every answer has its
+/// gRPC calls (a POST of the content type `application/grpc`) get the same as a gRPC status. Every answer has its
 /// [`AuthError`](crate::AuthError) in the response extensions.
 ///
 /// ```

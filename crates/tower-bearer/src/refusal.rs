@@ -18,11 +18,11 @@ use std::{
 /// out.
 ///
 /// ```
-/// use http::{HeaderMap, Request, Response, StatusCode};
+/// use http::{Request, Response, StatusCode};
 /// use tower_bearer::{AuthError, Refusal, RegisteredClaims, Verified};
 ///
 /// fn delete(request: &Request<()>, owner: &str) -> Result<(), Refusal> {
-///     let refuse = |error| Refusal::new(error, request.headers(), request.extensions());
+///     let refuse = |error| Refusal::new(error, request.extensions());
 ///     let caller = Verified::of(request.extensions()).map_err(refuse)?;
 ///     if caller.subject() == Some(owner) { Ok(()) } else { Err(refuse(AuthError::forbidden("not the owner"))) }
 /// }
@@ -64,9 +64,15 @@ impl Content {
 }
 
 impl Refusal {
-    /// A refusal of the request with these headers and extensions.
-    pub fn new(error: AuthError, headers: &HeaderMap, extensions: &Extensions) -> Self {
-        Self { error, challenge: challenge_of(extensions), dialect: Dialect::of(headers) }
+    /// A refusal of the request with these extensions, where the gate has left what the answer takes. Those of a request
+    /// that came through no gate make an HTTP answer with a challenge of the realm `api`.
+    pub fn new(error: AuthError, extensions: &Extensions) -> Self {
+        Self { error, challenge: challenge_of(extensions), dialect: Dialect::noted(extensions) }
+    }
+
+    /// As [`new`](Self::new), where all of the request is at hand, which need not have come through a gate.
+    pub(crate) fn of<B>(error: AuthError, request: &Request<B>) -> Self {
+        Self { dialect: Dialect::of_request(request), ..Self::new(error, request.extensions()) }
     }
 
     /// Why.

@@ -88,7 +88,7 @@ where
             Ok(()) => RequireFuture { inner: ShortCut::Calling { calling: self.inner.call(request) } },
             Err(error) => {
                 give_back(&mut self.inner);
-                let refusal = Refusal::new(error, request.headers(), request.extensions());
+                let refusal = Refusal::of(error, &request);
                 RequireFuture { inner: ShortCut::answered(refusal.into_response()) }
             }
         }

@@ -10,9 +10,12 @@ use crate::support::{
     server::Server,
     soon,
 };
-use axum::{Router, routing::post};
-use axum_bearer::{Issuer, RequireLayer};
-use http::{HeaderValue, header::CONTENT_TYPE};
+use axum::{
+    Router,
+    routing::{any, post},
+};
+use axum_bearer::{AuthUser, Issuer, RegisteredClaims, RequireLayer};
+use http::{HeaderValue, Method, header::CONTENT_TYPE};
 use tonic::Code;
 use tower_bearer::{AuthError, Reason, keys::channel, policy::scope};
 
@@ -104,6 +107,7 @@ async fn rs_155_161_a_grpc_client_sees_the_status_that_fits() {
 /// Asks without a socket, as if it were a call of this content type.
 async fn ask_as(app: &Router, content_type: &'static str, lines: &[&[u8]]) -> Answer {
     let mut request = request(lines.iter().copied());
+    *request.method_mut() = Method::POST;
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     ask(app, request).await
 }
@@ -149,6 +153,23 @@ async fn rs_157_the_kind_of_answer_follows_the_content_type_of_the_request() {
         let answer = ask_as(&app, http, &[]).await;
         answer.assert_missing(http);
         assert_eq!(answer.header("grpc-status"), None, "{http}");
+    }
+}
+
+/// A proxy asks a service by GET whether to let a request through, and hands on the client's headers (nginx's
+/// `auth_request`, forward auth elsewhere). It takes 200 for a yes.
+#[tokio::test]
+async fn rs_157_a_stranger_cannot_have_a_refusal_as_200_by_a_content_type() {
+    let user = any(async |_: AuthUser<RegisteredClaims>| "in");
+    let (by_gate, by_extractor) =
+        (service(issuer()), Router::new().route("/", user).layer(gate(issuer()).allow_anonymous()));
+    for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT] {
+        for app in [&by_gate, &by_extractor] {
+            let mut request = request([]);
+            *request.method_mut() = method.clone();
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+            ask(app, request).await.assert_missing(method.as_str());
+        }
     }
 }
 
