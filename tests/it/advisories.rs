@@ -800,12 +800,22 @@ async fn cve_2025_64484_claims_reach_the_service_by_extensions_and_no_header_imi
     assert!(ask(&app, underscore).await.body.ends_with("None"));
 }
 
+/// What is public in it and no key by itself, a `kid` or the bare point, looks like any other secret.
 #[test]
-fn a_public_key_cannot_be_configured_as_a_secret() {
-    let key = SigningKey::generate(Algorithm::ES256);
-    for text in [key.public_pem(), format!("\n{}", key.public_pem()), key.public_jwk().to_string()] {
-        let issuer = Issuer::new(ISS, AUD).hmac_secret(Ours::HS256, &text);
-        assert_eq!(JwtVerifier::new([issuer]).err(), Some(ConfigError::KeyAsSecret), "{text:.20}");
+fn cve_2017_11424_cve_2023_48223_cve_2026_34950_a_public_key_cannot_be_configured_as_a_secret() {
+    for key in [es256(), rs256(), &SigningKey::generate(Algorithm::EdDSA).kid("ed")] {
+        for (form, secret) in forms(key).into_iter().filter(|(form, _)| !matches!(*form, "kid" | "point")) {
+            for before in ["", "\u{feff}", "# a comment\n"] {
+                // Binary forms have nothing before them.
+                if !before.is_empty() && !secret.is_ascii() || before.starts_with('#') && form == "base64" {
+                    continue;
+                }
+                let secret = [before.as_bytes(), &secret].concat();
+                let issuer = Issuer::new(ISS, AUD).hmac_secret(Ours::HS256, &secret);
+                let error = JwtVerifier::new([issuer]).err();
+                assert_eq!(error, Some(ConfigError::KeyAsSecret), "{before:?} and {form}");
+            }
+        }
     }
 }
 

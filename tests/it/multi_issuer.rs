@@ -8,7 +8,8 @@ use axum_bearer::{Algorithm as Ours, ConfigError, Issuer, JwtVerifier, Registere
 use bearer_testing::{Algorithm, SigningKey, TokenBuilder};
 use serde::Deserialize;
 use serde_json::json;
-use tower_bearer::Reason::{self, ClaimsType, Client, Signature, UnknownIssuer};
+use std::time::Duration;
+use tower_bearer::Reason::{self, Audience, ClaimsType, Client, Signature, UnknownIssuer};
 
 const A: &str = "https://a.example";
 const B: &str = "https://b.example";
@@ -124,7 +125,8 @@ async fn an_issuer_without_audience_binds_its_tokens_to_a_client() {
         ("the other client", bare().claim("client_id", "mobile")),
         ("azp", bare().claim("azp", "web")),
         ("client_id before azp", bare().claim("client_id", "web").claim("azp", "evil")),
-        ("whatever aud says", bare().claim("client_id", "web").audience("anything")),
+        ("an empty list", bare().claim("client_id", "web").claim("aud", json!([]))),
+        ("our client as audience too", bare().claim("client_id", "web").audience("web")),
     ] {
         bearer(&app, &token.sign()).await.assert_passed(name);
     }
@@ -138,6 +140,41 @@ async fn an_issuer_without_audience_binds_its_tokens_to_a_client() {
         ("our client as subject", bare().subject("web")),
     ] {
         bearer(&app, &token.sign()).await.assert_invalid(name, Client);
+    }
+}
+
+#[tokio::test]
+async fn what_is_meant_for_another_api_is_refused_without_audience_too_unless_that_was_asked_for() {
+    let key = key(Algorithm::ES256);
+    let foreign = [json!("https://payments.example"), json!(["account", "https://payments.example"])];
+    let strict = app(gate(Issuer::without_audience(A, "web").keys(source(&jwks(&[&key])))));
+    let lenient = app(gate(Issuer::whatever_audience(A, "web").keys(source(&jwks(&[&key])))));
+    for aud in foreign {
+        let token = token(A, &key).claim("client_id", "web").claim("aud", aud.clone());
+        bearer(&strict, &token.sign()).await.assert_invalid(&aud.to_string(), Audience);
+        bearer(&lenient, &token.sign()).await.assert_passed(&aud.to_string());
+        let stranger = token.claim("client_id", "evil").sign();
+        bearer(&lenient, &stranger).await.assert_invalid("of another client", Client);
+    }
+}
+
+#[test]
+fn rfc_9068_cannot_be_had_without_what_it_requires_nor_a_leeway_that_is_none() {
+    let key = key(Algorithm::ES256);
+    let keys = || source(&jwks(&[&key]));
+    let error = |issuer: Issuer| JwtVerifier::new([issuer]).err();
+    for issuer in [
+        Issuer::without_audience(A, "web").keys(keys()),
+        Issuer::whatever_audience(A, "web").keys(keys()),
+        issuer(A, &key).allow_missing_iss(),
+    ] {
+        assert_eq!(error(issuer.clone()), None);
+        assert_eq!(error(issuer.rfc9068()), Some(ConfigError::ProfileOptedOut));
+    }
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    assert_eq!(error(issuer(A, &key).leeway(minutes(10))), None);
+    for leeway in [minutes(11), Duration::MAX] {
+        assert_eq!(error(issuer(A, &key).leeway(leeway)), Some(ConfigError::LongLeeway));
     }
 }
 

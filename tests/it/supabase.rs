@@ -11,7 +11,9 @@ use bearer_testing::{SigningKey, TestSupabase, TokenBuilder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower_bearer::{
-    Reason::{self, ApiKey, Audience, ClaimsType, NotAUser, NotAnAccessToken, UnknownIssuer},
+    Reason::{
+        self, ApiKey, Audience, ClaimsType, MalformedClaims, NotAUser, NotAnAccessToken, UnknownIssuer,
+    },
     keys::{KeySet, KeySource},
     supabase::SupabaseClaims,
 };
@@ -160,7 +162,8 @@ async fn a_token_without_a_subject_is_no_users() {
     let supabase = TestSupabase::start().await;
     let app = app(gate(preset(&supabase).await));
     bearer(&app, &supabase.token().without("sub").sign()).await.assert_invalid("absent", NotAUser);
-    bearer(&app, &supabase.token().subject("").sign()).await.assert_invalid("empty", NotAUser);
+    let empty = supabase.token().subject("").sign();
+    bearer(&app, &empty).await.assert_invalid("empty", MalformedClaims("sub is empty"));
 }
 
 #[tokio::test]

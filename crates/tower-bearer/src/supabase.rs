@@ -97,7 +97,7 @@ fn only_users(payload: &Payload<'_>) -> Result<(), Reason> {
         None | Some("") if payload.session_id.as_deref().is_none_or(str::is_empty) => {
             Err(Reason::NotAnAccessToken)
         }
-        _ if payload.sub.as_deref().is_none_or(str::is_empty) => Err(Reason::NotAUser),
+        _ if payload.sub.as_deref().is_none() => Err(Reason::NotAUser),
         _ => Ok(()),
     }
 }

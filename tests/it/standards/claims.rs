@@ -308,6 +308,8 @@ async fn rs_097_an_id_token_is_no_access_token() {
         ("Keycloak", json!({ "typ": "ID" })),
         ("a refresh token of Keycloak", json!({ "typ": "Refresh" })),
         ("an offline token of Keycloak", json!({ "typ": "Offline" })),
+        ("a refresh token that says so of its use", json!({ "token_use": "refresh" })),
+        ("a refresh token that says so of its type", json!({ "type": "refresh_token" })),
         ("a logout token", json!({ "events": { "http://schemas.openid.net/event/backchannel-logout": {} } })),
         ("a security event", json!({ "events": {} })),
     ] {
@@ -342,6 +344,10 @@ async fn rs_094_098_under_the_profile_of_rfc_9068_the_type_and_its_claims_are_re
         let other = token.clone().claim(name, json!({})).sign();
         bearer(&app, &other).await.assert_invalid_token(name);
     }
+    for name in ["client_id", "jti"] {
+        let empty = token.clone().claim(name, "").sign();
+        bearer(&app, &empty).await.assert_invalid_token(&format!("an empty {name}"));
+    }
     let azp = token.without("client_id").claim("azp", "c").sign();
     bearer(&app, &azp).await.assert_invalid("azp is not client_id", MalformedClaims("client_id is missing"));
 }
@@ -359,6 +365,7 @@ async fn rs_099_sub_is_a_string_and_a_clients_own_token_can_be_told_from_a_users
             bearer(&app, &token().claim(name, json_of(value)).sign()).await.assert_invalid(value, reason);
         }
     }
+    bearer(&app, &token().subject("").sign()).await.assert_invalid("nobody", MalformedClaims("sub is empty"));
     let who = async |token: TokenBuilder| {
         let verified = bearer(&app, &token.sign()).await.verified.unwrap();
         (verified.subject().map(str::to_owned), verified.registered().client_id.clone())

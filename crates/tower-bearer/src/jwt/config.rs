@@ -19,7 +19,8 @@ pub enum ConfigError {
     SymmetricAlgorithm(Algorithm),
     /// The algorithm is none with a shared secret.
     AsymmetricSecret(Algorithm),
-    /// A key file (PEM, JWK) was given for a shared secret.
+    /// What is public was given for a shared secret, so that anybody could make tokens: a public key or a certificate, in
+    /// whatever form, or a Supabase API key.
     KeyAsSecret,
     /// A secret is shorter than its hash.
     ShortSecret {
@@ -38,6 +39,10 @@ pub enum ConfigError {
     SeveralWithoutIss,
     /// An issuer whose tokens may lack `iss` has a logout client: its sessions could not be told by their issuer.
     LogoutWithoutIss,
+    /// RFC 9068 requires `iss` and `aud`, and the issuer opts out of one of them.
+    ProfileOptedOut,
+    /// The leeway is longer than 10 minutes.
+    LongLeeway,
     /// Not `http` or `https`, a host, and perhaps a port and path.
     InvalidUrl(String),
     /// A realm with characters that a header cannot carry (RFC 9110 §5.6.4).
@@ -78,7 +83,9 @@ impl fmt::Display for ConfigError {
             Self::AsymmetricSecret(algorithm) => {
                 write!(f, "{algorithm} is not verified with a shared secret")
             }
-            Self::KeyAsSecret => f.write_str("a key file (PEM or JWK) is not a shared secret"),
+            Self::KeyAsSecret => {
+                f.write_str("a public key (PEM, DER, JWK or OpenSSH) or an API key is not a shared secret")
+            }
             Self::ShortSecret { algorithm, least } => {
                 write!(f, "the secret for {algorithm} is shorter than {least} bytes")
             }
@@ -91,6 +98,10 @@ impl fmt::Display for ConfigError {
             Self::LogoutWithoutIss => {
                 f.write_str("an issuer that allows tokens without iss cannot send logout tokens")
             }
+            Self::ProfileOptedOut => {
+                f.write_str("RFC 9068 requires iss and aud: there is no opting out of them under `rfc9068`")
+            }
+            Self::LongLeeway => f.write_str("the leeway is longer than 10 minutes"),
             Self::InvalidUrl(url) => write!(f, "{url:?} is not an http or https URL"),
             Self::InvalidSignInPath(path) => write!(f, "{path:?} is not a path of this site"),
             Self::InvalidChallenge => f.write_str("a challenge is a scheme with parameters of text"),

@@ -6,6 +6,7 @@ use super::{
     config::ConfigError,
     header::Header,
     payload::Payload,
+    public_key::is_public,
     signature::{HmacKey, Rejected},
     times::TimeRules,
 };
@@ -63,6 +64,9 @@ pub struct Issuer {
 /// A rule of a preset that looks at more than the registered claims.
 pub(crate) type Guard = fn(&Payload<'_>) -> Result<(), Reason>;
 
+/// Clocks that differ by more need mending: to accept what expired long ago is to have no expiry (RFC 7519 §4.1.4).
+const LONGEST_LEEWAY: Duration = Duration::from_secs(10 * 60);
+
 /// Which claims a token must have beside those that every token must.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Profile {
@@ -75,7 +79,19 @@ enum Profile {
 #[derive(Clone, Debug)]
 enum Binding {
     Audience(Vec<Arc<str>>),
-    Client(Vec<Arc<str>>),
+    Client { names: Vec<Arc<str>>, whatever_audience: bool },
+}
+
+impl Binding {
+    fn names(&self) -> &[Arc<str>] {
+        let (Self::Audience(names) | Self::Client { names, .. }) = self;
+        names
+    }
+
+    fn add(&mut self, name: Arc<str>) {
+        let (Self::Audience(names) | Self::Client { names, .. }) = self;
+        names.push(name);
+    }
 }
 
 impl Issuer {
@@ -86,9 +102,19 @@ impl Issuer {
     }
 
     /// For issuers that send no `aud`: trusts tokens whose `client_id` (or, where there is none, `azp`) is
-    /// exactly `client`. Their `aud` is not looked at.
+    /// exactly `client`. A token that has an `aud` all the same must name the client there (RFC 7519 §4.1.3): it is meant
+    /// for another API otherwise.
     pub fn without_audience(iss: impl Into<String>, client: impl Into<String>) -> Self {
-        Self::bound(iss.into(), Binding::Client(vec![client.into().into()]))
+        let names = vec![client.into().into()];
+        Self::bound(iss.into(), Binding::Client { names, whatever_audience: false })
+    }
+
+    /// As [`without_audience`](Self::without_audience), and the `aud` of a token is not looked at: for issuers that put
+    /// there what cannot be changed, such as Keycloak's `account`. **Any other API that this client calls can then use
+    /// its tokens here.** An audience of one's own is better (in Keycloak: an audience mapper).
+    pub fn whatever_audience(iss: impl Into<String>, client: impl Into<String>) -> Self {
+        let names = vec![client.into().into()];
+        Self::bound(iss.into(), Binding::Client { names, whatever_audience: true })
     }
 
     fn bound(iss: String, binding: Binding) -> Self {
@@ -112,8 +138,7 @@ impl Issuer {
     /// Accepts one more audience, or client id for an issuer [without audience](Self::without_audience).
     #[must_use]
     pub fn or(mut self, another: impl Into<String>) -> Self {
-        let (Binding::Audience(names) | Binding::Client(names)) = &mut self.binding;
-        names.push(another.into().into());
+        self.binding.add(another.into().into());
         self
     }
 
@@ -128,7 +153,7 @@ impl Issuer {
         self
     }
 
-    /// How far clocks may differ, for `exp`, `nbf` and `iat` alike. Default 60 seconds; 0 is allowed.
+    /// How far clocks may differ, for `exp`, `nbf` and `iat` alike. Default 60 seconds, at most 10 minutes; 0 is allowed.
     #[must_use]
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.times.leeway = leeway;
@@ -144,7 +169,7 @@ impl Issuer {
 
     /// Accepts only tokens that follow the JWT profile for access tokens (RFC 9068): `typ` is `at+jwt`, and `sub`,
     /// `client_id`, `iat` and `jti` are there. For issuers that follow it, since then no other kind of token can pass
-    /// for an access token. Without it, ID tokens are told by their claims; some issuers make them with hardly any, so
+    /// for an access token. It cannot be had together with the opt-outs from `iss` and `aud`. Without it, ID tokens are told by their claims; some issuers make them with hardly any, so
     /// never name the client id of a frontend as an audience: it is what its ID tokens are meant for.
     #[must_use]
     pub fn rfc9068(mut self) -> Self {
@@ -192,7 +217,7 @@ impl Issuer {
     /// can make tokens; it must have at least as many bytes as the hash (RFC 7518 §3.2).
     #[must_use]
     pub fn hmac_secret(mut self, algorithm: Algorithm, secret: impl AsRef<[u8]>) -> Self {
-        if is_key_file(secret.as_ref()) {
+        if is_public(secret.as_ref()) {
             self.fault(ConfigError::KeyAsSecret);
             return self;
         }
@@ -263,15 +288,19 @@ impl Issuer {
     /// # Errors
     /// Says what is wrong.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let (Binding::Audience(names) | Binding::Client(names)) = &self.binding;
+        let is_rfc9068 = self.profile == Profile::Rfc9068;
         if let Some(fault) = &self.fault {
             Err(fault.clone())
         } else if self.iss.is_empty() {
             Err(ConfigError::EmptyIssuer)
-        } else if names.iter().chain(&self.logout_clients).any(|name| name.is_empty()) {
+        } else if self.binding.names().iter().chain(&self.logout_clients).any(|name| name.is_empty()) {
             Err(ConfigError::EmptyAudience)
         } else if self.missing_iss_allowed && !self.logout_clients.is_empty() {
             Err(ConfigError::LogoutWithoutIss)
+        } else if is_rfc9068 && (self.missing_iss_allowed || matches!(self.binding, Binding::Client { .. })) {
+            Err(ConfigError::ProfileOptedOut)
+        } else if self.times.leeway > LONGEST_LEEWAY {
+            Err(ConfigError::LongLeeway)
         } else if self.algorithms.is_empty() {
             Err(ConfigError::NoAlgorithm)
         } else {
@@ -283,7 +312,7 @@ impl Issuer {
     pub(super) fn realm(&self) -> &str {
         match &self.binding {
             Binding::Audience(names) => names.first().map_or(&self.iss, |name| name),
-            Binding::Client(_) => &self.iss,
+            Binding::Client { .. } => &self.iss,
         }
     }
 
@@ -300,6 +329,10 @@ impl Issuer {
         }
         if self.profile == Profile::Rfc9068 {
             check_rfc9068(header, payload)?;
+        }
+        // All its bearers would be one subject.
+        if payload.sub.as_deref() == Some("") {
+            return Err(Reason::MalformedClaims("sub is empty"));
         }
         if payload.key_bound {
             return Err(Reason::KeyBound);
@@ -324,17 +357,20 @@ impl Issuer {
         match &self.binding {
             Binding::Audience(names) if payload.aud.iter().any(|aud| contains(names, aud)) => Ok(()),
             Binding::Audience(_) => Err(Reason::Audience),
-            Binding::Client(names) => match payload.client_id.as_ref().or(payload.azp.as_ref()) {
-                Some(client) if contains(names, client) => Ok(()),
-                _ => Err(Reason::Client),
-            },
+            Binding::Client { names, whatever_audience } => {
+                match payload.client_id.as_ref().or(payload.azp.as_ref()) {
+                    Some(client) if contains(names, client) => {}
+                    _ => return Err(Reason::Client),
+                }
+                let is_ours = payload.aud.is_empty() || payload.aud.iter().any(|aud| contains(names, aud));
+                if is_ours || *whatever_audience { Ok(()) } else { Err(Reason::Audience) }
+            }
         }
     }
 
     /// The name itself where it is one that we go by, else a copy.
     pub(super) fn shared_audience(&self, aud: &str) -> Arc<str> {
-        let (Binding::Audience(names) | Binding::Client(names)) = &self.binding;
-        names.iter().find(|name| ***name == *aud).map_or_else(|| aud.into(), Arc::clone)
+        self.binding.names().iter().find(|name| ***name == *aud).map_or_else(|| aud.into(), Arc::clone)
     }
 
     /// The application's claims of a verified payload.
@@ -353,10 +389,10 @@ fn check_rfc9068(header: &Header<'_>, payload: &Payload<'_>) -> Result<(), Reaso
         return Err(Reason::TokenType);
     }
     let required = [
-        (payload.sub.is_some(), "sub is missing"),
-        (payload.client_id.is_some(), "client_id is missing"),
+        (names_something(payload.sub.as_deref()), "sub is missing"),
+        (names_something(payload.client_id.as_deref()), "client_id is missing"),
         (payload.iat.is_some(), "iat is missing"),
-        (payload.jti.is_some(), "jti is missing"),
+        (names_something(payload.jti.as_deref()), "jti is missing"),
     ];
     required
         .iter()
@@ -364,11 +400,8 @@ fn check_rfc9068(header: &Header<'_>, payload: &Payload<'_>) -> Result<(), Reaso
         .map_or(Ok(()), |(_, what)| Err(Reason::MalformedClaims(what)))
 }
 
-/// A public key taken for a secret: whoever knows it could make tokens.
-fn is_key_file(secret: &[u8]) -> bool {
-    let text = secret.trim_ascii_start();
-    text.starts_with(b"-----BEGIN")
-        || (text.starts_with(b"{") && text.windows(5).any(|part| part == b"\"kty\""))
+fn names_something(claim: Option<&str>) -> bool {
+    claim.is_some_and(|text| !text.is_empty())
 }
 
 pub(super) fn contains(names: &[Arc<str>], name: &str) -> bool {

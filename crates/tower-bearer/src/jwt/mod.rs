@@ -15,6 +15,7 @@ mod issuers;
 mod json;
 mod logout;
 mod payload;
+mod public_key;
 mod receipt;
 mod seen;
 pub(crate) mod signature;

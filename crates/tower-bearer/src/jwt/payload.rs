@@ -49,6 +49,10 @@ impl<'a> Strings<'a> {
         }
         .iter()
     }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.iter().len() == 0
+    }
 }
 
 impl Default for Strings<'_> {
@@ -63,16 +67,25 @@ pub(crate) enum ScopeClaim<'a> {
     List(Vec<Cow<'a, str>>),
 }
 
+impl ScopeClaim<'_> {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => text.trim_ascii().is_empty(),
+            Self::List(list) => list.is_empty(),
+        }
+    }
+}
+
 /// Members that tell one kind of token from another where `typ` does not.
 #[derive(Debug, Default, PartialEq)]
 #[allow(clippy::struct_excessive_bools, reason = "each notes the presence of one member")]
 pub(crate) struct Kind<'a> {
-    /// `at_hash` or `c_hash` (`OpenID` Connect Core §3.1.3.6, §3.3.2.11).
+    /// `at_hash`, `c_hash` or `s_hash` (`OpenID` Connect Core §3.1.3.6, §3.3.2.11; FAPI 1.0 §5.1).
     id_token_hash: bool,
     nonce: bool,
     /// `events` (RFC 8417 §2.2), so a logout token too.
     events: bool,
-    /// A claim that names another kind: Cognito's `token_use`, Keycloak's `typ`.
+    /// A claim that names another kind: Cognito's `token_use`, Keycloak's `typ`, and the like.
     other_use: bool,
     /// Supabase: what an access token has and an ID token of the same key has not.
     pub(crate) role: Option<Cow<'a, str>>,
@@ -103,7 +116,8 @@ impl<'a> Payload<'a> {
     /// A `nonce` alone decides only without a scope: some issuers copy it into their access tokens.
     pub(crate) fn is_other_kind(&self) -> bool {
         let kind = &self.kind;
-        kind.id_token_hash || kind.events || kind.other_use || (kind.nonce && self.scope.is_none())
+        let has_scope = self.scope.as_ref().is_some_and(|scope| !scope.is_empty());
+        kind.id_token_hash || kind.events || kind.other_use || (kind.nonce && !has_scope)
     }
 
     /// Whether there is a `nonce`, which a logout token must not have.
@@ -150,12 +164,12 @@ impl<'de> Visitor<'de> for Reader<'de, '_> {
                 "scope" => payload.scope = claim.scope(false)?,
                 "scp" => scp = claim.scope(true)?,
                 "cnf" => payload.key_bound = claim.present()?,
-                "at_hash" | "c_hash" => payload.kind.id_token_hash = claim.present()?,
+                "at_hash" | "c_hash" | "s_hash" => payload.kind.id_token_hash = claim.present()?,
                 "nonce" => payload.kind.nonce = claim.present()?,
                 "events" => payload.kind.events = claim.present()?,
-                "token_use" => payload.kind.other_use |= claim.is_one_of(&["id"])?,
-                "typ" => {
-                    payload.kind.other_use |= claim.is_one_of(&["ID", "Refresh", "Offline", "Logout"])?;
+                "token_use" => payload.kind.other_use |= claim.text()?.as_deref() != Some("access"),
+                "typ" | "type" | "token_type" => {
+                    payload.kind.other_use |= claim.text()?.is_some_and(|kind| names_other_kind(&kind));
                 }
                 "role" => payload.kind.role = claim.text()?,
                 "session_id" => payload.session_id = claim.text()?,
@@ -169,6 +183,13 @@ impl<'de> Visitor<'de> for Reader<'de, '_> {
         payload.scope = payload.scope.or(scp);
         Ok(payload)
     }
+}
+
+/// What issuers call their other tokens, as far as is known: `Bearer`, `JWT` and `access` are none of these.
+fn names_other_kind(kind: &str) -> bool {
+    const REFRESH: &[u8] = b"refresh";
+    let is_refresh = kind.as_bytes().windows(REFRESH.len()).any(|part| part.eq_ignore_ascii_case(REFRESH));
+    is_refresh || ["ID", "Serialized-ID", "Offline", "Logout"].contains(&kind)
 }
 
 /// The value of the member whose name was just read.
@@ -219,10 +240,6 @@ impl<'de, A: MapAccess<'de>> Claim<'_, '_, A> {
             Typed::Text(text) => Some(text),
             _ => None,
         })
-    }
-
-    fn is_one_of(&mut self, names: &[&str]) -> Result<bool, A::Error> {
-        Ok(self.text()?.is_some_and(|text| names.contains(&&*text)))
     }
 
     fn present(&mut self) -> Result<bool, A::Error> {
@@ -311,8 +328,17 @@ mod tests {
         let other = [
             r#"{"at_hash":"x"}"#,
             r#"{"c_hash":"x"}"#,
+            r#"{"s_hash":"x"}"#,
             r#"{"nonce":"n"}"#,
+            r#"{"nonce":"n","scope":" "}"#,
+            r#"{"nonce":"n","scp":[]}"#,
             r#"{"token_use":"id"}"#,
+            r#"{"token_use":"refresh"}"#,
+            r#"{"token_use":7}"#,
+            r#"{"typ":"Serialized-ID"}"#,
+            r#"{"typ":"refresh"}"#,
+            r#"{"type":"refresh_token"}"#,
+            r#"{"token_type":"RefreshToken"}"#,
             r#"{"typ":"ID"}"#,
             r#"{"typ":"Refresh"}"#,
             r#"{"events":{"http://schemas.openid.net/event/backchannel-logout":{}}}"#,
@@ -320,8 +346,13 @@ mod tests {
         for json in other {
             assert!(Payload::parse(json).expect(json).is_other_kind(), "{json}");
         }
-        for json in [r#"{"nonce":"n","scope":"a"}"#, r#"{"token_use":"access"}"#, r#"{"typ":"Bearer"}"#, "{}"]
-        {
+        for json in [
+            r#"{"nonce":"n","scope":"a"}"#,
+            r#"{"token_use":"access"}"#,
+            r#"{"typ":"Bearer"}"#,
+            r#"{"type":"access","token_type":"Bearer"}"#,
+            "{}",
+        ] {
             assert!(!Payload::parse(json).expect(json).is_other_kind(), "{json}");
         }
     }
