@@ -384,6 +384,9 @@ async fn rs_011_the_answer_to_a_token_in_the_query_is_private() {
     let own = async || ([(REACHED, "yes"), ("cache-control", "no-store")], StatusCode::OK);
     let own = Router::new().fallback(own).layer(from(query()));
     assert_eq!(ask(&own, in_query()).await.header("cache-control"), Some("no-store"));
+    let public = async || ([(REACHED, "yes"), ("cache-control", "public, max-age=60")], StatusCode::OK);
+    let public = Router::new().fallback(public).layer(from(query()));
+    assert_eq!(ask(&public, in_query()).await.header("cache-control"), Some("private, max-age=60"));
 }
 
 #[tokio::test]

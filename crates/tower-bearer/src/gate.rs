@@ -11,8 +11,8 @@ use crate::{
     source::{Caching, Sources},
 };
 use http::{
-    HeaderMap, HeaderValue, Request, Response,
-    header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
+    HeaderMap, Request, Response,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
 };
 use std::{fmt, mem, sync::Arc, time::SystemTime};
 
@@ -145,8 +145,8 @@ impl Outward {
     pub(crate) fn settle<B: Default>(&self, response: &mut Response<B>, rejection: &impl Rejection<B>) {
         if let Some(FromWithin(dialect)) = response.extensions_mut().remove() {
             *response = self.refused(mem::take(response), dialect, rejection);
-        } else if self.caching == Caching::Private {
-            response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
+        } else {
+            self.caching.apply(response.headers_mut());
         }
     }
 

@@ -5,7 +5,10 @@ use crate::{
     challenge::{Challenge, Dialect},
     error::{AuthError, AuthErrorKind},
 };
-use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Version, header::CACHE_CONTROL};
+use http::{
+    Extensions, HeaderMap, Method, Request, Response, StatusCode, Version,
+    header::{CACHE_CONTROL, WWW_AUTHENTICATE},
+};
 use std::{
     error::Error,
     fmt,
@@ -140,6 +143,10 @@ fn put_back<B>(rendered: &mut Response<B>, status: StatusCode, needed: &HeaderMa
             rendered.headers_mut().extend(values);
         }
     }
+    // There is no challenge for what no token could change, and no 401 without one (RFC 9110 §11.6.1).
+    if rendered.status() == StatusCode::UNAUTHORIZED && !rendered.headers().contains_key(WWW_AUTHENTICATE) {
+        *rendered.status_mut() = status;
+    }
 }
 
 /// Every refusal is logged, once. The field names are those of OpenTelemetry's conventions where there is one.
@@ -171,7 +178,6 @@ fn challenge_of(extensions: &Extensions) -> Arc<Challenge> {
 mod tests {
     use super::*;
     use crate::error::Reason;
-    use http::header::WWW_AUTHENTICATE;
 
     /// A refusal, as it is after a renderer that made an answer of its own.
     fn rendered(dialect: Dialect, reason: Reason, status: u16, challenge: Option<&str>) -> Response<String> {
@@ -195,6 +201,7 @@ mod tests {
             (Reason::Scope, 401, None, 1),
             (Reason::Scope, 404, None, 0),
             (Reason::Expired, 404, None, 0),
+            (Reason::NoKeys, 401, Some("Mine"), 1),
         ] {
             let answer = rendered(Dialect::Http, reason, status, own);
             let found: Vec<_> = answer.headers().get_all(WWW_AUTHENTICATE).iter().collect();
@@ -204,6 +211,14 @@ mod tests {
             assert_eq!((answer.status().as_u16(), &**answer.body()), (status, "mine"));
             let error = answer.extensions().get::<AuthError>();
             assert_eq!(error.map(AuthError::reason), Some(reason), "for whoever logs it");
+        }
+    }
+
+    #[test]
+    fn rs_015_what_has_no_challenge_is_made_no_401() {
+        for (reason, status) in [(Reason::NoKeys, 503), (Reason::NoLayer, 500)] {
+            let answer = rendered(Dialect::Http, reason, 401, None);
+            assert_eq!((answer.status().as_u16(), &**answer.body()), (status, "mine"), "{reason}");
         }
     }
 

@@ -37,18 +37,24 @@ use serde::Serialize;
 /// assert_eq!(unchanged.status(), StatusCode::FORBIDDEN);
 /// ```
 pub trait Rejection<B>: Clone {
-    /// Whether [`render`](Self::render) only adds to the answer, so that nothing need be put back.
+    /// Of the renderers of this crate, which only add to the answer: nothing need be put back.
+    #[doc(hidden)]
     const ONLY_ADDS: bool = false;
 
     /// The answer for this refusal. `answer` has its status, its challenges, `Cache-Control: no-store` and what else
     /// belongs to it; add a body and its `Content-Type`, or change what you must.
     ///
-    /// An answer of your own with the same status is given those headers again that it lacks, and so is every 401
-    /// (RFC 9110 §11.6.1): the challenges of a 401 or 403, and none where another refusal is made one. Whatever its
-    /// status, it is given `Cache-Control: no-store` unless it says something of caching itself: a 404 in place of a 403
-    /// is of this caller alone. The error is put into the extensions whatever becomes of the rest. Refused gRPC calls are not
-    /// rendered: they have no body. Nor has the answer to HEAD: under HTTP/2 the gate drops it, and keeps your headers,
-    /// `Content-Length` among them if you set it.
+    /// What an answer of your own lacks is put back:
+    ///
+    /// * under the same status, or 401: the challenges, and what else belonged to it;
+    /// * under any status: `Cache-Control: no-store`, unless you set another, since a 404 in place of a 403 is of this
+    ///   caller alone; and the [`AuthError`] in the extensions.
+    ///
+    /// There is no 401 without a challenge (RFC 9110 §11.6.1): where you make one of a 503 or 500, which have none, and
+    /// add none of your own, the answer keeps its status.
+    ///
+    /// Refused gRPC calls are not rendered: they have no body. Nor has the answer to HEAD: under HTTP/2 the gate drops
+    /// the body and keeps your headers, `Content-Length` among them if you set it.
     fn render(&self, error: &AuthError, answer: Response<()>) -> Response<B>;
 }
 

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     AuthError, Presented, Reason, Verification, Verified, Verify,
     claims_set::ClaimsSet,
-    keys::{Answer, Key, KeySource, KeyState, MissKind},
+    keys::{Answer, Key, KeySource, KeyState, Meant, MissKind},
 };
 use std::{
     fmt,
@@ -298,7 +298,8 @@ fn ask_keys(
     let keys = issuer.keys.as_ref().ok_or(Reason::UnknownKey)?;
     let kid = header.kid.as_deref();
     let (result, generation, state) = keys.with(|now| {
-        let key = now.signer(kid, header.algorithm, message, signature).cloned();
+        let meant = Meant { iss: &issuer.iss, kid, algorithm: header.algorithm };
+        let key = now.signer(meant, message, signature).cloned();
         (key, now.generation(), now.state())
     });
     let otherwise = match result {

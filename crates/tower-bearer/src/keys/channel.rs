@@ -1,7 +1,7 @@
 //! The hand-over of keys: one end publishes, the other reads snapshots and says what it misses.
 
-use super::{Key, KeySet};
-use crate::{error::Reason, jwt::Algorithm};
+use super::{Key, KeySet, Meant};
+use crate::error::Reason;
 use arc_swap::ArcSwap;
 use std::{
     collections::HashMap,
@@ -243,18 +243,17 @@ impl Snapshot {
         matches!(self.state, KeyState::Ready | KeyState::Lagging)
     }
 
-    /// The key that fits `kid` and `algorithm`, and made this signature.
+    /// The key that is meant, and made this signature.
     pub(crate) fn signer(
         &self,
-        kid: Option<&str>,
-        algorithm: Algorithm,
+        meant: Meant<'_>,
         message: &[u8],
         signature: &[u8],
     ) -> Result<&Arc<Key>, Reason> {
         match self.state {
             KeyState::Waiting => Err(Reason::NoKeys),
             KeyState::Stale => Err(Reason::StaleKeys),
-            KeyState::Ready | KeyState::Lagging => self.keys.signer(kid, algorithm, message, signature),
+            KeyState::Ready | KeyState::Lagging => self.keys.signer(meant, message, signature),
         }
     }
 }

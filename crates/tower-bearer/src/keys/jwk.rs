@@ -17,6 +17,8 @@ struct Jwk {
     usage: Option<String>,
     key_ops: Option<Vec<String>>,
     crv: Option<String>,
+    /// Of Entra: whose tokens the key signs.
+    issuer: Option<String>,
     n: Option<String>,
     e: Option<String>,
     x: Option<String>,
@@ -108,7 +110,8 @@ impl Jwk {
             .iter()
             .map(|algorithm| {
                 let public = PublicKey::new(*algorithm, parts)?;
-                Ok(Key { kid: self.kid.as_deref().map(Into::into), public })
+                let text = |member: &Option<String>| member.as_deref().map(Into::into);
+                Ok(Key { kid: text(&self.kid), issuer: text(&self.issuer), public })
             })
             .collect()
     }

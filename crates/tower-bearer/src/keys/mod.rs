@@ -30,4 +30,4 @@ pub use channel::{
 pub use set::{KeySet, KeySetError, SkipReason, SkippedKey};
 
 pub(crate) use channel::Answer;
-pub(crate) use set::Key;
+pub(crate) use set::{Key, Meant};

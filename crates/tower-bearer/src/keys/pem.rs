@@ -60,7 +60,9 @@ pub(super) fn parse(block: &str) -> Result<Vec<Key>, SkipReason> {
 }
 
 fn keys(algorithms: &[Algorithm], parts: PublicParts<'_>) -> Result<Vec<Key>, SkipReason> {
-    let key = |algorithm: &Algorithm| Ok(Key { kid: None, public: PublicKey::new(*algorithm, parts)? });
+    let key = |algorithm: &Algorithm| {
+        Ok(Key { kid: None, issuer: None, public: PublicKey::new(*algorithm, parts)? })
+    };
     algorithms.iter().map(key).collect()
 }
 

@@ -22,7 +22,8 @@ const MAX_TRIES: usize = 4;
 ///
 /// A token with a `kid` is held against the keys of that name, or where the set has none of it, against those without a
 /// name; a token without one against all. No more than the first four keys for the token's algorithm are tried: an
-/// issuer that publishes more must name them.
+/// issuer that publishes more must name them. A key with an `issuer` (Microsoft Entra, where tenants share a set) is
+/// tried for that issuer alone.
 #[derive(Debug, Default)]
 pub struct KeySet {
     /// One entry for each key and algorithm; an RSA key without `alg` has six.
@@ -35,7 +36,34 @@ pub struct KeySet {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Key {
     pub(crate) kid: Option<Box<str>>,
+    /// The one issuer that the key signs for, where the set says so.
+    pub(crate) issuer: Option<Box<str>>,
     pub(crate) public: PublicKey,
+}
+
+/// What a token says of the key that signed it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meant<'a> {
+    /// By the name of the issuer whose keys are asked.
+    pub(crate) iss: &'a str,
+    pub(crate) kid: Option<&'a str>,
+    pub(crate) algorithm: Algorithm,
+}
+
+impl Key {
+    /// A set that several tenants share says of each key whose tokens it signs: one tenant's, or, with `{tenantid}` in
+    /// place of the tenant, every one's (Microsoft Entra).
+    fn signs_for(&self, iss: &str) -> bool {
+        const TENANT: &str = "{tenantid}";
+        let Some(issuer) = self.issuer.as_deref() else { return true };
+        match issuer.split_once(TENANT) {
+            None => issuer == iss,
+            Some((before, after)) => iss
+                .strip_prefix(before)
+                .and_then(|rest| rest.strip_suffix(after))
+                .is_some_and(|tenant| !tenant.is_empty() && !tenant.contains('/')),
+        }
+    }
 }
 
 /// A key of a JWK Set that is not used, and why.
@@ -181,18 +209,16 @@ impl KeySet {
     }
 
     /// Which of the keys that the token may mean made the signature: those of its `kid`, or those that have
-    /// none; for a token without `kid`, all. Only keys for `algorithm` are tried, and only a few.
+    /// none; for a token without `kid`, all. Only keys for its issuer and its algorithm are tried, and only a few.
     pub(crate) fn signer(
         &self,
-        kid: Option<&str>,
-        algorithm: Algorithm,
+        Meant { iss, kid, algorithm }: Meant<'_>,
         message: &[u8],
         signature: &[u8],
     ) -> Result<&Arc<Key>, Reason> {
+        let keys = || self.keys.iter().filter(|key| key.signs_for(iss));
         let try_keys = |meant: fn(&Key, Option<&str>) -> bool| {
-            let mut tries = self
-                .keys
-                .iter()
+            let mut tries = keys()
                 .filter(|key| meant(key, kid) && key.public.algorithm() == algorithm)
                 .take(MAX_TRIES)
                 .peekable();
@@ -205,7 +231,7 @@ impl KeySet {
         };
         if kid.is_none() {
             try_keys(|_, _| true)
-        } else if self.keys.iter().any(|key| key.kid.as_deref() == kid) {
+        } else if keys().any(|key| key.kid.as_deref() == kid) {
             try_keys(|key, kid| key.kid.as_deref() == kid)
         } else {
             try_keys(|key, _| key.kid.is_none()).map_err(|_| Reason::UnknownKey)
@@ -223,7 +249,7 @@ impl KeySet {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), Reason> {
-        self.signer(kid, algorithm, message, signature).map(drop)
+        self.signer(Meant { iss: "", kid, algorithm }, message, signature).map(drop)
     }
 }
 
@@ -408,6 +434,35 @@ mod tests {
         assert_eq!(verify(Some("K1")), Ok(()));
         for kid in ["k1", "K1 ", "K", "", "K1\0"] {
             assert_eq!(verify(Some(kid)), Err(Reason::UnknownKey), "{kid:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_names_an_issuer_signs_for_no_other() {
+        const A: &str = "https://login.example/a/v2.0";
+        const B: &str = "https://login.example/b/v2.0";
+        let key = SigningKey::generate(Test::EdDSA).kid("k");
+        let of = |issuer: &str| {
+            let mut jwk = key.public_jwk();
+            jwk["issuer"] = issuer.into();
+            set(&[jwk])
+        };
+        for kid in [Some("k"), None] {
+            let signs = |set: &KeySet, iss| {
+                let meant = Meant { iss, kid, algorithm: Algorithm::EdDSA };
+                set.signer(meant, b"m", &key.sign(b"m")).is_ok()
+            };
+            let (one, all) = (of(A), of("https://login.example/{tenantid}/v2.0"));
+            assert!(signs(&one, A) && !signs(&one, B), "the key of one tenant");
+            assert!(signs(&all, A) && signs(&all, B), "the key of all tenants");
+            for iss in [
+                "https://login.example//v2.0",
+                "https://login.example/a/b/v2.0",
+                "https://evil.example/a/v2.0",
+                "",
+            ] {
+                assert!(!signs(&all, iss), "{iss}");
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The ways that a token may come, beside `Authorization: Bearer`.
 
+mod caching;
 pub(crate) mod cookie;
 #[cfg(feature = "cookies")]
 mod cross_site;
@@ -18,6 +19,7 @@ use crate::{
     jwt::ConfigError,
     refresh_tokens::RefreshTokens,
 };
+pub(crate) use caching::Caching;
 #[cfg(feature = "cookies")]
 pub use cross_site::may_use_cookie;
 use found::{Carrier, Tokens};
@@ -125,7 +127,7 @@ impl Source {
     /// **It leaks**: into the log of every proxy before this service, into browser histories and `Referer`. The
     /// parameter is taken out of the request before the inner service, so that nothing further in can log it; what
     /// stands outside of this gate has seen it, and so has axum's `OriginalUri` when the gate is a layer on a
-    /// `Router`. Answers get `Cache-Control: private` when they have none.
+    /// `Router`. Answers get `Cache-Control: private` (§2.3), in place of `public` and of a lifetime for shared caches.
     ///
     /// Only a plain b64token is read, without percent-encoding, and no second credential may stand anywhere else, not
     /// even the same: 400.
@@ -239,15 +241,6 @@ pub(crate) struct Sources {
     refresh_tokens: Option<RefreshTokens>,
 }
 
-/// What must become of the answer to a request that was let in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Caching {
-    AsAnswered,
-    /// The token stood where no shared cache looks, which know by `Authorization` that an answer is one caller's
-    /// (RFC 9111 §3.5, RFC 6750 §2.3).
-    Private,
-}
-
 impl Sources {
     /// `Authorization`, and nothing else.
     pub(crate) fn authorization() -> Self {
@@ -349,7 +342,7 @@ impl Sources {
     /// Makes a request ready for the inner service: takes out what must not get there.
     pub(crate) fn enter<B>(&self, request: &mut Request<B>) -> Caching {
         let caches_know = self.others.is_empty() || request.headers().contains_key(AUTHORIZATION);
-        let mut caching = if caches_know { Caching::AsAnswered } else { Caching::Private };
+        let mut caching = if caches_know { Caching::AsAnswered } else { Caching::PrivateByDefault };
         for source in &*self.others {
             match &source.0 {
                 Kind::WebSocketProtocol => websocket::take_out(request),
