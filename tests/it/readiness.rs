@@ -1,7 +1,7 @@
 //! RS-175: Tower's contract, for the gate and for a policy.
 
 use crate::support::{
-    keys::{AUD, ISS, es256, gate, issuer, jwks, token},
+    keys::{AUD, ISS, es256, gate, issuer, jwks, rs256, token, token_by},
     soon,
 };
 use axum_bearer::{BearerLayer, Issuer, JwtVerifier, RequireLayer};
@@ -144,7 +144,7 @@ async fn rs_175_readiness_is_spent_on_the_service_that_was_polled() {
     is_called_where_it_was_polled(gate(issuer()), good(), async || {}).await;
     is_called_where_it_was_polled(gate(issuer()).allow_anonymous(), ask(None), async || {}).await;
     is_called_where_it_was_polled(RequireLayer::new(scope("read")), verified("read"), async || {}).await;
-    // Decided later: the service that was polled waits with the request.
+    // Decided later: nothing is reserved meanwhile, and the service is polled again.
     let (mut sink, late) = late_gate();
     is_called_where_it_was_polled(late, good(), async || {
         let miss = sink.missed().await.unwrap();
@@ -264,10 +264,36 @@ async fn rs_175_cancelling_drops_the_work_and_gives_the_reservation_back() {
     let mut second = first.clone();
     let mut answer = task::spawn(Box::pin(soon(first.ready()).await.unwrap().call(with("good"))));
     assert_pending!(answer.poll());
-    assert_pending!(poll_ready(&mut second), "the reservation waits with the request");
+    assert_ready_ok!(poll_ready(&mut second), "nothing is reserved for who may be refused");
     drop(answer);
     assert!(flag.is_up());
-    assert_ready_ok!(poll_ready(&mut second));
+}
+
+/// Forged tokens of invented keys may wait as long as the issuer takes to answer.
+#[tokio::test]
+async fn who_waits_for_keys_takes_no_slot_of_the_inner_service() {
+    let (mut sink, late) = late_gate();
+    sink.publish(keys());
+    let gate = late.layer(one_slot());
+    let ask = async |request| soon(gate.clone().oneshot(request)).await.unwrap().status();
+    let unknown = || with(&token().header("kid", "unknown").sign());
+    let mut forged: Vec<_> = (0..3).map(|_| task::spawn(Box::pin(gate.clone().oneshot(unknown())))).collect();
+    for answer in &mut forged {
+        assert_pending!(answer.poll());
+    }
+    assert_eq!(ask(good()).await, 200, "the one slot is free");
+    // Who turns out to be good waits for its slot like any other.
+    let mut late = task::spawn(Box::pin(gate.clone().oneshot(with(&token_by(rs256()).sign()))));
+    assert_pending!(late.poll());
+    let mut other = gate.clone();
+    assert_ready_ok!(poll_ready(&mut other));
+    sink.publish(KeySet::from_jwks(&jwks(&[es256(), rs256()]).to_string()).unwrap());
+    for _ in 0..4 {
+        drop(soon(sink.missed()).await.unwrap());
+    }
+    assert_pending!(late.poll(), "the slot is taken");
+    drop(other);
+    assert_eq!(soon(late).await.unwrap().status(), 200);
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ pin_project! {
     #[project = StateProj]
     enum State<Verifying, Calling, R, Response, Suspended> {
         Verifying { #[pin] verifying: Verifying, suspended: Option<Suspended> },
+        Admitted { suspended: Option<Suspended> },
         Calling { #[pin] calling: Calling, rejection: R, outward: Outward },
         Refused { response: Option<Response> },
     }
@@ -39,12 +40,13 @@ pin_project! {
 
 /// A request that waits for the verifier, and what it needs then. Boxed: it is the largest state and the rarest, and the
 /// future of every request would be moved about in its size.
-struct Suspended<S, V, R, B> {
-    request: Request<B>,
-    now: SystemTime,
-    ready: S,
-    rejection: R,
-    gate: Arc<Gate<V>>,
+pub(crate) struct Suspended<S, V, R, B> {
+    pub(crate) request: Request<B>,
+    pub(crate) now: SystemTime,
+    /// Not ready yet.
+    pub(crate) inner: S,
+    pub(crate) rejection: R,
+    pub(crate) gate: Arc<Gate<V>>,
 }
 
 impl<S: Service<Request<B>>, V: Verify, R, B> ResponseFuture<S, V, R, B> {
@@ -56,16 +58,8 @@ impl<S: Service<Request<B>>, V: Verify, R, B> ResponseFuture<S, V, R, B> {
         Self { state: State::Refused { response: Some(response) } }
     }
 
-    pub(crate) fn verifying(
-        verifying: V::Future,
-        request: Request<B>,
-        now: SystemTime,
-        ready: S,
-        rejection: R,
-        gate: Arc<Gate<V>>,
-    ) -> Self {
-        let suspended = Some(Box::new(Suspended { request, now, ready, rejection, gate }));
-        Self { state: State::Verifying { verifying, suspended } }
+    pub(crate) fn verifying(verifying: V::Future, suspended: Suspended<S, V, R, B>) -> Self {
+        Self { state: State::Verifying { verifying, suspended: Some(Box::new(suspended)) } }
     }
 }
 
@@ -84,18 +78,27 @@ where
             match this.state.as_mut().project() {
                 StateProj::Verifying { verifying, suspended } => {
                     let outcome = ready!(verifying.poll(cx));
-                    let Suspended { mut request, now, mut ready, rejection, gate } =
-                        *suspended.take().expect("polled after completion");
+                    let mut suspended = suspended.take().expect("polled after completion");
+                    let Suspended { request, now, rejection, gate, .. } = &mut *suspended;
                     match outcome {
                         Ok(verified) => {
-                            gate.admit(&mut request, verified, now);
-                            let outward = gate.enter(&mut request);
-                            let calling = ready.call(request);
-                            this.state.set(State::Calling { calling, rejection, outward });
+                            gate.admit(request, verified, *now);
+                            this.state.set(State::Admitted { suspended: Some(suspended) });
                         }
-                        // Dropping the suspended service gives back what it had reserved.
-                        Err(error) => return Poll::Ready(Ok(gate.refuse(&request, &rejection, error))),
+                        Err(error) => return Poll::Ready(Ok(gate.refuse(request, rejection, error))),
                     }
+                }
+                StateProj::Admitted { suspended } => {
+                    let waiting = suspended.as_mut().expect("polled after completion");
+                    let is_ready = ready!(waiting.inner.poll_ready(cx));
+                    let Suspended { mut request, mut inner, rejection, gate, .. } =
+                        *suspended.take().expect("polled after completion");
+                    if let Err(error) = is_ready {
+                        return Poll::Ready(Err(error));
+                    }
+                    let outward = gate.enter(&mut request);
+                    let calling = inner.call(request);
+                    this.state.set(State::Calling { calling, rejection, outward });
                 }
                 StateProj::Calling { calling, rejection, outward } => {
                     let mut answer = calling.poll(cx);

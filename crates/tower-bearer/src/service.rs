@@ -1,9 +1,10 @@
 //! [`Bearer`]: the gate itself.
 
-use crate::{Credential, Presented, Rejection, ResponseFuture, Verification, Verify, gate::Gate};
+use crate::{
+    Credential, Presented, Rejection, ResponseFuture, Verification, Verify, future::Suspended, gate::Gate,
+};
 use http::{Request, Response};
 use std::{
-    mem,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -71,9 +72,16 @@ where
                 self.answer(refused)
             }
             Verification::Pending(verifying) => {
-                let ready = take_ready(&mut self.inner);
-                let (gate, rejection) = (Arc::clone(&self.gate), self.rejection.clone());
-                ResponseFuture::verifying(verifying, request, now, ready, rejection, gate)
+                // What the inner service has reserved is not for strangers who wait: it is asked again when they are in.
+                give_back(&mut self.inner);
+                let suspended = Suspended {
+                    request,
+                    now,
+                    inner: self.inner.clone(),
+                    rejection: self.rejection.clone(),
+                    gate: Arc::clone(&self.gate),
+                };
+                ResponseFuture::verifying(verifying, suspended)
             }
         }
     }
@@ -98,13 +106,6 @@ impl<S: Clone, V, R: Clone> Bearer<S, V, R> {
         give_back(&mut self.inner);
         ResponseFuture::refused(response)
     }
-}
-
-/// Takes the service that was polled ready and leaves its clone behind, because readiness does not transfer to
-/// clones.
-fn take_ready<S: Clone>(inner: &mut S) -> S {
-    let clone = inner.clone();
-    mem::replace(inner, clone)
 }
 
 /// The service polled ready will not be called: an unready clone in its place gives back to the others whatever
