@@ -28,7 +28,7 @@ use tokio::{
     net::TcpStream,
 };
 use tower_bearer::{
-    AuthError, JwtVerifier, Presented, Reason, RequireLayer, Source, StripRefreshTokensLayer,
+    AccessToken, AuthError, JwtVerifier, Presented, Reason, RequireLayer, Source, StripRefreshTokensLayer,
     Unauthenticated, Verification, Verified, Verify, policy::aal,
 };
 use tower_http::csrf::CsrfLayer;
@@ -387,6 +387,55 @@ async fn rs_011_the_answer_to_a_token_in_the_query_is_private() {
     let public = async || ([(REACHED, "yes"), ("cache-control", "public, max-age=60")], StatusCode::OK);
     let public = Router::new().fallback(public).layer(from(query()));
     assert_eq!(ask(&public, in_query()).await.header("cache-control"), Some("private, max-age=60"));
+}
+
+/// What the inner service sees of a request: its target and headers.
+async fn seen(request: Request) -> String {
+    let line = |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
+    let mut lines: Vec<_> = request.headers().iter().map(line).collect();
+    lines.sort();
+    format!("{}\n{}", request.uri(), lines.join("\n"))
+}
+
+#[tokio::test]
+async fn rs_116_a_stripped_credential_is_nowhere_in_what_is_let_in_whichever_way_it_came() {
+    let good = token().sign();
+    let by_header =
+        Way { name: "Authorization", source: header(), put: |t| with_authorization(head("GET /", &[]), t) };
+    for Way { name, source, put } in ways().into_iter().chain([by_header]) {
+        let verifier = || JwtVerifier::new([issuer()]).unwrap();
+        let gate = BearerLayer::new(verifier()).also_from(source.clone());
+        let slow = BearerLayer::new(Slow(verifier())).also_from(source);
+        for app in [
+            Router::new().fallback(seen).layer(gate.clone().strip_credential()),
+            Router::new().fallback(seen).layer(slow.strip_credential()),
+        ] {
+            for _ in 0..2 {
+                let answer = ask(&app, put(&good)).await;
+                assert_eq!(answer.status, 200, "{name}");
+                assert!(
+                    !answer.body.contains("access") && !answer.body.contains("x-token"),
+                    "{name}: {answer:?}"
+                );
+                assert!(!answer.body.contains("authorization"), "{name}: {answer:?}");
+                assert!(!answer.body.contains(&good), "{name}: {answer:?}");
+            }
+        }
+        let relaying = Router::new().fallback(relayed).layer(gate.strip_credential().relay());
+        assert_eq!(ask(&relaying, put(&good)).await.body, format!("Bearer {good}"), "{name}");
+    }
+    // What is somebody else's stays.
+    let app = Router::new().fallback(seen).layer(from(cookie()).strip_credential());
+    let mut request =
+        head("GET /", &[("cookie", &format!("a=b; access={good}; c=d")), ("authorization", "Basic eDp5")]);
+    request.headers_mut().insert("x-token", "mine".parse().unwrap());
+    let answer = ask(&app, request).await;
+    assert_eq!(answer.body, "/\nauthorization: Basic eDp5\ncookie: a=b; c=d\nx-token: mine");
+}
+
+async fn relayed(request: Request) -> String {
+    let token = request.extensions().get::<AccessToken>();
+    token.map(|token| token.authorization().to_str().unwrap().to_owned()).unwrap_or_default()
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ pub(crate) struct Gate<V> {
     pub(crate) preflight: Preflight,
     pub(crate) clock: fn() -> SystemTime,
     pub(crate) relays: bool,
+    pub(crate) strips_credential: bool,
     pub(crate) sign_in: Option<Arc<SignIn>>,
     pub(crate) observer: Option<Arc<dyn Observe>>,
 }
@@ -115,6 +116,9 @@ impl<V> Gate<V> {
     pub(crate) fn enter<B>(&self, request: &mut Request<B>) -> Outward {
         Dialect::note(request);
         let caching = self.sources.enter(request);
+        if self.strips_credential {
+            self.sources.take_out_credential(request.headers_mut(), self.challenge.scheme());
+        }
         let redirect = self.redirect_for(request);
         let observer = self.observer.clone();
         // In the usual case nobody asked.

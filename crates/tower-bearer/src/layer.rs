@@ -85,6 +85,7 @@ impl<V: Verify> BearerLayer<V> {
             preflight: Preflight::AsAnyOther,
             clock: SystemTime::now,
             relays: false,
+            strips_credential: false,
             sign_in: None,
             observer: None,
         };
@@ -124,7 +125,7 @@ impl<V: Clone, R> BearerLayer<V, R> {
     /// These are cookies and headers by the names that are usual: `sb-<project>-auth-token` and its chunks,
     /// `sb-refresh-token`, `supabase-auth-token`, `refresh_token`, `refreshToken`, `refresh-token` (all of them also
     /// behind `__Host-` and `__Secure-`), and headers such as `Refresh-Token` and `X-Refresh-Token`. All other cookies
-    /// stay as they are. Each route is warned about once, without the value.
+    /// stay as they are. Each path is warned about once, without the value.
     pub fn strip_refresh_tokens(mut self) -> Self {
         self.gate_mut().sources = self.gate.sources.clone().without_refresh_tokens();
         self
@@ -198,8 +199,46 @@ impl<V: Clone, R> BearerLayer<V, R> {
         Ok(self)
     }
 
+    /// Takes the credential out of what is let in, wherever it stood, so that nothing further in can hand it on: a reverse
+    /// proxy behind this gate sends upstream what it finds in the request. Without this, `Authorization`, headers and
+    /// cookies stay as they came. A token must not go to a service that it is not meant for (RFC 9700 §2.3; required of
+    /// MCP servers).
+    ///
+    /// A second gate further in would find no token: tell the innermost one alone.
+    ///
+    /// ```
+    /// use http::{HeaderMap, Request, Response, StatusCode, header::AUTHORIZATION};
+    /// use tower::{Layer, ServiceExt, service_fn};
+    /// use tower_bearer::{Algorithm, BearerLayer, Issuer, JwtVerifier};
+    /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let secret = [7; 32];
+    /// # let issuer = Issuer::new("https://issuer.example", "https://api.example").hmac_secret(Algorithm::HS256, secret);
+    /// # let verifier = JwtVerifier::new([issuer])?;
+    /// let service = BearerLayer::new(verifier).strip_credential().layer(service_fn(async |request: Request<()>| {
+    ///     Ok::<_, std::convert::Infallible>(Response::new(request.headers().clone()))
+    /// }));
+    ///
+    /// # let key = SigningKey::hmac(Alg::HS256, &secret);
+    /// # let token = TokenBuilder::new(&key, "https://issuer.example", "https://api.example").sign();
+    /// let request = Request::get("/").header("accept", "*/*").header(AUTHORIZATION, format!("Bearer {token}")).body(())?;
+    /// let upstream = service.clone().oneshot(request).await?.into_body();
+    /// assert!(upstream.contains_key("accept") && !upstream.contains_key(AUTHORIZATION));
+    ///
+    /// let refused = service.oneshot(Request::new(())).await?;
+    /// assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn strip_credential(mut self) -> Self {
+        self.gate_mut().strips_credential = true;
+        self
+    }
+
     /// Takes the verified token along in the request extensions as [`AccessToken`](crate::AccessToken), for calls to a
-    /// service that the token is also meant for.
+    /// service that the token is also meant for. Without this it is there all the same where it came, in the request's
+    /// headers, unless it is [stripped](Self::strip_credential).
     pub fn relay(mut self) -> Self {
         self.gate_mut().relays = true;
         self

@@ -3,11 +3,11 @@
 use crate::{
     jwt::ConfigError,
     source::{
-        cookie::{Cookie, segments},
+        cookie::{self, Cookie},
         session_name::{SessionName, without_chunk_number},
     },
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Request, header::COOKIE};
+use http::{HeaderMap, HeaderName, Request};
 use std::{
     fmt,
     hash::{BuildHasher as _, RandomState},
@@ -16,6 +16,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 use tower_layer::Layer;
 use tower_service::Service;
@@ -124,7 +125,7 @@ where
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RefreshTokens {
     sessions: Arc<[SessionName]>,
-    warned: Arc<Routes>,
+    warned: Arc<Paths>,
 }
 
 impl RefreshTokens {
@@ -133,15 +134,15 @@ impl RefreshTokens {
         Self { sessions: self.sessions.iter().cloned().chain([name]).collect(), ..self }
     }
 
-    /// Takes them out of a request that is let in, and tells whoever runs the service, once per route.
+    /// Takes them out of a request that is let in, and tells whoever runs the service, once per path.
     pub(crate) fn take_out<B>(&self, request: &mut Request<B>) {
         let headers = request.headers_mut();
         // Not `||`: both are to be done.
-        if !(take_headers(headers) | self.take_cookies(headers)) {
+        if !(take_headers(headers) | cookie::take_out(headers, |cookie| self.is_one(cookie))) {
             return;
         }
         let (method, path) = (request.method(), request.uri().path());
-        if self.warned.is_new(&(method, path)) {
+        if self.warned.is_new(&(method, path), self.warned.began.elapsed()) {
             tracing::warn!(
                 %method,
                 path,
@@ -151,39 +152,9 @@ impl RefreshTokens {
         }
     }
 
-    fn take_cookies(&self, headers: &mut HeaderMap) -> bool {
-        let holds_one = |line: &HeaderValue| segments(line.as_bytes()).any(|segment| self.is_one(segment));
-        if !headers.get_all(COOKIE).iter().any(holds_one) {
-            return false;
-        }
-        let left: Vec<_> = headers.get_all(COOKIE).iter().filter_map(|line| self.without(line)).collect();
-        headers.remove(COOKIE);
-        for line in left {
-            headers.append(COOKIE, line);
-        }
-        true
-    }
-
-    /// The line without them, everything else byte for byte; `None` when nothing else is in it.
-    fn without(&self, line: &HeaderValue) -> Option<HeaderValue> {
-        let left =
-            segments(line.as_bytes()).filter(|segment| !self.is_one(segment)).collect::<Vec<_>>().join(&b';');
-        if left == line.as_bytes() {
-            return Some(line.clone());
-        }
-        // Parts of a valid value are a valid value; should that fail, nothing is left of the line.
-        let mut left = HeaderValue::from_bytes(left.trim_ascii()).ok().filter(|left| !left.is_empty())?;
-        left.set_sensitive(line.is_sensitive());
-        Some(left)
-    }
-
-    fn is_one(&self, segment: &[u8]) -> bool {
-        Cookie::parse(segment).is_some_and(|cookie| {
-            let name = cookie.name;
-            let bare =
-                [&b"__Host-"[..], b"__Secure-"].into_iter().find_map(|prefix| name.strip_prefix(prefix));
-            is_known(bare.unwrap_or(name)) || self.sessions.iter().any(|session| session.part(name).is_some())
-        })
+    fn is_one(&self, Cookie { name, .. }: Cookie<'_>) -> bool {
+        let bare = [&b"__Host-"[..], b"__Secure-"].into_iter().find_map(|prefix| name.strip_prefix(prefix));
+        is_known(bare.unwrap_or(name)) || self.sessions.iter().any(|session| session.part(name).is_some())
     }
 }
 
@@ -199,18 +170,25 @@ fn is_known(name: &[u8]) -> bool {
         || COOKIES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
-/// A set of routes that only grows, up to a bound: what comes after that counts as known. Without a lock, since clients
-/// that send refresh tokens do so with every request.
-struct Routes {
+/// Paths that were told of. When there is no place for more, all are forgotten, once an hour: strangers who ask for what
+/// does not exist neither fill the log nor hide the paths that matter. Without a lock, since clients that send refresh
+/// tokens do so with every request.
+struct Paths {
     hasher: RandomState,
     hashes: [AtomicU64; 128],
+    began: Instant,
+    /// In seconds since the beginning.
+    forgot: AtomicU64,
 }
 
-impl Routes {
-    /// Whether this is seen for the first time. At most once per value, whatever the parallelism.
-    fn is_new(&self, route: &impl std::hash::Hash) -> bool {
+const HOUR: u64 = 60 * 60;
+
+impl Paths {
+    /// Whether this is seen for the first time, so long after the beginning. At most once per value between two times of
+    /// forgetting, whatever the parallelism.
+    fn is_new(&self, path: &impl std::hash::Hash, now: Duration) -> bool {
         // Zero is a free place.
-        let hash = self.hasher.hash_one(route).max(1);
+        let hash = self.hasher.hash_one(path).max(1);
         for place in &self.hashes {
             match place.compare_exchange(0, hash, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return true,
@@ -218,25 +196,39 @@ impl Routes {
                 Err(_) => {}
             }
         }
-        false
+        self.forgets(now) && self.is_new(path, now)
+    }
+
+    fn forgets(&self, now: Duration) -> bool {
+        let (now, forgot) = (now.as_secs(), self.forgot.load(Ordering::Relaxed));
+        let is_time = now >= forgot + HOUR;
+        // Of several that come at once, one forgets.
+        let forgets = is_time
+            && self.forgot.compare_exchange(forgot, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if forgets {
+            self.hashes.iter().for_each(|place| place.store(0, Ordering::Relaxed));
+        }
+        forgets
     }
 }
 
-impl Default for Routes {
+impl Default for Paths {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), hashes: [const { AtomicU64::new(0) }; 128] }
+        let hashes = [const { AtomicU64::new(0) }; 128];
+        Self { hasher: RandomState::new(), hashes, began: Instant::now(), forgot: AtomicU64::new(0) }
     }
 }
 
-impl fmt::Debug for Routes {
+impl fmt::Debug for Paths {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Routes(..)")
+        f.write_str("Paths(..)")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::{HeaderValue, header::COOKIE};
     use proptest::prelude::*;
 
     fn stripped(lines: &[&str]) -> Vec<String> {
@@ -316,12 +308,16 @@ mod tests {
     }
 
     #[test]
-    fn a_route_is_new_once_and_there_are_only_so_many() {
-        let routes = Routes::default();
-        assert!(routes.is_new(&"/a") && !routes.is_new(&"/a"));
-        let new = (0..1000).filter(|number| routes.is_new(number)).count();
+    fn a_path_is_new_once_and_strangers_do_not_hide_it_for_good() {
+        let (paths, begin) = (Paths::default(), Duration::ZERO);
+        assert!(paths.is_new(&"/a", begin) && !paths.is_new(&"/a", begin));
+        let new = (0..1000).filter(|number| paths.is_new(number, begin)).count();
         assert_eq!(new, 127);
-        assert!((0..1000).all(|number| !routes.is_new(&number)));
+        let hour = Duration::from_secs(HOUR);
+        assert!((0..1000).all(|number| !paths.is_new(&number, Duration::from_secs(HOUR - 1))));
+        assert!(!paths.is_new(&"/a", hour), "as long as there is a place for it");
+        assert!(paths.is_new(&"/b", hour) && !paths.is_new(&"/b", hour));
+        assert_eq!((0..1000).filter(|number| paths.is_new(number, hour)).count(), 127);
     }
 
     proptest! {

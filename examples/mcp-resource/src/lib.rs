@@ -33,7 +33,7 @@ pub async fn app(url: &str, issuer: &str, archive: &str) -> Result<Router, Box<d
     let app = Router::new()
         .route_service("/mcp", mcp)
         .layer(from_fn(scopes::require))
-        .layer(BearerLayer::new(verifier).resource_metadata(&resource))
+        .layer(BearerLayer::new(verifier).resource_metadata(&resource).strip_credential())
         .layer(resource.layer()); // outermost: the metadata is for everybody
     Ok(app)
 }

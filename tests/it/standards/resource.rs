@@ -159,7 +159,7 @@ async fn rs_116_a_token_is_for_this_resource_and_is_not_in_what_the_gate_hands_o
         bearer(&app, &token_for(other).sign()).await.assert_invalid(other, Reason::Audience);
     }
 
-    // What the gate hands on is what it proved, in which the token is not: there is nothing to pass on by mistake.
+    // What the gate proved is handed on, and the token is not in that.
     let token = token_for(RESOURCE).sign();
     let proof = bearer(&app, &token).await.verified.unwrap();
     let told = format!("{proof:?} {:?} {}", proof.registered(), proof.json().unwrap());

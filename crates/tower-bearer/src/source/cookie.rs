@@ -1,7 +1,7 @@
 //! `Cookie` lines, read where they stand (RFC 6265 §5.4; several lines under HTTP/2, RFC 9113 §8.2.3).
 
 use crate::credential::trim;
-use http::{HeaderMap, header::COOKIE};
+use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 /// One cookie, as it came: nothing is decoded but the quotes around a value.
 #[derive(Clone, Copy)]
@@ -26,6 +26,32 @@ pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_>> {
     headers.get_all(COOKIE).iter().flat_map(|line| segments(line.as_bytes())).filter_map(Cookie::parse)
 }
 
+/// Takes the cookies out that are asked for. Every other one stays byte for byte. Whether there was one.
+pub(crate) fn take_out(headers: &mut HeaderMap, is_one: impl Fn(Cookie<'_>) -> bool) -> bool {
+    let is_one = |segment: &[u8]| Cookie::parse(segment).is_some_and(&is_one);
+    if !headers.get_all(COOKIE).iter().any(|line| segments(line.as_bytes()).any(is_one)) {
+        return false;
+    }
+    let left: Vec<_> = headers.get_all(COOKIE).iter().filter_map(|line| without(line, is_one)).collect();
+    headers.remove(COOKIE);
+    for line in left {
+        headers.append(COOKIE, line);
+    }
+    true
+}
+
+/// The line without them; `None` when nothing else is in it.
+fn without(line: &HeaderValue, is_one: impl Fn(&[u8]) -> bool) -> Option<HeaderValue> {
+    let left = segments(line.as_bytes()).filter(|segment| !is_one(segment)).collect::<Vec<_>>().join(&b';');
+    if left == line.as_bytes() {
+        return Some(line.clone());
+    }
+    // Parts of a valid value are a valid value; should that fail, nothing is left of the line.
+    let mut left = HeaderValue::from_bytes(left.trim_ascii()).ok().filter(|left| !left.is_empty())?;
+    left.set_sensitive(line.is_sensitive());
+    Some(left)
+}
+
 /// The parts of one line, white space and all. Quotes do not protect a semicolon (RFC 6265 §4.1.1).
 pub(crate) fn segments(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|byte| *byte == b';')
@@ -46,7 +72,6 @@ fn unquoted(value: &[u8]) -> &[u8] {
 #[cfg(all(test, feature = "cookies"))]
 mod tests {
     use super::*;
-    use http::HeaderValue;
     use proptest::prelude::*;
 
     /// Lines, and the cookies in them.

@@ -339,6 +339,30 @@ impl Sources {
         target
     }
 
+    /// Takes the credential out of a request that is let in, so that nothing further in can hand it on by mistake. What
+    /// stands in `Authorization` for another scheme stays.
+    pub(crate) fn take_out_credential(&self, headers: &mut HeaderMap, scheme: &str) {
+        if token_of_headers(headers, scheme).is_ok() {
+            headers.remove(AUTHORIZATION);
+        }
+        for source in &*self.others {
+            match &source.0 {
+                Kind::Header(header) => {
+                    headers.remove(header.name());
+                }
+                // Taken out in any case.
+                Kind::WebSocketProtocol | Kind::Query(_) => {}
+                #[cfg(feature = "cookies")]
+                Kind::Cookie { name, .. } => {
+                    cookie::take_out(headers, |cookie| cookie.name == name.as_bytes());
+                }
+                // Taken out with the refresh token.
+                #[cfg(feature = "cookies")]
+                Kind::SupabaseSession { .. } => {}
+            }
+        }
+    }
+
     /// Makes a request ready for the inner service: takes out what must not get there.
     pub(crate) fn enter<B>(&self, request: &mut Request<B>) -> Caching {
         let caches_know = self.others.is_empty() || request.headers().contains_key(AUTHORIZATION);
