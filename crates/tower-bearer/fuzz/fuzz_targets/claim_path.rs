@@ -38,7 +38,8 @@ fuzz_target!(|input: &str| -> Corpus {
     }
 
     // `Value` knows neither names that stand twice, nor numbers out of range, lone surrogates or great depth.
-    let (Ok(value), Ok(Unique(true))) = (serde_json::from_str::<Value>(json), serde_json::from_str(json)) else {
+    let (Ok(value), Ok(Unique(true))) = (serde_json::from_str::<Value>(json), serde_json::from_str(json))
+    else {
         return Corpus::Keep;
     };
     let expected = names.iter().try_fold(&value, |value, name| value.as_object()?.get(*name));

@@ -138,7 +138,8 @@ fn check_copy(payload: &Value, logout: &LogoutToken) {
         assert!(found.is_none_or(|found| (1..=1024).contains(&found.len())), "{name}");
     }
     for (name, found) in [("iat", logout.iat), ("exp", logout.exp)] {
-        let (found, signed) = (found.duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64(), &payload[name]);
+        let (found, signed) =
+            (found.duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64(), &payload[name]);
         assert!((found - signed.as_f64().expect("a number")).abs() < 1e-3, "{name} {found} {signed}");
     }
 }

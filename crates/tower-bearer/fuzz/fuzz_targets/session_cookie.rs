@@ -31,7 +31,8 @@ fuzz_target!(|input: &[u8]| {
     let sent = pairs(request.headers());
     let source = Source::supabase_session("https://abc.supabase.co", CsrfLayer::new()).expect("a name");
     let mut gate = BearerLayer::new(Anyone).also_from(source).layer(Mirror);
-    let Poll::Ready(Ok(response)) = pin!(gate.call(request)).poll(&mut Context::from_waker(Waker::noop())) else {
+    let Poll::Ready(Ok(response)) = pin!(gate.call(request)).poll(&mut Context::from_waker(Waker::noop()))
+    else {
         panic!("everybody answers at once");
     };
     let Some((token, headers)) = response.into_body() else { return };
