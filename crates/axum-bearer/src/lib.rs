@@ -105,6 +105,8 @@
 //!
 //! Everything of [`tower_bearer`] and [`bearer_jwks`] that an application names is here too.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod auth_user;
 mod authorized;
 #[cfg(feature = "router")]

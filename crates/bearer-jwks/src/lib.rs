@@ -42,6 +42,8 @@
 //! [`Connect`] is the short way, [`Connector`] the same with settings and [`Status`] for each issuer. [`Refresher`] is the
 //! long one: its [`run`](Refresher::run) is a future that the caller owns, its [`status`](Refresher::status) is visible from outside, and its source is any [`Fetch`].
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod connect;
 mod connector;
 mod discovery;

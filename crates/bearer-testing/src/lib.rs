@@ -48,6 +48,8 @@
 //! The servers run as tasks of the current Tokio runtime, whose I/O and time must be enabled, as
 //! `#[tokio::test]` does. They end when the last clone of their handle is dropped.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod algorithm;
 mod clock;
 mod compact;
