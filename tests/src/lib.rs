@@ -1,5 +1,5 @@
-//! Tests of whole requests: all of them are in `it/`. Here the front page is compiled, and what must not compile is
-//! tried.
+//! Tests of whole requests: all of them are in `it/`. Here the front page and the READMEs of the crates are compiled (that
+//! of bearer-testing in its own crate), and what must not compile is tried.
 
 #[cfg(doctest)]
 mod misuse;
@@ -9,12 +9,16 @@ mod misuse;
 mod readme {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../crates/bearer-jwks/README.md")]
-mod bearer_jwks_readme {}
+#[doc = include_str!("../../crates/tower-bearer/README.md")]
+mod tower_bearer_readme {}
 
 #[cfg(doctest)]
-#[doc = include_str!("../../crates/bearer-testing/README.md")]
-mod bearer_testing_readme {}
+#[doc = include_str!("../../crates/axum-bearer/README.md")]
+mod axum_bearer_readme {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../crates/bearer-jwks/README.md")]
+mod bearer_jwks_readme {}
 
 #[cfg(doctest)]
 #[doc = include_str!("../../crates/bearer-session/README.md")]
