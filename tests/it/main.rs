@@ -7,6 +7,7 @@ mod answers;
 mod authorized;
 mod extractors;
 mod jwks_faults;
+mod logs;
 mod multi_issuer;
 mod policies;
 mod readiness;

@@ -10,8 +10,8 @@
 //! * [`revocation`] is asked about tokens that were good once; logout tokens of the issuer may feed it.
 //! * [`keys`] are parsed when they are published, and swapped while requests go on; `bearer-jwks` fetches them.
 //!
-//! The gate only verifies. It never sees, stores or spends a refresh token: an expired access token gets one crisp
-//! 401 that a client acts upon, and an outage of the issuer is a 503, never a 401.
+//! The gate only verifies: it never stores, forwards or spends a refresh token. An expired access token gets a 401 that
+//! says so, upon which a client refreshes; no outage of the issuer makes a 401 of a token whose key is known.
 //!
 //! ```
 //! use tower_bearer::{Algorithm, BearerLayer, Issuer, JwtVerifier};
@@ -23,6 +23,13 @@
 //! assert!(JwtVerifier::new([issuer]).is_err(), "an issuer without keys or secret is a mistake");
 //! # Ok::<(), tower_bearer::ConfigError>(())
 //! ```
+//!
+//! # Logs
+//!
+//! Every refusal is one event of `tracing`, with `error.type`, `reason`, `issuer`, `error` and `source`: at DEBUG those that
+//! are the caller's doing, at ERROR those of a service that is put together wrongly (500), and at WARN those for want of
+//! keys and the like (503): one a second, the others at DEBUG, since in an outage all say the same. A verifier that has accepted nothing yet warns once, at its tenth refusal, that its issuer or
+//! audience may not be those of the tokens. No event holds a piece of a token or another credential.
 //!
 //! # Cryptography
 //!

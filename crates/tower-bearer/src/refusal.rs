@@ -12,7 +12,11 @@ use http::{
 use std::{
     error::Error,
     fmt,
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 
 /// A refusal by who stands behind the gate: a policy, an extractor, a handler.
@@ -151,16 +155,36 @@ fn put_back<B>(rendered: &mut Response<B>, status: StatusCode, needed: &HeaderMa
 
 /// Every refusal is logged, once. The field names are those of OpenTelemetry's conventions where there is one.
 pub(crate) fn log(error: &AuthError) {
+    static UNAVAILABLE: Seldom = Seldom::new();
     let source = error.source().map(tracing::field::display);
-    let (kind, reason) = (error.kind().name(), error.reason().name());
+    let (kind, reason, issuer) = (error.kind().name(), error.reason().name(), error.issuer());
     match error.kind() {
         AuthErrorKind::Misconfigured => {
-            tracing::error!(error.type = kind, reason, %error, source, "request refused: the service is put together wrongly");
+            tracing::error!(error.type = kind, reason, issuer, %error, source, "request refused: the service is put together wrongly");
         }
-        AuthErrorKind::Unavailable => {
-            tracing::warn!(error.type = kind, reason, %error, source, "request refused: cannot decide");
+        AuthErrorKind::Unavailable if UNAVAILABLE.is_time() => {
+            tracing::warn!(error.type = kind, reason, issuer, %error, source, "request refused: cannot decide");
         }
-        _ => tracing::debug!(error.type = kind, reason, %error, source, "request refused"),
+        _ => tracing::debug!(error.type = kind, reason, issuer, %error, source, "request refused"),
+    }
+}
+
+/// Says yes once a second: in an outage every request has the same to say, and one line is enough for an alarm.
+struct Seldom(AtomicU64);
+
+impl Seldom {
+    const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    fn is_time(&self) -> bool {
+        static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        // Zero is never.
+        self.is_time_at(BEGAN.elapsed().as_secs() + 1)
+    }
+
+    fn is_time_at(&self, second: u64) -> bool {
+        self.0.fetch_max(second, Ordering::Relaxed) < second
     }
 }
 
@@ -220,6 +244,13 @@ mod tests {
             let answer = rendered(Dialect::Http, reason, 401, None);
             assert_eq!((answer.status().as_u16(), &**answer.body()), (status, "mine"), "{reason}");
         }
+    }
+
+    #[test]
+    fn what_every_request_would_say_is_said_once_a_second() {
+        let seldom = Seldom::new();
+        let said = [1, 1, 1, 2, 1, 2, 5, 5].map(|second| seldom.is_time_at(second));
+        assert_eq!(said, [true, false, false, true, false, false, true, false]);
     }
 
     #[test]

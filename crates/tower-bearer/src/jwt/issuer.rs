@@ -199,7 +199,8 @@ impl Issuer {
     /// The application's claims: read with [`Verified::claims`](crate::Verified::claims), or axum-bearer's
     /// `AuthUser<C>`. A token whose claims do not fit is refused.
     ///
-    /// Without this the claims are [`RegisteredClaims`](crate::RegisteredClaims).
+    /// Without this the claims are [`RegisteredClaims`](crate::RegisteredClaims). A handler that asks for the claims of
+    /// another type answers 500: issuers of one verifier that serve the same handlers have one type, an enum perhaps.
     #[must_use]
     pub fn claims<C: DeserializeOwned + Send + Sync + 'static>(mut self) -> Self {
         self.claims = Some(ClaimsType::of::<C>());

@@ -1,6 +1,7 @@
 //! The allow-list of issuers: a token is judged by the one that its `iss` names, or by none.
 
-use super::{config::ConfigError, issuer::Issuer, receipt::Standing};
+use super::{config::ConfigError, first_tokens::AlmostKnown, issuer::Issuer, receipt::Standing};
+use crate::error::{AuthError, Reason};
 use arc_swap::{ArcSwap, Guard};
 use foldhash::fast::RandomState;
 use std::{
@@ -127,6 +128,19 @@ impl Issuers {
             None => self.nameless.as_ref(),
         }
         .map(Arc::as_ref)
+    }
+
+    /// Why nobody of the list made a token of this `iss`.
+    pub(super) fn unknown(&self, iss: Option<&str>) -> AuthError {
+        let error = AuthError::new(Reason::UnknownIssuer);
+        let almost = iss.and_then(|iss| match iss.strip_suffix('/') {
+            Some(without) => self.by_name.get(without),
+            None => self.by_name.get(&*format!("{iss}/")),
+        });
+        match almost {
+            Some(listed) => error.with_source(AlmostKnown(Arc::clone(&listed.issuer.iss))),
+            None => error,
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Issuer> {

@@ -9,6 +9,7 @@ mod cache;
 mod claims;
 mod compact;
 mod config;
+mod first_tokens;
 mod header;
 mod issuer;
 mod issuers;

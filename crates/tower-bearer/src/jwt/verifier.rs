@@ -4,6 +4,7 @@ use super::{
     Receipt, RegisteredClaims, TokenCache, TokenKind,
     compact::{self, Compact, Scratch},
     config::ConfigError,
+    first_tokens::FirstTokens,
     header::Header,
     issuer::Issuer,
     issuers::{Issuers, ListId, Listed, Trusted},
@@ -38,6 +39,7 @@ struct Shared {
     realm: Arc<str>,
     cache: TokenCache,
     headers: SeenHeaders,
+    first_tokens: Arc<FirstTokens>,
 }
 
 /// The future of a [`JwtVerifier`] for a token whose key is not known yet: the refresher is asked once, and
@@ -96,16 +98,22 @@ impl JwtVerifier {
         let mut issuers = issuers.into_iter().peekable();
         let realm = issuers.peek().ok_or(ConfigError::NoIssuer)?.realm().into();
         let (issuers, cache) = (Arc::new(Trusted::new(issuers)?), TokenCache::default());
-        Ok(Self(Arc::new(Shared { issuers, realm, cache, headers: SeenHeaders::default() })))
+        let (headers, first_tokens) = (SeenHeaders::default(), Arc::default());
+        Ok(Self(Arc::new(Shared { issuers, realm, cache, headers, first_tokens })))
     }
 
     /// Remembers accepted tokens there, instead of in a cache of 8 MiB of its own. Clones that were made before keep
     /// theirs. `TokenCache::new(0)` verifies every token anew.
     #[must_use]
     pub fn cache(self, cache: &TokenCache) -> Self {
-        let Shared { issuers, realm, .. } = &*self.0;
-        let (issuers, realm) = (Arc::clone(issuers), Arc::clone(realm));
-        Self(Arc::new(Shared { issuers, realm, cache: cache.clone(), headers: SeenHeaders::default() }))
+        let Shared { issuers, realm, first_tokens, .. } = &*self.0;
+        Self(Arc::new(Shared {
+            issuers: Arc::clone(issuers),
+            realm: Arc::clone(realm),
+            cache: cache.clone(),
+            headers: SeenHeaders::default(),
+            first_tokens: Arc::clone(first_tokens),
+        }))
     }
 
     /// Trusts one more issuer, from the next request on, in all clones.
@@ -172,8 +180,15 @@ impl JwtVerifier {
             return Outcome::Decided(Ok(proof));
         }
         let outcome = decide(&self.0.issuers.load(), &self.0.headers, token, now, may_wait);
-        if let Ok(Outcome::Decided(Ok(proof))) = &outcome {
-            P::remember(&self.0.cache, token, proof);
+        match &outcome {
+            Ok(Outcome::Decided(Ok(proof))) => {
+                P::remember(&self.0.cache, token, proof);
+                self.0.first_tokens.accepted();
+            }
+            Ok(Outcome::Waiting(_)) => {}
+            Ok(Outcome::Decided(Err(error))) | Err(error) => {
+                self.0.first_tokens.refused(error, &self.0.realm);
+            }
         }
         outcome.unwrap_or_else(|error| Outcome::Decided(Err(error)))
     }
@@ -204,7 +219,8 @@ fn decide<P: Proof>(
     let mut names = Members::default();
     let payload = Payload::parse_noting(json, &mut names)?;
 
-    let listed = issuers.find(payload.iss.as_deref()).ok_or(Reason::UnknownIssuer)?;
+    let listed =
+        issuers.find(payload.iss.as_deref()).ok_or_else(|| issuers.unknown(payload.iss.as_deref()))?;
     let by = Maker { listed, key: None };
     let signed =
         Signed { header, payload, json, names: &names, message: compact.signing_input.as_bytes(), signature };
