@@ -31,6 +31,8 @@ pub enum ConfigError {
     },
     /// This build's cryptographic backend does not know the algorithm.
     UnsupportedByBackend(Algorithm),
+    /// This build has no cryptographic backend: neither the feature `aws-lc-rs` nor `rust-crypto` is on.
+    NoBackend,
     /// The issuer has neither keys nor a secret.
     NoKeys(String),
     /// Two issuers of one name.
@@ -92,7 +94,13 @@ impl fmt::Display for ConfigError {
             Self::UnsupportedByBackend(algorithm) => {
                 write!(f, "the cryptographic backend of this build does not support {algorithm}")
             }
-            Self::NoKeys(iss) => write!(f, "the issuer {iss} has neither keys nor a secret"),
+            Self::NoBackend => f.write_str(
+                "no signature can be verified without `aws-lc-rs` or `rust-crypto`: turn a feature on",
+            ),
+            Self::NoKeys(iss) => write!(
+                f,
+                "the issuer {iss} has neither keys nor a secret; what its `jwks_uri` names is fetched by bearer-jwks"
+            ),
             Self::DuplicateIssuer(iss) => write!(f, "the issuer {iss} stands twice"),
             Self::SeveralWithoutIss => f.write_str("more than one issuer allows tokens without iss"),
             Self::LogoutWithoutIss => {

@@ -7,7 +7,7 @@ use super::{
     header::Header,
     payload::Payload,
     public_key::is_public,
-    signature::{HmacKey, Rejected},
+    signature::{self, HmacKey, Rejected},
     times::TimeRules,
 };
 use crate::{
@@ -148,6 +148,9 @@ impl Issuer {
         let algorithms: Vec<_> = algorithms.into_iter().collect();
         if let Some(symmetric) = algorithms.iter().find(|algorithm| algorithm.is_symmetric()) {
             self.fault(ConfigError::SymmetricAlgorithm(*symmetric));
+        }
+        if let Some(unknown) = algorithms.iter().find(|algorithm| !signature::is_known(**algorithm)) {
+            self.fault(ConfigError::UnsupportedByBackend(*unknown));
         }
         self.algorithms = algorithms.iter().collect();
         self
@@ -304,9 +307,16 @@ impl Issuer {
             Err(ConfigError::LongLeeway)
         } else if self.algorithms.is_empty() {
             Err(ConfigError::NoAlgorithm)
+        } else if !self.can_use_a_key() && self.secret.is_none() {
+            // Without the features of a backend none is known.
+            Err(ConfigError::NoBackend)
         } else {
             Ok(())
         }
+    }
+
+    fn can_use_a_key(&self) -> bool {
+        Algorithm::ASYMMETRIC.iter().any(|name| self.algorithms.contains(*name) && signature::is_known(*name))
     }
 
     /// What a challenge calls the protected space: the audience, where there is one.
@@ -419,5 +429,23 @@ impl fmt::Debug for Issuer {
             .field("keys", &self.keys)
             .field("claims", &self.claims.map(ClaimsType::name))
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_build_cannot_verify_is_a_mistake_of_the_set_up() {
+        let has_backend = cfg!(any(feature = "aws-lc-rs", feature = "rust-crypto"));
+        let issuer = || Issuer::new("https://issuer.example", "api");
+        let expected = if has_backend { Ok(()) } else { Err(ConfigError::NoBackend) };
+        assert_eq!(issuer().validate(), expected);
+        for algorithm in Algorithm::ASYMMETRIC {
+            let is_known = has_backend && (cfg!(feature = "aws-lc-rs") || *algorithm != Algorithm::ES512);
+            let expected = if is_known { Ok(()) } else { Err(ConfigError::UnsupportedByBackend(*algorithm)) };
+            assert_eq!(issuer().algorithms([*algorithm]).validate(), expected, "{algorithm}");
+        }
     }
 }

@@ -149,6 +149,25 @@ impl JwtVerifier {
         self.0.issuers.load().iter().all(Issuer::is_ready)
     }
 
+    /// The issuers whose tokens cannot be verified now, by their `iss`. With many issuers one that is down should not take
+    /// the service from the users of all others, in all its instances at once: such a check asks for one's own few.
+    ///
+    /// ```
+    /// # use tower_bearer::{Algorithm, Issuer, JwtVerifier, keys};
+    /// let (_sink, source) = keys::channel();
+    /// let verifier = JwtVerifier::new([
+    ///     Issuer::new("https://up.example", "api").hmac_secret(Algorithm::HS256, [7; 32]),
+    ///     Issuer::new("https://down.example", "api").keys(source),
+    /// ])?;
+    /// assert!(!verifier.is_ready());
+    /// assert_eq!(verifier.unready(), ["https://down.example"]);
+    /// # Ok::<(), tower_bearer::ConfigError>(())
+    /// ```
+    pub fn unready(&self) -> Vec<String> {
+        let issuers = self.0.issuers.load();
+        issuers.iter().filter(|issuer| !issuer.is_ready()).map(|issuer| issuer.iss().to_owned()).collect()
+    }
+
     /// The `iss` that a token claims, **unverified**: for choosing who is to verify it, and nothing else. `None` for
     /// what is no JWT, or claims no issuer.
     pub fn claimed_issuer(token: &str) -> Option<String> {

@@ -6,6 +6,10 @@ use aws_lc_rs::{
     signature::{self, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents, VerificationAlgorithm},
 };
 
+pub(super) fn knows(_: Algorithm) -> bool {
+    true
+}
+
 pub(super) struct PublicKey(ParsedPublicKey);
 
 impl PublicKey {

@@ -56,6 +56,11 @@ impl PublicParts<'_> {
     }
 }
 
+/// Whether the backend of this build could verify such a signature.
+pub(crate) fn is_known(algorithm: Algorithm) -> bool {
+    backend::knows(algorithm)
+}
+
 /// Why the backend would not take a key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Rejected {

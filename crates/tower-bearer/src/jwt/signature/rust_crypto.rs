@@ -52,6 +52,10 @@ fn name(algorithm: Algorithm) -> Option<Name> {
     })
 }
 
+pub(super) fn knows(algorithm: Algorithm) -> bool {
+    name(algorithm).is_some()
+}
+
 pub(super) struct PublicKey(Key);
 
 impl PublicKey {
