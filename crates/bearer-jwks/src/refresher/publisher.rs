@@ -18,7 +18,7 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
-use tower_bearer::keys::{self, KeySet, KeySink, Miss, MissFilter, MissKind};
+use tower_bearer::keys::{KeySet, KeySink, Miss, MissFilter, MissKind};
 
 /// The most requests that wait for one fetch. More are answered at once.
 const MOST_WAITERS: usize = 4096;
@@ -92,7 +92,7 @@ impl Publisher {
                         return Ok(trigger);
                     }
                     // Before it is answered: the next ones of its kind need not come here.
-                    if !self.sink.keeps_back(&miss) && self.is_of_these_keys(&miss) {
+                    if !self.sink.keeps_back(&miss) && !self.is_answered(&miss) {
                         self.filter();
                     }
                 }
@@ -129,12 +129,16 @@ impl Publisher {
             MissKind::UnknownKey => miss.kid().is_some_and(|kid| self.unknown.contains(kid, Instant::now())),
             _ => false,
         };
-        self.is_of_these_keys(miss) && !is_known_unknown
+        !self.is_answered(miss) && !is_known_unknown
     }
 
-    /// Whether the reader had seen the keys that are published now.
-    fn is_of_these_keys(&self, miss: &Miss) -> bool {
-        miss.generation() == self.sink.with(keys::Snapshot::generation)
+    /// Whether keys were published since the reader looked that decide about its token. Those of a fetch that the
+    /// issuer answered before it had the key do not: the miss of an older generation may still be worth a fetch.
+    fn is_answered(&self, miss: &Miss) -> bool {
+        self.sink.with(|now| match miss.kid().filter(|_| miss.kind() == MissKind::UnknownKey) {
+            Some(kid) => now.keys().ids().any(|id| id == kid),
+            None => miss.generation() != now.generation(),
+        })
     }
 
     /// Why a fetch is to be made for a miss, if one is.

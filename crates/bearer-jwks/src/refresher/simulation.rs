@@ -21,8 +21,9 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    sync::Notify,
     task::{AbortHandle, yield_now},
-    time::sleep,
+    time::{sleep, sleep_until},
 };
 use tower_bearer::{
     Credential, Issuer, JwtVerifier, Presented, Reason, Verification, Verify, keys::MissKind,
@@ -59,6 +60,9 @@ enum Step {
     RotationUnderFlood,
     /// Forgeries use up the bucket while the issuer is down, and go on while it says that nothing has changed.
     FloodAndNothingNew,
+    /// The answer to a scheduled fetch, and the first token of a key that is younger than that answer, come in the
+    /// same moment.
+    AnswerMeetsRequest,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +128,8 @@ struct State {
     made: usize,
     forged: usize,
     is_over: bool,
+    /// Lets an answer that is under way arrive before its delay is over.
+    arrive: Arc<Notify>,
 }
 
 impl World {
@@ -139,6 +145,7 @@ impl World {
             made: 0,
             forged: 0,
             is_over: false,
+            arrive: Arc::default(),
         })));
         world.state().change(Change::Add);
         world
@@ -265,14 +272,17 @@ impl State {
 impl Fetch for World {
     async fn fetch(&mut self, etag: Option<&str>) -> Result<Fetched, FetchError> {
         // What a slow issuer answers is from before the delay.
-        let (answer, delay) = {
+        let (answer, delay, arrive) = {
             let mut state = self.state();
             state.model.fetch_started(etag, Instant::now());
-            (state.answer(etag), state.delay)
+            (state.answer(etag), state.delay, Arc::clone(&state.arrive))
         };
         let cut = Cut(self);
         let Some((result, outcome)) = answer else { return pending().await };
-        sleep(delay).await;
+        tokio::select! {
+            () = sleep(delay) => {}
+            () = arrive.notified() => {}
+        }
         std::mem::forget(cut);
         self.state().model.fetch_ended(outcome, Instant::now());
         result
@@ -355,6 +365,7 @@ impl Simulation {
             }
             Step::RotationUnderFlood => self.rotation_under_flood().await,
             Step::FloodAndNothingNew => self.flood_and_nothing_new().await,
+            Step::AnswerMeetsRequest => self.answer_meets_request().await,
         }
         self.settle().await;
     }
@@ -463,6 +474,35 @@ impl Simulation {
         }
     }
 
+    /// Which of the two the refresher looks at first is open; that it fetches once more, if it can pay, is not.
+    async fn answer_meets_request(&self) {
+        {
+            let mut state = self.world.state();
+            (state.mode, state.delay) = (Mode::Set { tagged: false, max_age: None }, Duration::from_secs(1));
+            // An empty set is no good answer.
+            if state.keys.is_empty() {
+                state.change(Change::Add);
+            }
+        }
+        // A fetch that was under way before has another answer.
+        while self.world.state().model.is_fetching() {
+            sleep(Duration::from_secs(1)).await;
+            self.settle().await;
+        }
+        while !self.world.state().model.is_fetching() {
+            let due = self.status.borrow().next_fetch.expect("it runs");
+            sleep_until(due + Duration::from_millis(2)).await;
+            self.settle().await;
+        }
+        let newest = {
+            let mut state = self.world.state();
+            state.change(Change::Add);
+            state.arrive.notify_waiters();
+            state.keys.len() - 1
+        };
+        self.request(Kind::Current(newest));
+    }
+
     /// Lets everything happen that can happen now, and looks whether it was what had to.
     async fn settle(&self) {
         for _ in 0..64 {
@@ -525,6 +565,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (1_u64..40_000).prop_map(Step::Sleeps),
         1 => Just(Step::RotationUnderFlood),
         1 => Just(Step::FloodAndNothingNew),
+        1 => Just(Step::AnswerMeetsRequest),
     ];
     vec(step, 20..40)
 }

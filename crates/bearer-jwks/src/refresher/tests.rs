@@ -3,11 +3,11 @@
 use super::*;
 use bearer_testing::{Algorithm, SigningKey, TokenBuilder};
 use std::{
-    future::pending,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
 };
 use tokio::{
+    sync::Notify,
     task::JoinSet,
     time::{sleep, sleep_until},
 };
@@ -28,6 +28,9 @@ struct State {
     answer: Answer,
     delay: Duration,
     fetches: Vec<(Instant, Option<String>)>,
+    /// What a fetch gets that waits for ever, once the test says so.
+    late: Option<Fetched>,
+    arrived: Arc<Notify>,
 }
 
 #[derive(Clone, Default)]
@@ -58,6 +61,12 @@ impl Source {
     fn fail(&self) {
         self.answer(Answer::Error(FetchError::Status { status: 500, retry_after: None }));
     }
+    /// Answers the fetch that waits for ever.
+    fn arrive(&self, fetched: Fetched) {
+        let mut state = self.state();
+        state.late = Some(fetched);
+        state.arrived.notify_waiters();
+    }
     fn fetches(&self) -> usize {
         self.state().fetches.len()
     }
@@ -76,7 +85,11 @@ impl Fetch for Source {
             Answer::Stuck(_) if etag.is_some() => Ok(Fetched::default()),
             Answer::Set(fetched) | Answer::Stuck(fetched) => Ok(fetched),
             Answer::Error(error) => Err(error),
-            Answer::Never => pending().await,
+            Answer::Never => {
+                let arrived = Arc::clone(&self.state().arrived);
+                arrived.notified().await;
+                Ok(self.state().late.take().expect("it was said with the notification"))
+            }
         }
     }
 }
@@ -504,6 +517,25 @@ async fn who_comes_for_a_new_key_during_a_fetch_that_began_before_it_gets_one_mo
     assert_eq!(answers, [Ok(()), Err(Reason::UnknownKey)]);
     assert_eq!(due.elapsed().as_millis(), 1000, "with the second of these fetches");
     assert_eq!(source.fetches(), 3, "for a key that a fetch was made for there is not yet another");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_for_a_new_key_in_the_moment_of_an_answer_that_is_older_gets_one_more_fetch() {
+    // Which of the two the task looks at first is left to chance, so this is tried many times.
+    for attempt in 0..24 {
+        let (old, new) = (key("old"), key("new"));
+        let source = Source::of(&[&old]);
+        let (verifier, status) = started(&source).await;
+        source.answer(Answer::Never);
+        let due = status.borrow().next_fetch.unwrap();
+        sleep_until(due + Duration::from_millis(100)).await;
+        source.arrive(Fetched::new(jwks(&[&old])));
+        source.publish(&[&old, &new]);
+        assert!(verify(&verifier, &token(&new).sign()).await.is_ok(), "attempt {attempt}");
+        assert_eq!(source.fetches(), 3);
+        let stranger = key("stranger");
+        assert_eq!(verify(&verifier, &token(&stranger).sign()).await.map(drop), Err(Reason::UnknownKey));
+    }
 }
 
 #[tokio::test(start_paused = true)]

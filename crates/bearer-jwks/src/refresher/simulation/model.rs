@@ -346,6 +346,10 @@ impl Model {
         self.last_success.is_some() && self.failures == 0 && self.running.is_none()
     }
 
+    pub(super) fn is_fetching(&self) -> bool {
+        self.running.is_some()
+    }
+
     /// What must hold when everything that can happen now has happened.
     pub(super) fn settled(&mut self, status: &Status, now: Instant) {
         self.must(self.expected.is_none(), |_| {
