@@ -22,10 +22,10 @@
 //!
 //! | what happens | what is done |
 //! |---|---|
-//! | time passes | a fetch at 80 % of the set's lifetime (± 5 %): after about 8 of the 10 minutes that it has by default, or as `Cache-Control: max-age` says, within 60 s and 24 h |
+//! | time passes | a fetch at 80 % of the set's lifetime (± 5 %): after about 8 of the 10 minutes that it has by default, or as `Cache-Control: max-age` says, but after 60 s at least and an hour at most |
 //! | a token names a `kid` that is not there | one fetch for all who ask; each waits 2 s at most; 3 fetches at once, then one every 10 s |
 //! | a signature is bad under a known `kid` | the same, at most one fetch in 60 s, in case the issuer reused the name |
-//! | a fetch fails | the last good keys stay; the next try after 1 s to 60 s, growing, with jitter, or later where `Retry-After` says so, by 10 minutes at most |
+//! | a fetch fails | the last good keys stay; the next try after 1 s to 60 s, growing, with jitter, or later where `Retry-After` says so, by 10 minutes at most, and up to a quarter more so that instances do not come back together |
 //! | a fetch succeeds | its set replaces the last one; a key that is gone no longer verifies |
 //! | no key of the answer can be used | it counts as failed, and says so; beside a shared secret only once there were keys |
 //! | no success for 6 hours | requests are answered 503 until there is one |

@@ -17,8 +17,10 @@ pub struct Schedule {
     pub every: Duration,
     /// The least time between two refreshes, whatever the source says, give or take 5 %. Default 60 s.
     pub at_least: Duration,
-    /// The longest time between two refreshes, whatever the source says; never so long that the keys would get
-    /// [stale](Self::max_stale) meanwhile. Default 24 h.
+    /// The longest lifetime of a set that is believed, whatever the source says. Nor is more than a fifth of
+    /// [`max_stale`](Self::max_stale) believed, so that an outage that begins just before a refresh is survived for
+    /// most of that time. Default 24 h; with the default `max_stale`, the fifth of it counts: a refresh about every
+    /// hour.
     pub at_most: Duration,
     /// For one fetch, from its start to its last byte. Default 5 s.
     pub deadline: Duration,
@@ -61,8 +63,9 @@ impl Schedule {
     /// The pause after a success: at 80 % of the lifetime, give or take 5 %, so that many instances do not ask
     /// together. `random` is within `0.0..1.0`.
     pub(crate) fn after_success(&self, max_age: Option<Duration>, random: f64) -> Duration {
-        // However long the source lets them live, they must not get stale while it is healthy.
-        let longest = self.at_most.min(self.max_stale).max(self.at_least);
+        // What has passed of `max_stale` when an outage begins is lost: the keys are to be young at any time, however
+        // long the source lets them live.
+        let longest = self.at_most.min(self.max_stale / 5).max(self.at_least);
         let lifetime = max_age.unwrap_or(self.every).clamp(self.at_least, longest);
         let jitter = 0.95 + 0.1 * random;
         // The floor holds for the pause itself: `max-age=0` must not mean "sooner than the floor".
@@ -70,7 +73,7 @@ impl Schedule {
     }
 
     /// The pause after a failure: exponential with full jitter, and no shorter than the server asked for. A short
-    /// `Retry-After` that comes with every failure is no reason to go on at that pace.
+    /// `Retry-After` that comes with every failure is no reason to go on at that pace. `random` is within `0.0..1.0`.
     pub(crate) fn after_failure(
         &self,
         failures: u32,
@@ -82,13 +85,14 @@ impl Schedule {
         let doublings = failures.saturating_sub(1).min(16);
         let ceiling = self.backoff.saturating_mul(1 << doublings).min(self.longest_backoff);
         let pause = scaled(ceiling, random.max(FLOOR));
-        retry_after.map_or(pause, |asked| pause.max(self.silence(asked)))
+        retry_after.map_or(pause, |asked| pause.max(self.silence(asked, random)))
     }
 
-    /// How long a source that asks for silence is left alone. A silly `Retry-After` must not stop us from noticing a
-    /// recovery.
-    pub(crate) fn silence(&self, asked: Duration) -> Duration {
-        asked.clamp(self.backoff, self.every.max(self.backoff))
+    /// How long a source that asks for silence is left alone: as long as it asked, and up to a quarter more, so that
+    /// the instances that it told the same time do not come back together. A silly `Retry-After` must not stop us
+    /// from noticing a recovery.
+    pub(crate) fn silence(&self, asked: Duration, random: f64) -> Duration {
+        scaled(asked.clamp(self.backoff, self.every.max(self.backoff)), 1.0 + random / 4.0)
     }
 }
 
@@ -205,7 +209,7 @@ mod tests {
         for floor in [0, 1, 59] {
             assert_eq!(at(Some(floor)), 60, "max-age={floor}");
         }
-        assert_eq!(at(Some(10 * 24 * 3600)), 6 * 3600 / 5 * 4, "before the keys get stale");
+        assert_eq!(at(Some(10 * 24 * 3600)), 6 * 3600 / 5 * 4 / 5, "while the keys are young");
         let trusting = Schedule { max_stale: secs(7 * 24 * 3600), ..schedule };
         let pause = trusting.after_success(Some(secs(10 * 24 * 3600)), 0.5) + ROUNDING;
         assert_eq!(pause.as_secs(), 24 * 3600 / 5 * 4);
@@ -226,7 +230,14 @@ mod tests {
         let schedule = Schedule::default();
         let asked = |failures, seconds| schedule.after_failure(failures, Some(secs(seconds)), 1.0).as_secs();
         assert_eq!([1, 2, 3, 7, 1000].map(|failures| asked(failures, 1)), [1, 2, 4, 60, 60]);
-        assert_eq!([0, 59, 60, 61, 601].map(|seconds| asked(7, seconds)), [60, 60, 60, 61, 600]);
+        assert_eq!([0, 40, 48, 60, 601].map(|seconds| asked(7, seconds)), [60, 60, 60, 75, 750]);
+    }
+
+    #[test]
+    fn who_is_asked_for_silence_comes_back_no_sooner_and_up_to_a_quarter_later() {
+        let schedule = Schedule::default();
+        let silence = |random| schedule.silence(secs(60), random).as_secs();
+        assert_eq!([0.0, 0.4, 0.8, 1.0].map(silence), [60, 66, 72, 75]);
     }
 
     /// Of any length, up to the longest there is.
@@ -325,7 +336,7 @@ mod tests {
             let schedule = Schedule::default();
             let pause = schedule.after_success(max_age.map(secs), random);
             prop_assert!(pause >= secs(57) && pause <= schedule.at_most);
-            prop_assert!(schedule.after_failure(failures, max_age.map(secs), random) <= schedule.every);
+            prop_assert!(schedule.after_failure(failures, max_age.map(secs), random) <= schedule.every * 5 / 4);
         }
     }
 }

@@ -243,9 +243,9 @@ impl Publisher {
                     _ => None,
                 };
                 let failures = self.status.borrow().failures.saturating_add(1);
-                let pause = self.schedule.after_failure(failures, retry_after, fastrand::f64());
-                self.next = later(now, pause);
-                self.silent_until = retry_after.map(|asked| later(now, self.schedule.silence(asked)));
+                let random = fastrand::f64();
+                self.next = later(now, self.schedule.after_failure(failures, retry_after, random));
+                self.silent_until = retry_after.map(|asked| later(now, self.schedule.silence(asked, random)));
                 let age = self.status.borrow().last_success.map(|at| now - at);
                 self.telemetry.failed(trigger, &error, failures, age);
                 self.sink.lag();

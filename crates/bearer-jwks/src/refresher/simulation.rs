@@ -377,6 +377,7 @@ impl Simulation {
         let (before, generation) = {
             let model = &self.world.state().model;
             model.is_stale(now)?;
+            model.is_silent(now)?;
             (model.verdict(&token, now), model.generation)
         };
         let missing = Model::missing(&token, before);

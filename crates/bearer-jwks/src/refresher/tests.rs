@@ -441,6 +441,22 @@ async fn keys_outlive_an_outage_of_less_than_six_hours_and_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_issuer_that_lets_keys_live_for_a_day_does_not_shorten_what_an_outage_is_survived() {
+    let key = key("a");
+    let source = Source::default();
+    let max_age = Some(secs(24 * 3600));
+    source.answer(Answer::Set(Fetched { max_age, ..Fetched::new(jwks(&[&key])) }));
+    let (verifier, _) = started(&source).await;
+    let good = token(&key).expires_in(24 * 3600).sign();
+    advance(secs(4 * 3600 + 42 * 60)).await;
+    source.fail();
+    advance(secs(4 * 3600 + 50 * 60)).await;
+    assert_eq!(verify_now(&verifier, &good), Ok(()), "not much less than six hours");
+    advance(secs(90 * 60)).await;
+    assert_eq!(verify_now(&verifier, &good), Err(Reason::StaleKeys));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_traffic_the_keys_are_refreshed_at_four_fifths_of_their_lifetime() {
     let key = key("a");
     let source = Source::of(&[&key]);
@@ -552,8 +568,26 @@ async fn a_source_that_asks_for_silence_gets_it() {
         assert_eq!(verify(&verifier, &token(&new).sign()).await.map(drop), Err(Reason::UnknownKey));
     }
     assert_eq!(source.fetches(), before);
-    advance(secs(15)).await;
+    // A quarter more at most, so that not all instances come back together.
+    advance(secs(40)).await;
     assert!(verify(&verifier, &token(&new).sign()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn instances_that_are_told_the_same_time_do_not_come_back_together() {
+    let source = Source::default();
+    source.answer(Answer::Error(FetchError::Status { status: 503, retry_after: Some(secs(60)) }));
+    let instances: Vec<_> = (0..100).map(|_| start(&source)).collect();
+    advance(secs(1)).await;
+    let (asked, told) = (source.fetches(), Instant::now() - secs(1));
+    assert_eq!(asked, instances.len());
+    advance(secs(80)).await;
+    let mut back: Vec<_> = source.state().fetches[asked..].iter().map(|(at, _)| *at - told).collect();
+    back.truncate(instances.len());
+    back.sort();
+    assert!(back[0] >= secs(60), "none before its time: {:?}", back[0]);
+    let most = (60..75).map(|second| back.iter().filter(|at| at.as_secs() == second).count()).max();
+    assert!(most.unwrap() < 30, "{most:?} of them in one second");
 }
 
 #[tokio::test(start_paused = true)]

@@ -103,7 +103,8 @@ pub(super) struct Model {
     expected: Option<(Instant, Vec<String>)>,
     /// When the next scheduled fetch may start, and when it must have.
     due: (Instant, Instant),
-    silent_until: Option<Instant>,
+    /// Until when nothing is fetched, and from when on anything may be.
+    silent: Option<(Instant, Instant)>,
     unknown_keys: Level,
     bad_signatures: Level,
     unknown: HashMap<String, Instant>,
@@ -126,7 +127,7 @@ impl Model {
             running: None,
             expected: None,
             due: (now, now),
-            silent_until: None,
+            silent: None,
             unknown_keys: Level::full(schedule.burst, schedule.refill, now),
             bad_signatures: Level::full(1, schedule.signature_refill, now),
             unknown: HashMap::new(),
@@ -158,6 +159,15 @@ impl Model {
             Some(at) if now + self.expires_vague < at => Some(false),
             Some(at) if now <= at + TICK => None,
             expires => Some(expires.is_some()),
+        }
+    }
+
+    /// Whether the issuer is left alone, as it asked; `None` while that is up to the dice.
+    pub(super) fn is_silent(&self, now: Instant) -> Option<bool> {
+        match self.silent {
+            Some((until, _)) if now + TICK < until => Some(true),
+            Some((_, until)) if now <= until + TICK => None,
+            _ => Some(false),
         }
     }
 
@@ -198,8 +208,9 @@ impl Model {
         if self.expected.is_some() {
             return Wait::For(self.fetches + 1);
         }
+        let is_silent = self.is_silent(now) == Some(true);
         let bucket = if asks_for_a_key { &mut self.unknown_keys } else { &mut self.bad_signatures };
-        if self.silent_until.is_some_and(|until| until > now) || !bucket.pay(now) {
+        if is_silent || !bucket.pay(now) {
             return Wait::Not;
         }
         self.expected = Some((now, kid.filter(|_| asks_for_a_key).map(str::to_owned).into_iter().collect()));
@@ -212,7 +223,7 @@ impl Model {
         let asks_for_a_key = kind == MissKind::UnknownKey;
         let is_known = kid.and_then(|kid| self.unknown.get(kid)).is_some_and(|until| *until > now);
         let mut bucket = if asks_for_a_key { self.unknown_keys } else { self.bad_signatures };
-        let is_limited = self.silent_until.is_some_and(|until| until > now) || !bucket.pay(now);
+        let is_limited = self.is_silent(now) == Some(true) || !bucket.pay(now);
         self.running.is_none() && ((asks_for_a_key && is_known) || is_limited)
     }
 
@@ -289,7 +300,7 @@ impl Model {
         self.last_success = Some(now);
         self.expires = now.checked_add(self.schedule.max_stale);
         self.expires_vague = TICK;
-        self.silent_until = None;
+        self.silent = None;
         self.unknown.clear();
         for kid in &asked {
             if self.held.iter().all(|key| key.kid != *kid) {
@@ -298,8 +309,8 @@ impl Model {
         }
         self.ask_again(&asked, now);
         let Schedule { every, at_least, at_most, max_stale, .. } = self.schedule;
-        // However long the issuer lets them live: they are not to get stale while it is healthy.
-        let lifetime = max_age.unwrap_or(every).clamp(at_least, at_most.min(max_stale));
+        // However long the issuer lets them live: when an outage begins they are to be young.
+        let lifetime = max_age.unwrap_or(every).clamp(at_least, at_most.min(max_stale / 5));
         let at = |part: f64| now + lifetime.mul_f64(0.8 * part).max(at_least.mul_f64(part));
         self.due = (at(0.95), at(1.05));
     }
@@ -324,10 +335,13 @@ impl Model {
     fn failed(&mut self, retry_after: Option<Duration>, now: Instant) {
         self.failures += 1;
         let Schedule { backoff, longest_backoff, every, .. } = self.schedule;
-        self.silent_until = retry_after.map(|asked| now + asked.clamp(backoff, every));
+        self.silent = retry_after.map(|asked| {
+            let asked = asked.clamp(backoff, every);
+            (now + asked, now + asked.mul_f64(1.25))
+        });
         let most = (backoff * 2_u32.saturating_pow(self.failures - 1)).min(longest_backoff);
-        let not_before = self.silent_until.unwrap_or(now);
-        self.due = (not_before.max(now + most.mul_f64(0.1)), not_before.max(now + most));
+        let (not_before, at_latest) = self.silent.unwrap_or((now, now));
+        self.due = (not_before.max(now + most.mul_f64(0.1)), at_latest.max(now + most));
     }
 
     /// The machine slept: nobody can be blamed for what was due meanwhile.
