@@ -4,10 +4,13 @@ use crate::{
     fetch::{Fetch, FetchError, Fetched},
     schedule::Schedule,
 };
-use std::{path::PathBuf, time::Duration};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    path::PathBuf,
+    time::Duration,
+};
 
-/// Reads a JWK Set from a file, and again when it changes: looked after every 5 seconds, and at once when a token
-/// names a key that is not there.
+/// Reads a JWK Set from a file, every 5 seconds, and at once when a token names a key that is not there.
 ///
 /// Replace the file in one step (write another and rename it): a half-written one is an error, and the keys of the
 /// last whole one stay.
@@ -32,25 +35,27 @@ use std::{path::PathBuf, time::Duration};
 #[derive(Clone, Debug)]
 pub struct FileFetch {
     path: PathBuf,
+    /// Keys the hashes that versions of the file are told apart by.
+    hasher: RandomState,
 }
 
 impl FileFetch {
     /// Reads from `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), hasher: RandomState::new() }
     }
 }
 
 impl Fetch for FileFetch {
     async fn fetch(&mut self, etag: Option<&str>) -> Result<Fetched, FetchError> {
-        let metadata = tokio::fs::metadata(&self.path).await.map_err(FetchError::transport)?;
-        // Not every file system has a time of change; without one the file is read every time.
-        let version = metadata.modified().ok().map(|modified| format!("{modified:?} {}", metadata.len()));
-        if etag.is_some() && etag == version.as_deref() {
+        // A few kilobytes are soon read. Time and length of a file may stay when its content changes: `cp -p` and
+        // `rsync -t` keep the time, and most keys of a kind are of one length.
+        let text = tokio::fs::read_to_string(&self.path).await.map_err(FetchError::transport)?;
+        let version = format!("{:016x}", self.hasher.hash_one(&text));
+        if etag == Some(&*version) {
             return Ok(Fetched::default());
         }
-        let text = tokio::fs::read_to_string(&self.path).await.map_err(FetchError::transport)?;
-        Ok(Fetched { etag: version, ..Fetched::new(text) })
+        Ok(Fetched { etag: Some(version), ..Fetched::new(text) })
     }
 
     fn schedule(&self) -> Schedule {
@@ -88,17 +93,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_is_read_again_when_it_has_changed_and_only_then() {
+    async fn a_file_that_has_not_changed_is_said_to_be_unchanged() {
         let file = Temporary::new("changes");
         file.write(&["a"]);
         let mut fetch = FileFetch::new(&file.0);
         let first = fetch.fetch(None).await.unwrap();
         assert!(first.jwks.is_some_and(|jwks| jwks.contains("\"a\"")));
-        let tag = first.etag.expect("file systems have times");
+        let tag = first.etag.unwrap();
         assert_eq!(fetch.fetch(Some(&tag)).await.unwrap(), Fetched::default(), "unchanged");
         assert!(fetch.fetch(None).await.unwrap().jwks.is_some(), "for a token it is read all the same");
         file.write(&["a", "b"]);
         assert!(fetch.fetch(Some(&tag)).await.unwrap().jwks.is_some_and(|jwks| jwks.contains("\"b\"")));
+    }
+
+    #[tokio::test]
+    async fn a_key_of_the_same_length_is_seen_though_the_file_keeps_its_time() {
+        let file = Temporary::new("same");
+        file.write(&["a"]);
+        let modified = fs::metadata(&file.0).unwrap().modified().unwrap();
+        let (mut refresher, keys) = Refresher::new(FileFetch::new(&file.0));
+        refresher.refresh().await.unwrap();
+        // As `cp -p` and `rsync -t` do it.
+        file.write(&["b"]);
+        fs::File::options().write(true).open(&file.0).unwrap().set_modified(modified).unwrap();
+        refresher.refresh().await.unwrap();
+        assert!(keys.with(|now| now.keys().ids().eq(["b"])), "the file has another key");
     }
 
     #[tokio::test]
