@@ -1,6 +1,6 @@
 //! Where a JWK Set comes from.
 
-use crate::{InvalidLocation, InvalidMetadata, Schedule};
+use crate::{InvalidLocation, InvalidMetadata, Schedule, location::start};
 use std::{error::Error, fmt, future::Future, sync::Arc, time::Duration};
 use tower_bearer::keys::{KeySetError, SkippedKey};
 
@@ -75,6 +75,8 @@ pub enum FetchError {
     },
     /// The answer was longer than the limit.
     TooLong,
+    /// The answer came from another origin, to which the client had followed a redirect.
+    Redirected,
     /// The answer was in a content coding that was not asked for.
     Encoded,
     /// The answer was not a JWK Set.
@@ -94,7 +96,7 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// A failure below HTTP.
+    /// A failure below HTTP. The texts of the error and its sources go into the log: no secret may be in them.
     pub fn transport(error: impl Error + Send + Sync + 'static) -> Self {
         Self::Transport(Arc::new(error))
     }
@@ -108,6 +110,7 @@ impl FetchError {
             Self::Timeout => "timeout",
             Self::Status { .. } => "status",
             Self::TooLong => "too_long",
+            Self::Redirected => "redirected",
             Self::Encoded => "encoded",
             Self::Malformed(_) => "malformed",
             Self::NoUsableKey(_) => "no_usable_key",
@@ -125,6 +128,7 @@ impl fmt::Display for FetchError {
             Self::Timeout => f.write_str("no answer in time"),
             Self::Status { status, .. } => write!(f, "the answer's status is {status}"),
             Self::TooLong => f.write_str("the answer is too long"),
+            Self::Redirected => f.write_str("the answer came by a redirect from another origin"),
             Self::Encoded => f.write_str("the answer is in a content coding that was not asked for"),
             Self::Malformed(error) => error.fmt(f),
             Self::NoUsableKey(skipped) if skipped.is_empty() => {
@@ -132,10 +136,9 @@ impl fmt::Display for FetchError {
             }
             Self::NoUsableKey(skipped) => {
                 f.write_str("no key of the JWK Set can be used:")?;
-                skipped
-                    .iter()
-                    .take(5)
-                    .try_for_each(|key| write!(f, " {:?}: {};", key.kid().unwrap_or_default(), key.reason()))
+                skipped.iter().take(5).try_for_each(|key| {
+                    write!(f, " {:?}: {};", start(key.kid().unwrap_or_default()), key.reason())
+                })
             }
             Self::NotModified => f.write_str("an unchanged set was announced, but there is none"),
             Self::Metadata(error) => error.fmt(f),
@@ -160,5 +163,21 @@ impl Error for FetchError {
             Self::Malformed(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tower_bearer::keys::KeySet;
+
+    #[test]
+    fn the_names_of_a_hostile_set_do_not_fill_the_log() {
+        let long = "é".repeat(10_000);
+        let keys: Vec<_> = (0..20).map(|_| serde_json::json!({ "kty": "AKP", "kid": long })).collect();
+        let set = KeySet::from_jwks(&serde_json::json!({ "keys": keys }).to_string()).expect("a set");
+        let text = FetchError::NoUsableKey(set.skipped().into()).to_string();
+        assert!(text.contains(&long[..100]), "{text}");
+        assert!(text.chars().count() < 2000, "{} characters", text.chars().count());
     }
 }

@@ -5,7 +5,7 @@ mod metadata;
 use crate::{
     fetch::{Fetch, FetchError, Fetched},
     freshness,
-    location::{InvalidLocation, check, check_scheme},
+    location::{InvalidLocation, check, check_scheme, shown},
     resolve::GuardedResolver,
 };
 use metadata::Metadata;
@@ -18,6 +18,7 @@ use reqwest::{
     redirect::{Attempt, Policy},
 };
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -33,14 +34,15 @@ const MOST_REDIRECTS: usize = 3;
 /// Fetches over `https` (`http` only on this machine), with a bounded body. Nothing of a token is ever sent.
 ///
 /// The default client follows redirects only within the same origin, and never asks a link-local or metadata address,
-/// whatever the name. With a client of the application's own, both are for that client to refuse.
+/// whatever the name. With a client of the application's own, names of such addresses are for that client to refuse; an
+/// answer that it brings from another origin is not taken.
 #[derive(Clone, Debug)]
 pub struct HttpFetch {
     client: Client,
     location: Location,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Location {
     /// A JWK Set.
     Keys(Url),
@@ -78,8 +80,8 @@ impl HttpFetch {
     }
 
     /// As [`new`](Self::new), with the application's own client: its proxy, certificates, timeouts, redirects and
-    /// name resolution. Redirects to other origins, and names of addresses that are off limits, are then that client's
-    /// to refuse.
+    /// name resolution. Names of addresses that are off limits are then that client's to refuse. It may follow redirects
+    /// to other origins, but the answer from there is not taken.
     ///
     /// # Errors
     /// When keys must not be fetched from there.
@@ -87,8 +89,7 @@ impl HttpFetch {
         Ok(Self { client, location: Location::Keys(check(location)?) })
     }
 
-    /// As [`discover`](Self::discover), with the application's own client. As in [`with_client`](Self::with_client),
-    /// redirects to other origins, and names of addresses that are off limits, are that client's to refuse.
+    /// As [`discover`](Self::discover), with the application's own client, as in [`with_client`](Self::with_client).
     ///
     /// # Errors
     /// When `iss` is not a URL that metadata may be fetched from.
@@ -100,6 +101,15 @@ impl HttpFetch {
     /// The default client, to be shared by several issuers.
     pub(crate) fn default_client() -> Result<Client, InvalidLocation> {
         client(GuardedResolver::default())
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keys(location) => f.debug_tuple("Keys").field(&shown(location.as_str())).finish(),
+            Self::Issuer(metadata) => f.debug_tuple("Issuer").field(metadata).finish(),
+        }
     }
 }
 
@@ -149,11 +159,16 @@ fn same_origin(attempt: Attempt<'_>) -> reqwest::redirect::Action {
 }
 
 async fn fetch(client: &Client, location: Url, etag: Option<&str>) -> Result<Fetched, FetchError> {
+    let origin = location.origin();
     let mut request = client.get(location).header(ACCEPT, "application/jwk-set+json, application/json");
     if let Some(etag) = etag {
         request = request.header(IF_NONE_MATCH, etag);
     }
     let response = request.send().await.map_err(transport)?;
+    // An application's own client follows redirects by rules of its own. Keys are still the issuer's to publish.
+    if response.url().origin() != origin {
+        return Err(FetchError::Redirected);
+    }
     let headers = response.headers();
     let fetched = Fetched {
         jwks: None,
@@ -194,13 +209,49 @@ async fn body(mut response: Response) -> Result<String, FetchError> {
     String::from_utf8(bytes).map_err(|_| FetchError::Malformed(KeySetError::NotAJwkSet))
 }
 
-fn transport(error: reqwest::Error) -> FetchError {
+fn transport(mut error: reqwest::Error) -> FetchError {
+    // It goes into the log, and a query may have a secret in it.
+    if let Some(url) = error.url_mut() {
+        url.set_query(None);
+        url.set_fragment(None);
+    }
     if error.is_timeout() { FetchError::Timeout } else { FetchError::transport(error) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bearer_testing::{Algorithm, ScriptedJwks, SigningKey, Step};
+
+    #[tokio::test]
+    async fn no_error_and_no_debug_output_repeats_the_query_of_a_location() {
+        let nobody = "http://127.0.0.1:1/jwks?key=s3cret";
+        let mut fetch = HttpFetch::new(nobody).expect("a location");
+        let error = fetch.fetch(None).await.expect_err("nobody is there");
+        assert!(error.to_string().contains("127.0.0.1:1/jwks"), "{error}");
+        let discovery = HttpFetch::discover(nobody).expect("a location");
+        let refresher = crate::Refresher::new(fetch.clone()).0;
+        let shown = format!("{error} {error:?} {fetch:?} {discovery:?} {refresher:?}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_follows_redirects_elsewhere_brings_no_set_from_there() {
+        let (server, other) = (ScriptedJwks::start().await, ScriptedJwks::start().await);
+        let key = SigningKey::generate(Algorithm::EdDSA).kid("a");
+        other.always(Step::jwks([&key]));
+        server.always(Step::redirect(302, &other.uri())).at("/here", Step::redirect(302, "/keys"));
+        server.at("/keys", Step::jwks([&key]));
+        let client = Client::builder().no_proxy().build().expect("a client");
+        let fetch = async |uri: &str| {
+            HttpFetch::with_client(uri, client.clone()).expect("a location").fetch(None).await
+        };
+        assert!(fetch(&other.uri()).await.is_ok(), "where it was meant to be asked");
+        assert!(fetch(&server.url("/here")).await.is_ok(), "the same origin");
+        let error = fetch(&server.uri()).await.expect_err("another origin");
+        assert!(error.to_string().contains("another origin"), "{error}");
+        assert_eq!(other.count(), 2, "it was asked, by that client's rules");
+    }
 
     #[test]
     fn a_tag_is_for_the_location_that_it_is_from_and_for_no_other() {

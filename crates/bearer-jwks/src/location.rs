@@ -1,9 +1,14 @@
 //! From where keys may be fetched.
 
-use std::{error::Error, fmt, net::IpAddr};
+use std::{
+    error::Error,
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 use url::{Host, Url};
 
-/// A location that keys are not fetched from.
+/// A location that keys are not fetched from, as it was given, but without what may be secret in it: user name,
+/// password, query and fragment.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum InvalidLocation {
@@ -11,6 +16,9 @@ pub enum InvalidLocation {
     NotAUrl(String),
     /// Neither `https`, nor `http` on a loopback address; or the latter, named by metadata that came over `https`.
     Insecure(String),
+    /// With a user name or password. Where the keys are not public, give the fetch a client of the application's own
+    /// that sends what it takes.
+    Credentials(String),
     /// A link-local address, or that of a cloud's metadata service.
     LinkLocal(String),
     /// The HTTP client could not be made.
@@ -26,41 +34,66 @@ pub(crate) fn check(location: &str) -> Result<Url, InvalidLocation> {
         _ => None,
     };
     if address.is_some_and(is_off_limits) {
-        return Err(InvalidLocation::LinkLocal(location.to_owned()));
+        return Err(InvalidLocation::LinkLocal(shown(location)));
     }
     Ok(url)
 }
 
 /// As [`check`], for a location that may be off limits, since somebody said so.
 pub(crate) fn check_scheme(location: &str) -> Result<Url, InvalidLocation> {
-    let url = Url::parse(location).map_err(|_| InvalidLocation::NotAUrl(location.to_owned()))?;
+    let url = Url::parse(location).map_err(|_| InvalidLocation::NotAUrl(shown(location)))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(InvalidLocation::Credentials(shown(location)));
+    }
     let is_loopback = match url.host() {
-        None => return Err(InvalidLocation::NotAUrl(location.to_owned())),
+        None => return Err(InvalidLocation::NotAUrl(shown(location))),
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         Some(Host::Domain(name)) => name == "localhost",
     };
     if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
-        return Err(InvalidLocation::Insecure(location.to_owned()));
+        return Err(InvalidLocation::Insecure(shown(location)));
     }
     Ok(url)
 }
 
-/// Addresses that no issuer has, and that an attacker would like to see us ask: link-local ones, those of metadata
-/// services elsewhere (AWS over IPv6, Alibaba, Oracle), and "any".
+/// Addresses that no issuer has, and that an attacker would like to see us ask: link-local ones, "any", and those of
+/// services elsewhere that give away credentials or settings of the machine. An IPv4 address is as much off limits where
+/// an IPv6 address stands for it.
 pub(crate) fn is_off_limits(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
             v4.is_link_local()
                 || v4.is_unspecified()
-                || matches!(v4.octets(), [100, 100, 100, 200] | [192, 0, 0, 192])
+                || matches!(
+                    v4.octets(),
+                    // The metadata of Alibaba Cloud and of Oracle Cloud, and the wire server of Azure.
+                    [100, 100, 100, 200] | [192, 0, 0, 192] | [168, 63, 129, 16]
+                )
         }
         IpAddr::V6(v6) => {
             v6.is_unicast_link_local()
                 || v6.is_unspecified()
-                || v6.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
+                || matches!(
+                    v6.segments(),
+                    // The metadata of EC2, the credentials of EKS pods, and the metadata of Google Cloud.
+                    [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254 | 0x23] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254]
+                )
+                || embedded(v6).is_some_and(|v4| is_off_limits(IpAddr::V4(v4)))
         }
     }
+}
+
+/// The IPv4 address that a translator or a tunnel makes of this one: NAT64 (RFC 6052 §2.1), 6to4 (RFC 3056 §2), or
+/// IPv4-compatible (RFC 4291 §2.5.5.1).
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let (high, low) = match address.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => (high, low),
+        // But not the loopback address.
+        [0, 0, 0, 0, 0, 0, high, low] if high > 0 => (high, low),
+        _ => return None,
+    };
+    Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
 }
 
 impl fmt::Display for InvalidLocation {
@@ -69,6 +102,9 @@ impl fmt::Display for InvalidLocation {
             Self::NotAUrl(location) => write!(f, "{:?} is not a URL with a host", start(location)),
             Self::Insecure(location) => {
                 write!(f, "{:?} is neither https, nor http where that stays on this machine", start(location))
+            }
+            Self::Credentials(location) => {
+                write!(f, "{:?} was given with a user name or password", start(location))
             }
             Self::LinkLocal(location) => {
                 write!(f, "{:?} is a link-local or metadata address", start(location))
@@ -80,9 +116,24 @@ impl fmt::Display for InvalidLocation {
 
 impl Error for InvalidLocation {}
 
-/// As much of a location as a log is to have: what metadata names may be as long as the metadata.
-fn start(location: &str) -> &str {
-    location.char_indices().nth(200).map_or(location, |(end, _)| &location[..end])
+/// As much of a text from outside as a log is to have: what metadata names may be as long as the metadata.
+pub(crate) fn start(text: &str) -> &str {
+    text.char_indices().nth(200).map_or(text, |(end, _)| &text[..end])
+}
+
+/// A location without what may be secret in it.
+pub(crate) fn shown(location: &str) -> String {
+    let is_user = |url: &Url| !url.username().is_empty() || url.password().is_some() || !url.has_host();
+    let end = location.find(['?', '#']).unwrap_or(location.len());
+    let text = &location[..end];
+    match text.rfind('@') {
+        // Of what is no URL, nobody can say where a password ends.
+        Some(at) if Url::parse(location).as_ref().map_or(true, is_user) => {
+            let scheme = text[..at].split_once("://").map_or("", |(scheme, _)| scheme);
+            format!("{scheme}://{}", &text[at + 1..])
+        }
+        _ => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -97,6 +148,12 @@ mod tests {
             "http://127.0.0.1:8080/jwks",
             "http://[::1]/jwks",
             "http://localhost/jwks",
+            "https://[::1]/jwks",
+            "https://[2001:db8::1]/jwks",
+            "https://[fd00::1]/jwks",
+            "https://[64:ff9b::10.0.0.1]/jwks",
+            "https://[2002:0a00:0001::1]/jwks",
+            "https://168.63.129.17/jwks",
         ] {
             assert!(check(good).is_ok(), "{good}");
         }
@@ -117,12 +174,43 @@ mod tests {
             "https://100.100.100.200/",
             "https://[fd00:ec2::254]/",
             "https://192.0.0.192/",
+            "https://168.63.129.16/",
+            "https://[fd00:ec2::23]/",
+            "https://[fd20:ce::254]/",
+            "https://[64:ff9b::a9fe:a9fe]/",
+            "https://[64:ff9b::169.254.169.254]/",
+            "https://[2002:a9fe:a9fe::1]/",
+            "https://[::169.254.169.254]/",
+            "https://[::6464:64c8]/",
         ] {
             assert_eq!(check(link_local), Err(InvalidLocation::LinkLocal(link_local.into())));
             assert!(check_scheme(link_local).is_ok(), "{link_local}, if somebody says so");
         }
         for nothing in ["", "jwks", "/jwks", "file:///jwks", "data:application/json,{}", "https://"] {
             assert!(matches!(check(nothing), Err(InvalidLocation::NotAUrl(_))), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn a_location_with_a_password_is_refused_and_no_message_repeats_it() {
+        for location in ["https://user:s3cret@issuer.example/jwks", "https://s3cret@issuer.example/jwks"] {
+            let error = check(location).expect_err(location);
+            assert!(error.to_string().contains("issuer.example/jwks"), "{error}");
+            assert!(error.to_string().contains("user name or password"), "{error}");
+        }
+        for location in [
+            "https://user:s3cret@issuer.example/jwks",
+            "https:user:s3cret@issuer.example/jwks",
+            "http://issuer.example/jwks?key=s3cret",
+            "http://user:s3cret@issuer.example/jwks",
+            "https://169.254.169.254/jwks?key=s3cret",
+            "https://user:s3cret@/?key=s3cret",
+            "user:s3cret@issuer.example/jwks",
+            "/jwks?key=s3cret#s3cret",
+        ] {
+            let error = check(location).expect_err(location);
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("s3cret"), "{shown}");
         }
     }
 

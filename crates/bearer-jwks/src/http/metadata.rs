@@ -4,9 +4,10 @@ use super::fetch;
 use crate::{
     discovery::{self, InvalidMetadata},
     fetch::FetchError,
+    location::shown,
 };
 use reqwest::Client;
-use std::time::Duration;
+use std::{fmt, time::Duration};
 use tokio::time::{Instant, timeout};
 use url::Url;
 
@@ -16,7 +17,7 @@ const METADATA_AGE: Duration = Duration::from_secs(60);
 /// For reading the metadata again while a location is known. Requests wait 2 s in all, and the keys need their part.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Metadata {
     iss: String,
     places: Vec<Url>,
@@ -24,7 +25,7 @@ pub(super) struct Metadata {
 }
 
 /// Where the keys were said to be.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Found {
     location: Url,
     /// When the metadata is read again.
@@ -66,6 +67,12 @@ impl Metadata {
     }
 }
 
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metadata").field("iss", &shown(&self.iss)).finish_non_exhaustive()
+    }
+}
+
 /// Reads the metadata at the first place where there is any.
 async fn discover(client: &Client, iss: &str, places: &[Url]) -> Result<Url, FetchError> {
     let mut absent = FetchError::Status { status: 404, retry_after: None };
@@ -95,11 +102,11 @@ async fn read(client: &Client, iss: &str, place: &Url) -> Result<Url, FetchError
 }
 
 /// Whether a place has no metadata. Hosts say so with 400, 403, 405 or 410 as well, or with the page of an
-/// application; one that is in trouble (429, 5xx) says nothing.
+/// application or a redirect to it; one that is in trouble (429, 5xx) says nothing.
 fn is_absence(error: &FetchError) -> bool {
     match error {
         FetchError::Status { status, .. } => !matches!(status, 429 | 500..),
-        FetchError::Metadata(InvalidMetadata::Malformed) => true,
+        FetchError::Metadata(InvalidMetadata::Malformed) | FetchError::Redirected => true,
         _ => false,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     fetch::{FetchError, Fetched},
+    location::start,
     schedule::{Bucket, Schedule, UnknownKids, later},
     seed::Seed,
     status::Status,
@@ -9,6 +10,7 @@ use crate::{
 };
 use std::{
     collections::{HashSet, VecDeque},
+    fmt,
     future::Future,
     pin::pin,
     sync::Arc,
@@ -24,7 +26,6 @@ use tower_bearer::keys::{KeySet, KeySink, Miss, MissFilter, MissKind};
 const MOST_WAITERS: usize = 4096;
 
 /// Everything but the source, so that a fetch in flight does not keep us from looking after the rest.
-#[derive(Debug)]
 pub(super) struct Publisher {
     sink: KeySink,
     pub(super) schedule: Schedule,
@@ -277,7 +278,8 @@ impl Publisher {
                     return Err(FetchError::NoUsableKey(set.skipped().into()));
                 }
                 for key in set.skipped() {
-                    tracing::debug!(kid = key.kid(), reason = %key.reason(), "a key of the set is not used");
+                    let kid = key.kid().map(start);
+                    tracing::debug!(kid, reason = %key.reason(), "a key of the set is not used");
                 }
                 // A seed is there to be served from.
                 let seed = (!set.is_empty()).then(|| Arc::new(Seed::new(used, SystemTime::now())));
@@ -323,6 +325,17 @@ impl Publisher {
             status.next_fetch = Some(self.next);
             more(status);
         });
+    }
+}
+
+/// Without the validator, which may hold a location and its query.
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher")
+            .field("issuer", &self.telemetry.issuer)
+            .field("schedule", &self.schedule)
+            .field("status", &*self.status.borrow())
+            .finish_non_exhaustive()
     }
 }
 
