@@ -49,6 +49,7 @@ const BETWEEN: Duration = Duration::from_millis(5);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
+#[must_use]
 pub struct Connector {
     client: Option<Client>,
     schedule: Option<Schedule>,
@@ -65,15 +66,14 @@ impl Connector {
     }
 
     /// Fetches with the application's own client: its proxy, certificates, timeouts, redirects and name resolution.
-    /// Redirects to other origins, and names of addresses that are off limits, are then that client's to refuse.
-    #[must_use]
+    /// Names of addresses that are off limits are then that client's to refuse. It may follow redirects to other
+    /// origins, but the answer from there is not taken.
     pub fn client(mut self, client: Client) -> Self {
         self.client = Some(client);
         self
     }
 
     /// Fetches in another rhythm.
-    #[must_use]
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.schedule = Some(schedule);
         self

@@ -223,6 +223,7 @@ impl<R: ResolveIssuer> Verify for DynamicVerifier<R> {
 }
 
 /// The future of a [`DynamicVerifier`].
+#[must_use = "futures do nothing unless polled"]
 pub struct DynamicFuture(State);
 
 enum State {

@@ -44,6 +44,7 @@ use tower_bearer::keys::{self, KeySource};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
+#[must_use = "a refresher does nothing unless it is run"]
 pub struct Refresher<F> {
     fetch: F,
     publisher: Publisher,
@@ -58,7 +59,6 @@ impl<F: Fetch> Refresher<F> {
     }
 
     /// Another rhythm.
-    #[must_use]
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.publisher.set_schedule(schedule);
         self
@@ -78,7 +78,6 @@ impl<F: Fetch> Refresher<F> {
     }
 
     /// The name of the issuer, for events and metrics.
-    #[must_use]
     pub fn name(mut self, issuer: impl Into<String>) -> Self {
         self.publisher.telemetry.issuer = issuer.into();
         self
@@ -89,7 +88,6 @@ impl<F: Fetch> Refresher<F> {
     ///
     /// A seed that is too old, or not a usable set, is left aside, and the log says so. A [`schedule`](Self::schedule)
     /// of its own is set before.
-    #[must_use]
     pub fn seed(mut self, seed: &Seed) -> Self {
         if let Err(reason) = self.publisher.plant(seed, SystemTime::now()) {
             tracing::warn!(%reason, "the seed is not used");
@@ -167,7 +165,8 @@ fn outcome(
     }
 }
 
-/// A running [`Refresher`]. Dropping it stops the task.
+/// A running [`Refresher`]. Keep it: dropping it stops the task, and the keys become stale.
+#[must_use = "dropping the handle stops the refresher"]
 pub struct RefresherHandle(JoinHandle<()>);
 
 impl Drop for RefresherHandle {
