@@ -5,10 +5,12 @@ use crate::{
     http::HttpFetch,
     refresher::Refresher,
     schedule::Schedule,
+    seed::Seed,
     status::Status,
 };
 use reqwest::Client;
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -53,6 +55,8 @@ const BETWEEN: Duration = Duration::from_millis(5);
 pub struct Connector {
     client: Option<Client>,
     schedule: Option<Schedule>,
+    /// By issuer.
+    seeds: Arc<HashMap<String, Seed>>,
     statuses: Arc<Mutex<Vec<NamedStatus>>>,
 }
 
@@ -79,10 +83,18 @@ impl Connector {
         self
     }
 
-    /// As [`Connect::connect`](crate::Connect::connect).
+    /// Starts an issuer with the keys of a former run, so that a start while it is down serves at once: see
+    /// [`Refresher::seed`]. [`Status::seed`](field@Status::seed) is what to keep for it. A seed that is too old is left
+    /// aside, and so is one of an issuer that is not connected.
+    pub fn seed(mut self, iss: impl Into<String>, seed: Seed) -> Self {
+        Arc::make_mut(&mut self.seeds).insert(iss.into(), seed);
+        self
+    }
+
+    /// As [`Connect::connect`](crate::Connect::connect). Where the first fetch fails, a [seed](Self::seed) serves.
     ///
     /// # Errors
-    /// When the set-up is wrong, or the keys of one issuer cannot be fetched.
+    /// When the set-up is wrong, or the keys of one issuer cannot be fetched, and no seed serves.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -118,15 +130,17 @@ impl Connector {
         JwtVerifier::new(issuers.collect::<Result<Vec<_>, _>>()?).map_err(ConnectError::Config)
     }
 
-    /// The issuers whose keys are being kept fresh, by name, and how each is doing: to look at, or to wait for.
+    /// The issuers whose keys are in use, by name, and how each is doing: to look at, or to wait for. One is left out
+    /// when nobody uses its keys any more. One whose refresher was stopped, with its runtime or by a panic, stays, as
+    /// unavailable, until the same issuer is connected again.
     pub fn statuses(&self) -> Vec<(String, watch::Receiver<Status>)> {
         self.running().clone()
     }
 
-    /// Those whose refresher has not ended: when it has, the sender is gone.
+    /// Those whose refresher has not ended for want of readers.
     fn running(&self) -> MutexGuard<'_, Vec<NamedStatus>> {
         let mut statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
-        statuses.retain(|(_, status)| status.has_changed().is_ok());
+        statuses.retain(|(_, status)| !status.borrow().unread);
         statuses
     }
 
@@ -164,14 +178,20 @@ impl ReadyConnector {
         // Never closed; without a turn the fetch is as good, only sooner.
         let _turn = turns.acquire().await;
         match refresher.refresh().await {
-            Ok(()) => Ok(self.run(issuer, refresher, keys)),
-            Err(error) => Err(ConnectError::Fetch { iss: issuer.iss().to_owned(), error }),
+            Err(error) if !refresher.status().borrow().is_ready() => {
+                Err(ConnectError::Fetch { iss: issuer.iss().to_owned(), error })
+            }
+            _ => Ok(self.run(issuer, refresher, keys)),
         }
     }
 
     fn run(&self, issuer: Issuer, refresher: Refresher<HttpFetch>, keys: KeySource) -> Issuer {
-        let status = (issuer.iss().to_owned(), refresher.status());
-        self.connector.running().push(status);
+        let status = refresher.status();
+        let mut running = self.connector.running();
+        // It takes the place of one that was stopped.
+        running.retain(|(iss, status)| iss != issuer.iss() || status.has_changed().is_ok());
+        running.push((issuer.iss().to_owned(), status));
+        drop(running);
         tokio::spawn(refresher.run());
         issuer.keys(keys)
     }
@@ -191,10 +211,73 @@ impl ReadyConnector {
         if let Some(schedule) = self.connector.schedule {
             refresher = refresher.schedule(schedule);
         }
+        if let Some(seed) = self.connector.seeds.get(issuer.iss()) {
+            refresher = refresher.seed(seed);
+        }
         // A project that has not migrated from its shared secret publishes an empty set.
         if issuer.has_secret() {
             refresher = refresher.keys_may_be_absent();
         }
         Ok(Some((refresher, keys)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bearer_testing::{ScriptedJwks, Step, TestIssuer};
+    use std::time::SystemTime;
+    use tower_bearer::Verification;
+
+    fn is_accepted(verifier: &JwtVerifier, token: &str) -> bool {
+        matches!(verifier.verify_token(token, SystemTime::now()), Verification::Done(Ok(_)))
+    }
+
+    #[tokio::test]
+    async fn a_seed_of_an_issuer_serves_while_it_is_down() {
+        let issuer = TestIssuer::start().await;
+        let config = |jwks_uri: &str| Issuer::new(issuer.issuer(), issuer.audience()).jwks_uri(jwks_uri);
+        let first = Connector::new();
+        let _running = first.connect(config(&issuer.jwks_uri())).await.unwrap();
+        let seed = first.statuses()[0].1.borrow().seed.clone().unwrap();
+
+        let down = ScriptedJwks::start().await;
+        down.always(Step::status(500));
+        let down = config(&down.uri());
+        let other = Connector::new().seed("https://other.example", Seed::clone(&seed));
+        assert!(other.connect(down.clone()).await.is_err(), "no seed of its own");
+        let connector = Connector::new().seed(issuer.issuer(), Seed::clone(&seed));
+        for verifier in [connector.connect(down.clone()).await, connector.connect_lazy(down.clone())] {
+            assert!(is_accepted(&verifier.unwrap(), &issuer.token().sign()));
+        }
+
+        let long_ago = SystemTime::now() - Duration::from_secs(24 * 3600);
+        let old = Connector::new().seed(issuer.issuer(), Seed::new(&*seed.jwks, long_ago));
+        assert!(old.connect(down).await.is_err(), "it is too old");
+    }
+
+    #[test]
+    fn a_refresher_that_was_stopped_is_shown_as_unavailable_until_there_is_another() {
+        let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let (servers, first, second) = (runtime(), runtime(), runtime());
+        let issuer = servers.block_on(TestIssuer::start());
+        let config = || Issuer::new(issuer.issuer(), issuer.audience()).jwks_uri(issuer.jwks_uri());
+        let connector = Connector::new();
+        let are_ready = || -> Vec<_> {
+            connector.statuses().iter().map(|(_, status)| status.borrow().is_ready()).collect()
+        };
+        let verifier = first.block_on(connector.connect(config())).unwrap();
+        assert_eq!(are_ready(), [true]);
+        drop(first);
+        assert_eq!(are_ready(), [false], "its keys are still used");
+        assert!(!is_accepted(&verifier, &issuer.token().sign()));
+
+        let verifier = second.block_on(connector.connect(config())).unwrap();
+        assert_eq!(are_ready(), [true], "another has taken its place");
+        assert!(is_accepted(&verifier, &issuer.token().sign()));
+        let mut status = connector.statuses().remove(0).1;
+        drop(verifier);
+        second.block_on(async { while status.changed().await.is_ok() {} });
+        assert!(connector.statuses().is_empty(), "nobody uses its keys any more");
     }
 }

@@ -36,8 +36,10 @@
 //! [`Status`], `tracing` events (a warning for the first failure after a success, and when keys get too old), and with
 //! the feature `metrics` these of the `metrics` facade, all with the label `issuer`: `bearer_jwks_fetches_total`
 //! (`trigger`, `result`), `bearer_jwks_limited_total` (`trigger`; tokens that were worth no fetch, counted with the
-//! next), `bearer_jwks_keys`, `bearer_jwks_age_seconds`, and `bearer_lagging_accepts_total`, the tokens accepted while
-//! the last refresh had failed.
+//! next), `bearer_jwks_keys`, `bearer_jwks_last_success_timestamp_seconds` (of the keys in use, seconds since
+//! 1970-01-01T00:00:00Z), `bearer_jwks_age_seconds` (told with each fetch, when the keys get too old, and at the end; between
+//! those moments the time of the last success says more), and `bearer_lagging_accepts_total`, the tokens accepted while
+//! the last refresh had failed, or by the keys of a seed that none has confirmed.
 //!
 //! [`Connect`] is the short way, [`Connector`] the same with settings and [`Status`] for each issuer. [`Refresher`] is the
 //! long one: its [`run`](Refresher::run) is a future that the caller owns, its [`status`](Refresher::status) is visible from outside, and its source is any [`Fetch`].

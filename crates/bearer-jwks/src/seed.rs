@@ -7,7 +7,7 @@ use std::{
 };
 
 /// A JWK Set and when it was fetched: [exported](field@crate::Status::seed) by one process, given to
-/// [the next](crate::Refresher::seed). Public keys only; but whoever can change it can make tokens.
+/// the next, by [`Connector::seed`](crate::Connector::seed) or [`Refresher::seed`](crate::Refresher::seed). Public keys only; but whoever can change it can make tokens.
 ///
 /// Serializes as `{"jwks": "…", "fetched_at": 1700000000}`, seconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
@@ -23,10 +23,19 @@ impl Seed {
         Self { jwks: jwks.into(), fetched_at }
     }
 
-    /// How old the set is. One from the future has an age that nothing is too old for: it is not to be trusted.
-    pub(crate) fn age(&self, now: SystemTime) -> Duration {
-        let fetched_at = UNIX_EPOCH.checked_add(Duration::from_secs(self.fetched_at));
-        fetched_at.and_then(|at| now.duration_since(at).ok()).unwrap_or(Duration::MAX)
+    /// When the set was fetched, or last confirmed, in whole seconds. A time that the system cannot tell reads as
+    /// 1970-01-01T00:00:00Z.
+    pub fn fetched_at(&self) -> SystemTime {
+        self.time().unwrap_or(UNIX_EPOCH)
+    }
+
+    /// How old the set is. One from the future is [`Duration::MAX`] old: it is not to be trusted.
+    pub fn age(&self, now: SystemTime) -> Duration {
+        self.time().and_then(|at| now.duration_since(at).ok()).unwrap_or(Duration::MAX)
+    }
+
+    fn time(&self) -> Option<SystemTime> {
+        UNIX_EPOCH.checked_add(Duration::from_secs(self.fetched_at))
     }
 }
 
@@ -46,10 +55,12 @@ mod tests {
         let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let hour = Duration::from_secs(3600);
         assert_eq!(Seed::new("{}", now - hour).age(now), hour);
+        assert_eq!(Seed::new("{}", now - hour).fetched_at(), now - hour);
         assert_eq!(Seed::new("{}", now + hour).age(now), Duration::MAX);
         let absurd: Seed =
             serde_json::from_str(r#"{"jwks":"","fetched_at":18446744073709551615}"#).expect("a seed");
         assert_eq!(absurd.age(now), Duration::MAX);
+        assert_eq!(absurd.fetched_at(), UNIX_EPOCH);
     }
 
     #[test]

@@ -15,7 +15,8 @@ pub struct Status {
     pub key_ids: Vec<String>,
     /// The keys of the set that are not used, and why.
     pub skipped: Vec<SkippedKey>,
-    /// When the keys were last fetched, or confirmed unchanged.
+    /// When the keys were last fetched, or confirmed unchanged; those of a [`Seed`], when it says. `None` before the
+    /// first keys, and for a seed from before the start of the machine where its clock cannot tell such a time.
     pub last_success: Option<Instant>,
     /// Why the last attempt failed; `None` after a success.
     pub last_error: Option<FetchError>,
@@ -28,6 +29,8 @@ pub struct Status {
     /// Whether requests are answered 503, because there are no keys, or they are too old, or nobody keeps them fresh
     /// any more.
     pub unavailable: bool,
+    /// Whether the refresher ended because nobody reads its keys any more.
+    pub(crate) unread: bool,
 }
 
 /// Before the first keys.
@@ -43,6 +46,7 @@ impl Default for Status {
             next_fetch: None,
             seed: None,
             unavailable: true,
+            unread: false,
         }
     }
 }

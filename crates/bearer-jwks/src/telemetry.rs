@@ -1,7 +1,7 @@
 //! What a refresher tells the world: events, and with the feature `metrics` counters. Never key material.
 
 use crate::fetch::FetchError;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Why a fetch is made.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,8 +39,31 @@ impl Telemetry {
         {
             self.count(trigger, "ok");
             metrics::gauge!("bearer_jwks_keys", "issuer" => self.issuer.clone()).set(count(keys));
-            metrics::gauge!("bearer_jwks_age_seconds", "issuer" => self.issuer.clone()).set(0.0);
         }
+        self.succeeded(SystemTime::now());
+        self.aged(Some(Duration::ZERO));
+    }
+
+    /// The keys in use are from that time. What is told of their age is right in the moment in which it is told; from
+    /// this, a dashboard can tell it at any time.
+    #[cfg_attr(not(feature = "metrics"), allow(clippy::unused_self, reason = "there is nowhere to tell it"))]
+    pub(crate) fn succeeded(&self, at: SystemTime) {
+        let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        #[cfg(feature = "metrics")]
+        metrics::gauge!("bearer_jwks_last_success_timestamp_seconds", "issuer" => self.issuer.clone())
+            .set(seconds);
+        #[cfg(not(feature = "metrics"))]
+        let _ = seconds;
+    }
+
+    /// The keys in use are so old.
+    #[cfg_attr(not(feature = "metrics"), allow(clippy::unused_self, reason = "there is nowhere to tell it"))]
+    pub(crate) fn aged(&self, age: Option<Duration>) {
+        let Some(seconds) = age.map(|age| age.as_secs_f64()) else { return };
+        #[cfg(feature = "metrics")]
+        metrics::gauge!("bearer_jwks_age_seconds", "issuer" => self.issuer.clone()).set(seconds);
+        #[cfg(not(feature = "metrics"))]
+        let _ = seconds;
     }
 
     /// A fetch failed. The first failure after a success is worth a warning; `age` is that of the keys in use.
@@ -53,13 +76,8 @@ impl Telemetry {
             tracing::debug!(issuer, trigger = trigger_name, %error, failures, age_seconds, "fetching keys failed again");
         }
         #[cfg(feature = "metrics")]
-        {
-            self.count(trigger, error.label());
-            if let Some(age) = age {
-                metrics::gauge!("bearer_jwks_age_seconds", "issuer" => self.issuer.clone())
-                    .set(age.as_secs_f64());
-            }
-        }
+        self.count(trigger, error.label());
+        self.aged(age);
     }
 
     /// So many tokens would have been worth a fetch, but there were too many of their kind.

@@ -6,6 +6,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::time::sleep;
 use tower_bearer::{Issuer, JwtVerifier, Reason, Verification};
@@ -37,7 +38,7 @@ fn seen(snapshotter: &Snapshotter) -> Vec<(String, f64)> {
         };
         Some((format!("{} {}", key.key().name(), labels.join(" ")), value))
     });
-    let mut values: Vec<_> = values.collect();
+    let mut values: Vec<(String, f64)> = values.collect();
     values.sort_by(|one, other| one.0.cmp(&other.0));
     values
 }
@@ -74,12 +75,26 @@ fn fetches_refusals_to_fetch_keys_and_their_age_are_counted_by_issuer() {
         let verifier = JwtVerifier::new([Issuer::new(ISS, AUD).keys(keys)]).expect("a verifier");
         tokio::spawn(refresher.run());
         status.wait_for(Status::is_ready).await.expect("it runs");
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("later").as_secs_f64();
+        // The time of the last success is the clock's, and not the test's.
+        let seen = |snapshotter| {
+            let (mut last, others): (Vec<_>, _) = seen(snapshotter)
+                .into_iter()
+                .partition(|(name, _)| name.starts_with("bearer_jwks_last_success_timestamp_seconds "));
+            // What was not set again since the last look reads as 0.
+            last.retain(|(_, at)| *at > 0.0);
+            assert!(last.iter().all(|(_, at)| (at - now).abs() < 60.0), "{last:?}");
+            (last.len(), others)
+        };
+        let named = |expected: &[(&str, f64)]| -> Vec<_> {
+            expected.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+        };
         let first = [
             ("bearer_jwks_age_seconds issuer=https://issuer.example", 0.0),
             ("bearer_jwks_fetches_total issuer=https://issuer.example trigger=schedule result=ok", 1.0),
             ("bearer_jwks_keys issuer=https://issuer.example", 1.0),
         ];
-        assert_eq!(seen(&snapshotter), first.map(|(name, value)| (name.to_owned(), value)));
+        assert_eq!(seen(&snapshotter), (1, named(&first)));
 
         // Three fetches for strangers, one for a bad signature, and no more for either.
         for number in 0..5 {
@@ -90,7 +105,7 @@ fn fetches_refusals_to_fetch_keys_and_their_age_are_counted_by_issuer() {
             assert_eq!(verify(&verifier, &token(&known).tampered()).await, Err(Reason::Signature));
         }
         // Those that were kept back are counted with the next fetch.
-        sleep(std::time::Duration::from_secs(61)).await;
+        sleep(Duration::from_secs(61)).await;
         assert_eq!(verify(&verifier, &token(&stranger).sign()).await, Err(Reason::UnknownKey));
         let flood = [
             ("bearer_jwks_age_seconds issuer=https://issuer.example", 0.0),
@@ -100,7 +115,7 @@ fn fetches_refusals_to_fetch_keys_and_their_age_are_counted_by_issuer() {
             ("bearer_jwks_limited_total issuer=https://issuer.example trigger=bad_signature", 2.0),
             ("bearer_jwks_limited_total issuer=https://issuer.example trigger=unknown_key", 2.0),
         ];
-        assert_eq!(seen(&snapshotter), flood.map(|(name, value)| (name.to_owned(), value)));
+        assert_eq!(seen(&snapshotter), (1, named(&flood)));
 
         // The next scheduled fetch fails: the keys age, and tokens that they accept are counted.
         let last_success = status.borrow().last_success.expect("a success");
@@ -111,11 +126,53 @@ fn fetches_refusals_to_fetch_keys_and_their_age_are_counted_by_issuer() {
             ("bearer_jwks_fetches_total issuer=https://issuer.example trigger=schedule result=status", 1.0),
             ("bearer_lagging_accepts_total issuer=https://issuer.example", 1.0),
         ];
-        let mut seen = seen(&snapshotter);
+        let (_, mut seen) = seen(&snapshotter);
         // The recorder forgets a gauge at each look; this one was not set again.
         seen.retain(|(name, _)| !name.starts_with("bearer_jwks_keys"));
-        assert_eq!(seen, outage.map(|(name, value)| (name.to_owned(), value)));
-        assert!(last_success.elapsed() > std::time::Duration::from_secs(400), "{:?}", last_success.elapsed());
+        assert_eq!(seen, named(&outage));
+        assert!(last_success.elapsed() > Duration::from_secs(400), "{:?}", last_success.elapsed());
+    });
+}
+
+#[test]
+fn the_age_of_keys_is_told_from_the_start_on_and_when_nothing_is_fetched_any_more() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    const AGE: &str = "bearer_jwks_age_seconds issuer=https://issuer.example";
+    const LAST: &str = "bearer_jwks_last_success_timestamp_seconds issuer=https://issuer.example";
+    recorded(async |snapshotter| {
+        let gauge =
+            |name: &str| seen(&snapshotter).into_iter().find(|(seen, _)| seen == name).map(|(_, v)| v);
+        let known = key("known");
+        let fetched_at = SystemTime::now() - 5 * HOUR;
+        let set = serde_json::json!({ "keys": [known.public_jwk()] }).to_string();
+        let seed = Seed::new(set, fetched_at);
+        let down = Err(FetchError::Status { status: 500, retry_after: None });
+        let source = Source(Arc::new(Mutex::new([down].into())));
+        let (refresher, keys) = Refresher::new(source);
+        let schedule =
+            Schedule { backoff: Duration::MAX, longest_backoff: Duration::MAX, ..Schedule::default() };
+        let refresher = refresher.name(ISS).schedule(schedule).seed(&seed).first_fetch_in(HOUR / 2);
+        let verifier = JwtVerifier::new([Issuer::new(ISS, AUD).keys(keys)]).expect("a verifier");
+        let handle = refresher.spawn();
+        sleep(Duration::from_secs(1)).await;
+        let hours = |age: Option<f64>| age.map(|age| (age / 36.0).round() / 100.0);
+        let before = fetched_at.duration_since(SystemTime::UNIX_EPOCH).expect("later").as_secs();
+        let all = seen(&snapshotter);
+        let of = |name| all.iter().find(|(seen, _)| seen == name).map(|(_, value)| *value);
+        assert_eq!(hours(of(AGE)), Some(5.0), "as the seed says");
+        assert_eq!(of(LAST), u32::try_from(before).ok().map(f64::from));
+        assert_eq!(verify(&verifier, &token(&known).sign()).await, Ok(()));
+        let lagging = seen(&snapshotter).iter().any(|(name, _)| name.starts_with("bearer_lagging_accepts"));
+        assert!(lagging, "no fetch has confirmed the key yet");
+        sleep(HOUR / 2).await;
+        assert_eq!(hours(gauge(AGE)), Some(5.5), "with a fetch that fails");
+        sleep(HOUR / 2).await;
+        assert_eq!(hours(gauge(AGE)), Some(6.0), "when the keys are too old");
+        sleep(HOUR).await;
+        assert_eq!(gauge(AGE), Some(0.0), "not set again: nothing happens");
+        drop(handle);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(hours(gauge(AGE)), Some(7.0), "when nobody keeps them fresh any more");
     });
 }
 
@@ -135,7 +192,7 @@ fn each_way_to_fail_has_a_name_and_none_tells_what_was_fetched() {
         let (mut refresher, _keys) = Refresher::new(Source(Arc::new(Mutex::new(answers.into()))));
         for _ in 0..count {
             assert!(refresher.refresh().await.is_err());
-            sleep(std::time::Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(1)).await;
         }
         let names =
             ["malformed", "no_usable_key", "not_modified", "status", "timeout", "too_long", "transport"];

@@ -84,7 +84,8 @@ impl<F: Fetch> Refresher<F> {
     }
 
     /// Starts with the keys of a former run, trusted until [`max_stale`](Schedule::max_stale) after they were
-    /// fetched, so that a start while the issuer is down serves at once. The first fetch is due all the same.
+    /// fetched, so that a start while the issuer is down serves at once. The first fetch is due all the same; until it
+    /// succeeds, the keys are [`Lagging`](keys::KeyState::Lagging).
     ///
     /// A seed that is too old, or not a usable set, is left aside, and the log says so. A [`schedule`](Self::schedule)
     /// of its own is set before.
@@ -116,6 +117,7 @@ impl<F: Fetch> Refresher<F> {
     /// published is no longer trusted, since nobody keeps it fresh.
     pub async fn run(mut self) {
         let Self { fetch, publisher } = &mut self;
+        publisher.begin();
         let mut due = None;
         loop {
             let trigger = match due.take() {

@@ -87,7 +87,7 @@ impl Publisher {
             let (next, expires) = (self.next, self.expires);
             tokio::select! {
                 miss = self.sink.missed() => {
-                    let miss = miss.ok_or(NoReader)?;
+                    let miss = miss.ok_or_else(|| self.unread())?;
                     if let Some(trigger) = self.is_worth_a_fetch(&miss) {
                         self.wait(miss);
                         return Ok(trigger);
@@ -113,7 +113,7 @@ impl Publisher {
             tokio::select! {
                 result = &mut fetching => return Ok(result),
                 miss = self.sink.missed() => {
-                    let miss = miss.ok_or(NoReader)?;
+                    let miss = miss.ok_or_else(|| self.unread())?;
                     if self.is_news(&miss) {
                         self.wait(miss);
                     }
@@ -122,6 +122,12 @@ impl Publisher {
                 () = until(expires) => self.expire(),
             }
         }
+    }
+
+    /// Says that it ends because nobody reads the keys: for any other reason, its readers are left alone with them.
+    fn unread(&self) -> NoReader {
+        self.status.send_modify(|status| status.unread = true);
+        NoReader
     }
 
     /// Whether the answer to a miss is not known already.
@@ -247,8 +253,7 @@ impl Publisher {
                 let random = fastrand::f64();
                 self.next = later(now, self.schedule.after_failure(failures, retry_after, random));
                 self.silent_until = retry_after.map(|asked| later(now, self.schedule.silence(asked, random)));
-                let age = self.status.borrow().last_success.map(|at| now - at);
-                self.telemetry.failed(trigger, &error, failures, age);
+                self.telemetry.failed(trigger, &error, failures, self.age());
                 self.sink.lag();
                 self.report(|status| {
                     status.last_error = Some(error.clone());
@@ -293,19 +298,40 @@ impl Publisher {
 
     /// Publishes a seed as if it had been fetched when it was.
     pub(super) fn plant(&mut self, seed: &Seed, now: SystemTime) -> Result<(), String> {
-        let left = self.schedule.max_stale.checked_sub(seed.age(now)).ok_or("it is too old")?;
+        let age = seed.age(now);
+        let left = self.schedule.max_stale.checked_sub(age).ok_or("it is too old")?;
         let set = KeySet::from_jwks(&seed.jwks).map_err(|error| error.to_string())?;
         if set.is_empty() {
             return Err("it has no usable key".to_owned());
         }
         self.sink.publish(set);
-        self.expires = Instant::now().checked_add(left);
-        self.report(|status| status.seed = Some(Arc::new(seed.clone())));
+        // They decide, but this process has not heard of them from the issuer yet.
+        self.sink.lag();
+        let now = Instant::now();
+        self.expires = now.checked_add(left);
+        self.report(|status| {
+            status.last_success = now.checked_sub(age);
+            status.seed = Some(Arc::new(seed.clone()));
+        });
         Ok(())
+    }
+
+    /// Tells how old the keys are that it starts with.
+    pub(super) fn begin(&self) {
+        if let Some(seed) = &self.status.borrow().seed {
+            self.telemetry.succeeded(seed.fetched_at());
+        }
+        self.telemetry.aged(self.age());
+    }
+
+    /// How long ago the keys in use were fetched or confirmed.
+    fn age(&self) -> Option<Duration> {
+        self.status.borrow().last_success.map(|at| at.elapsed())
     }
 
     fn expire(&mut self) {
         self.telemetry.expired();
+        self.telemetry.aged(self.age());
         self.sink.expire();
         self.expires = None;
         self.report(|_| {});
@@ -342,6 +368,7 @@ impl fmt::Debug for Publisher {
 /// The last word: keys that nobody keeps fresh are not trusted.
 impl Drop for Publisher {
     fn drop(&mut self) {
+        self.telemetry.aged(self.age());
         self.status.send_modify(|status| {
             status.unavailable = true;
             status.next_fetch = None;

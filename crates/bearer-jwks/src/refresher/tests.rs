@@ -764,10 +764,15 @@ async fn a_seed_serves_a_start_while_the_issuer_is_down_until_it_is_too_old() {
     let down = Source::default();
     down.fail();
     let (refresher, keys) = Refresher::new(down.clone());
+    let read = keys.clone();
     let seeded = verifier(keys);
+    let status = refresher.status();
     let running = refresher.seed(&hours_ago(5)).spawn();
     let good = token(&key).expires_in(24 * 3600).sign();
     assert_eq!(verify_now(&seeded, &good), Ok(()));
+    assert_eq!(read.with(Snapshot::state), KeyState::Lagging, "no fetch has confirmed them yet");
+    let age = status.borrow().last_success.unwrap().elapsed();
+    assert!((5 * 3600..5 * 3600 + 5).contains(&age.as_secs()), "{age:?}");
     advance(secs(3600 - 60)).await;
     assert_eq!(verify_now(&seeded, &good), Ok(()));
     advance(secs(120)).await;
@@ -775,6 +780,7 @@ async fn a_seed_serves_a_start_while_the_issuer_is_down_until_it_is_too_old() {
     down.publish(&[&key]);
     advance(secs(61)).await;
     assert_eq!(verify_now(&seeded, &good), Ok(()));
+    assert_eq!(read.with(Snapshot::state), KeyState::Ready);
     drop(running);
 
     for useless in
