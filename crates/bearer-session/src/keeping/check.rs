@@ -6,7 +6,7 @@ use http::Request;
 use serde::Deserialize;
 use std::{
     cmp::Reverse,
-    fmt,
+    fmt, mem,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -28,7 +28,12 @@ impl Check {
     }
 
     /// The session of a pair: the one that it is known to belong to, or else a new one, if the access token was once good.
-    pub(super) async fn adopt(&self, sessions: &Sessions, pair: &SsrSession) -> Result<Key, SessionError> {
+    pub(super) async fn adopt(
+        &self,
+        sessions: &Sessions,
+        pair: &SsrSession,
+        first: &mut FirstExchange,
+    ) -> Result<Key, SessionError> {
         let refresh_token = pair.refresh_token.as_ref().ok_or(SessionError::SIGNED_OUT)?;
         if let Some(key) = sessions.find(refresh_token).await? {
             return Ok(key);
@@ -45,7 +50,24 @@ impl Check {
         // The token is signed, and what the cookie says beside it is not. Nothing left says that it has expired.
         let left = expires_at.and_then(|expires_at| expires_at.duration_since(now).ok());
         tokens.expires_in = left.unwrap_or_default();
+        if tokens.expires_in.is_zero() {
+            first.take()?;
+        }
         sessions.adopt(tokens).await
+    }
+}
+
+/// What a request may ask of the issuer for pairs that nobody has seen before: one exchange. Whoever has one
+/// access token can put any number of refresh tokens of their own making beside it, and what the issuer
+/// answers is counted against all users. The next request finds this one's pair known, and tries the next.
+#[derive(Debug, Default)]
+pub(super) struct FirstExchange {
+    is_taken: bool,
+}
+
+impl FirstExchange {
+    fn take(&mut self) -> Result<(), SessionError> {
+        if mem::replace(&mut self.is_taken, true) { Err(SessionError::unavailable(SOON)) } else { Ok(()) }
     }
 }
 
@@ -89,10 +111,15 @@ impl<V: Verify<Future: Send> + Send + Sync> Judge for V {
     }
 }
 
+/// As many scopes as a browser may have cookies of: those of the host, of its domain, and of one in between.
+/// Each costs a question to the store, if not a signature.
+const MOST_PAIRS: usize = 3;
+
 /// The pairs of several scopes, the newest first, by what their tokens say. Browsers send the oldest first, and whoever
 /// presents its refresh token ends the session at the issuer.
 pub(super) fn newest_first(mut pairs: Vec<SsrSession>) -> Vec<SsrSession> {
     pairs.sort_by_cached_key(|pair| Reverse(expires_at(&pair.access_token)));
+    pairs.truncate(MOST_PAIRS);
     pairs
 }
 

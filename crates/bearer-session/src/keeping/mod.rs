@@ -8,7 +8,7 @@ pub mod ssr;
 pub use self::{cookies::InvalidCookie, opaque::OpaqueCookie};
 
 use self::{
-    check::{Check, newest_first},
+    check::{Check, FirstExchange, newest_first},
     opaque::Untrusted,
     ssr::{SsrCookies, SsrSession},
 };
@@ -66,9 +66,12 @@ impl From<OpaqueCookie> for Keeping {
 }
 
 impl Keeping {
-    /// The cookies of `@supabase/ssr`, of which this side is the owner: it alone refreshes, and the browser gets each new
-    /// pair with the answer to whatever it asks next. A tab that still has an older pair is led to the newest.
-    /// Where a request has several pairs, of several domain scopes, the one that expires last is tried first.
+    /// The cookies of `@supabase/ssr`, of which this side is the owner: it alone refreshes, and the browser
+    /// gets each new pair with the answer to whatever it asks next. A tab that still has an older pair is led
+    /// to the newest. Where a request has several pairs, of several domain scopes, the one that expires last
+    /// is tried first, and at most three of them. Of pairs that were never seen here, a request has one
+    /// exchanged: if the issuer refuses that one, and another is left, the answer is 503 with `Retry-After`,
+    /// and the next request tries the other.
     ///
     /// A session that another library began is taken over if its access token is one that `verifier` accepts, or would
     /// have accepted before it expired: the gate's own verifier. The tokens are within reach of scripts, unless the
@@ -76,9 +79,10 @@ impl Keeping {
     /// (`autoRefreshToken: false`). Even then supabase-js refreshes a session that it reads with less than 90 s left: its
     /// new pair is taken over as a session of its own, beside the older one.
     ///
-    /// Taking over asks nobody but `verifier`. Whoever has one access token can so begin many sessions with refresh tokens
-    /// of their own making, each of which takes a place in the store until it is tried: limit the rate of requests in front
-    /// of a [`MemoryStore`](crate::store::MemoryStore), which is full at some time.
+    /// Taking over asks nobody but `verifier`. Whoever has one access token can so begin many sessions with
+    /// refresh tokens of their own making, one with each request, each of which takes a place in the store
+    /// until it is tried, and costs a request to the issuer: limit the rate of requests in front of a
+    /// [`MemoryStore`](crate::store::MemoryStore), which is full at some time, and of an issuer that counts.
     pub fn supabase_ssr<V>(cookies: SsrCookies, verifier: V) -> Self
     where
         V: Verify<Future: Send> + Send + Sync + 'static,
@@ -107,9 +111,9 @@ impl Keeping {
         match (brought, &self.0) {
             (Brought::Id(id), _) => Ok(id.key()),
             (Brought::Pairs(pairs), Kind::SupabaseSsr { check, .. }) => {
-                let mut best = Best::default();
+                let (mut best, mut first) = (Best::default(), FirstExchange::default());
                 for pair in pairs {
-                    if let Some(key) = best.of(check.adopt(sessions, pair).await) {
+                    if let Some(key) = best.of(check.adopt(sessions, pair, &mut first).await) {
                         return Ok(key);
                     }
                 }
@@ -130,9 +134,9 @@ impl Keeping {
         match (brought, &self.0) {
             (Brought::Id(id), _) => Ok((sessions.access(id, on_behalf).await?, Vec::new())),
             (Brought::Pairs(pairs), Kind::SupabaseSsr { check, cookies }) => {
-                let mut best = Best::default();
+                let (mut best, mut first) = (Best::default(), FirstExchange::default());
                 for pair in pairs {
-                    let Some(key) = best.of(check.adopt(sessions, pair).await) else { continue };
+                    let Some(key) = best.of(check.adopt(sessions, pair, &mut first).await) else { continue };
                     let Some(access) = best.of(sessions.access(key, on_behalf).await) else { continue };
                     let is_known = is_known(&access, pair);
                     let lines = if is_known { Vec::new() } else { renewed(cookies, request, &access) };

@@ -212,6 +212,46 @@ async fn of_two_pairs_the_newer_counts_whichever_comes_first() {
     assert!(refresh(&bobs).await.is_ok());
 }
 
+/// One line of cookies, each with this access token and a refresh token that somebody made up.
+fn made_up(access: &str, tokens: std::ops::Range<usize>) -> String {
+    let pair = |number| {
+        format!(r#"{NAME}={{"access_token":"{access}","refresh_token":"made-up-{number}","expires_at":1}}"#)
+    };
+    tokens.map(pair).collect::<Vec<_>>().join("; ")
+}
+
+#[tokio::test]
+async fn a_request_full_of_made_up_pairs_costs_one_exchange() {
+    let world = World::start().await;
+    world.supabase.set_access_token_expires_in(-3600);
+    let own = world.supabase.sign_in(ADA);
+    let line = made_up(own["access_token"].as_str().unwrap(), 0..8);
+    for path in ["/me", "/auth/session"] {
+        let before = world.supabase.refreshes();
+        let request = Request::get(path).header("cookie", &line).body(axum::body::Body::empty()).unwrap();
+        app(&world).oneshot(request).await.unwrap();
+        assert!(world.supabase.refreshes() <= before + 1, "{path}: {}", world.supabase.refreshes());
+    }
+    assert!(world.supabase.refreshes() > 0, "the first is tried");
+}
+
+#[tokio::test]
+async fn behind_a_pair_that_is_dead_another_is_found_by_the_next_request() {
+    let world = World::start().await;
+    let ((older, _), (newest, _)) = (pair(&world, ADA, -7200), pair(&world, BOB, -3600));
+    world.supabase.script_refreshes([bearer_testing::TokenFault::SessionKilled]);
+    let send = async || {
+        let line = format!("{older}; {newest}");
+        let request = Request::get("/me").header("cookie", line).body(axum::body::Body::empty()).unwrap();
+        crate::browser::Answer::of(app(&world).oneshot(request).await.unwrap()).await
+    };
+    let answer = send().await;
+    assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::SERVICE_UNAVAILABLE, 0));
+    assert_eq!((answer.header("retry-after"), world.supabase.refreshes()), (Some("1"), 1));
+    let answer = send().await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, ADA));
+}
+
 #[tokio::test]
 async fn what_the_cookie_says_of_its_time_counts_for_nothing() {
     let world = World::start().await;
