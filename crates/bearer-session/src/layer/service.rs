@@ -99,10 +99,12 @@ impl Desk {
         Ok(response)
     }
 
-    /// A session that was signed out meanwhile must not come back, least of all in the place of another user's.
+    /// A session that was signed out meanwhile must not come back, least of all in the place of another
+    /// user's. That may have been in another process: the store is asked, which happens where there are new
+    /// tokens, and not otherwise.
     async fn is_still_so(&self, found: Option<&Access>) -> bool {
         match found {
-            Some(access) => self.sessions.peek(access.key()).await.is_ok(),
+            Some(access) => self.sessions.look(access.key()).await.is_ok(),
             None => true,
         }
     }

@@ -221,8 +221,8 @@ impl Sessions {
         }
     }
 
-    /// The session as it lies in the store: what a notice of a change wants to know.
-    #[cfg(feature = "axum")]
+    /// The session as it lies in the store, whatever this process believes: what a notice of a change wants
+    /// to know, and whoever is about to write a cookie.
     pub(crate) async fn look(&self, session: impl Into<Key>) -> Result<Access, SessionError> {
         self.0.look_or_trust(session.into(), Instant::now() + self.0.settings.wait).await.map(Access)
     }

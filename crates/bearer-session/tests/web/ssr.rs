@@ -7,14 +7,18 @@ use crate::{
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum_bearer::{Issuer, JwtVerifier, revocation::DenyList};
 use bearer_session::{
-    AccessToken, RefreshToken, SessionLayer, TokenSet,
+    AccessToken, Keyring, RefreshToken, SessionLayer, Sessions, TokenSet,
     endpoint::{OnBehalf, Outcome, TokenEndpoint as _},
     keeping::{Keeping, ssr::SsrCookies},
     revoke_in, session_routes,
     store::MemoryStore,
 };
-use bearer_testing::SigningKey;
-use std::time::{Duration, SystemTime};
+use bearer_testing::{SigningKey, TokenFault};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::sync::Notify;
 use tower::ServiceExt as _;
 use tower_http::csrf::CsrfLayer;
 
@@ -212,6 +216,39 @@ async fn of_two_pairs_the_newer_counts_whichever_comes_first() {
     assert!(refresh(&bobs).await.is_ok());
 }
 
+#[tokio::test]
+async fn a_slow_answer_does_not_bring_back_a_session_that_another_process_ended() {
+    let store = Arc::new(MemoryStore::new(100));
+    let world = World::with(Arc::clone(&store), |sessions| sessions).await;
+    let keeping = || Keeping::supabase_ssr(cookies(&world), world.verifier.clone());
+    for ends in [false, true] {
+        let other =
+            Sessions::builder(world.endpoint.clone(), Arc::clone(&store), Keyring::new(&[7; 32])).build();
+        let app = site(&other, &world.endpoint, &world.verifier, keeping(), options());
+        let mut there = Browser { app, ..frontend(&world, -3600) };
+
+        let (asked, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let slow = {
+            let (asked, go) = (Arc::clone(&asked), Arc::clone(&go));
+            async move || {
+                asked.notify_one();
+                go.notified().await;
+            }
+        };
+        let layer = SessionLayer::new(world.sessions.clone(), keeping(), CsrfLayer::new());
+        let app = axum::Router::new().route("/slow", axum::routing::get(slow)).layer(layer);
+        let mut here = Browser { app, ..there.clone() };
+        let answer = tokio::spawn(async move { here.get("/slow").await });
+        asked.notified().await;
+        if ends {
+            assert_eq!(there.post("/auth/logout").await.status, StatusCode::NO_CONTENT);
+        }
+        go.notify_one();
+        let answer = answer.await.unwrap();
+        assert_eq!((answer.status, answer.set_cookies().is_empty()), (StatusCode::OK, ends));
+    }
+}
+
 /// One line of cookies, each with this access token and a refresh token that somebody made up.
 fn made_up(access: &str, tokens: std::ops::Range<usize>) -> String {
     let pair = |number| {
@@ -239,7 +276,7 @@ async fn a_request_full_of_made_up_pairs_costs_one_exchange() {
 async fn behind_a_pair_that_is_dead_another_is_found_by_the_next_request() {
     let world = World::start().await;
     let ((older, _), (newest, _)) = (pair(&world, ADA, -7200), pair(&world, BOB, -3600));
-    world.supabase.script_refreshes([bearer_testing::TokenFault::SessionKilled]);
+    world.supabase.script_refreshes([TokenFault::SessionKilled]);
     let send = async || {
         let line = format!("{older}; {newest}");
         let request = Request::get("/me").header("cookie", line).body(axum::body::Body::empty()).unwrap();
