@@ -91,7 +91,8 @@ pub trait TokenEndpoint: fmt::Debug + Send + Sync + 'static {
         on_behalf: OnBehalf,
     ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>>;
 
-    /// Tells the issuer that a user signed out. What the issuer does not know any more is no error.
+    /// Tells the issuer that a user signed out. What the issuer does not know any more is no error; a scope
+    /// that it does not know is one. See [`ends_other_sessions`](Self::ends_other_sessions).
     fn sign_out<'a>(
         &'a self,
         access_token: &'a AccessToken,
@@ -102,6 +103,14 @@ pub trait TokenEndpoint: fmt::Debug + Send + Sync + 'static {
 
     /// What to do when nobody knows whether a refresh token was spent.
     fn after_unknown(&self) -> AfterUnknown;
+
+    /// Whether the issuer can end sessions of the user that it is shown no token of. Where it cannot,
+    /// [`sign_out`](Self::sign_out) with the scopes [`Others`](SignOutScope::Others) and
+    /// [`Global`](SignOutScope::Global) is an error with the code `unsupported_scope`; `Global` has ended
+    /// this one session all the same.
+    fn ends_other_sessions(&self) -> bool {
+        true
+    }
 }
 
 /// An endpoint that several share, such as the owner of sessions and the routes of a sign-in.
@@ -126,5 +135,9 @@ impl<E: TokenEndpoint + ?Sized> TokenEndpoint for Arc<E> {
 
     fn after_unknown(&self) -> AfterUnknown {
         (**self).after_unknown()
+    }
+
+    fn ends_other_sessions(&self) -> bool {
+        (**self).ends_other_sessions()
     }
 }

@@ -193,6 +193,28 @@ impl OAuthEndpoint {
         Ok(self.http.post(location.clone()).headers(headers).body(form.finish()))
     }
 
+    /// Revokes the refresh token, or else the access token, where there is an endpoint for it (RFC 7009).
+    async fn revoke(
+        &self,
+        access_token: &AccessToken,
+        refresh_token: Option<&RefreshToken>,
+    ) -> Result<(), ExchangeError> {
+        let Some(location) = &self.metadata.revocation else { return Ok(()) };
+        let form = match refresh_token {
+            Some(token) => [("token", token.expose()), ("token_type_hint", "refresh_token")],
+            None => [("token", access_token.expose()), ("token_type_hint", "access_token")],
+        };
+        let answer = self.post(location, &form).await?;
+        // A token that it does not know is revoked (RFC 7009 §2.2); one of a kind that it never revokes is no
+        // failure of the sign-out (§2.2.1).
+        let is_of_no_use = answer.status == StatusCode::BAD_REQUEST
+            && answer.code(Dialect::OAuth).as_deref() == Some("unsupported_token_type");
+        if answer.status.is_success() || is_of_no_use {
+            return Ok(());
+        }
+        Err(answer.error(Dialect::OAuth))
+    }
+
     fn wants_id_token(&self) -> bool {
         self.scope.as_deref().is_some_and(|scope| scope.split(' ').any(|scope| scope == "openid"))
     }
@@ -232,8 +254,9 @@ impl TokenEndpoint for OAuthEndpoint {
 
     /// Revokes the refresh token, or the access token where there is none, at an issuer that has an endpoint for it.
     ///
-    /// An issuer of OAuth knows no other sessions of the user: [`SignOutScope::Global`] does the same, and
-    /// [`SignOutScope::Others`] nothing. Those that are kept here, their owner ends one by one.
+    /// An issuer of OAuth ends no other sessions of the user: [`SignOutScope::Global`] does the same and
+    /// [`SignOutScope::Others`] nothing, and both are an error with the code `unsupported_scope`. Those that
+    /// are kept here, their owner ends one by one.
     fn sign_out<'a>(
         &'a self,
         access_token: &'a AccessToken,
@@ -242,29 +265,22 @@ impl TokenEndpoint for OAuthEndpoint {
         _: OnBehalf,
     ) -> BoxFuture<'a, Result<(), ExchangeError>> {
         Box::pin(async move {
-            let (Some(location), SignOutScope::Local | SignOutScope::Global) =
-                (&self.metadata.revocation, scope)
-            else {
-                return Ok(());
-            };
-            let form = match refresh_token {
-                Some(token) => [("token", token.expose()), ("token_type_hint", "refresh_token")],
-                None => [("token", access_token.expose()), ("token_type_hint", "access_token")],
-            };
-            let answer = self.post(location, &form).await?;
-            // A token that it does not know is revoked (RFC 7009 §2.2); one of a kind that it never revokes is no
-            // failure of the sign-out (§2.2.1).
-            let is_of_no_use = answer.status == StatusCode::BAD_REQUEST
-                && answer.code(Dialect::OAuth).as_deref() == Some("unsupported_token_type");
-            if answer.status.is_success() || is_of_no_use {
+            if scope != SignOutScope::Others {
+                self.revoke(access_token, refresh_token).await?;
+            }
+            if scope == SignOutScope::Local {
                 return Ok(());
             }
-            Err(answer.error(Dialect::OAuth))
+            Err(ExchangeError::new(Outcome::NotSpent).with_code("unsupported_scope"))
         })
     }
 
     fn after_unknown(&self) -> AfterUnknown {
         self.after_unknown
+    }
+
+    fn ends_other_sessions(&self) -> bool {
+        false
     }
 }
 

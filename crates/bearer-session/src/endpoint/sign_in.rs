@@ -211,6 +211,10 @@ mod tests {
         fn after_unknown(&self) -> AfterUnknown {
             AfterUnknown::PresentAgain
         }
+
+        fn ends_other_sessions(&self) -> bool {
+            false
+        }
     }
 
     impl SignIn for Issuer {
@@ -253,6 +257,7 @@ mod tests {
         let told = shared.sign_out(&access, None, SignOutScope::Local, behalf).await;
         assert_eq!(told.expect_err("a failure").outcome(), Outcome::NotSpent);
         assert_eq!(shared.after_unknown(), AfterUnknown::PresentAgain);
+        assert!(!shared.ends_other_sessions());
         let request = SignInRequest::new("https://app.example/back", "the-state", "c", "n");
         assert_eq!(shared.authorization_url(&request).as_deref(), Some("the-state"));
         let exchange = CodeExchange::new("the-code", &verifier, "https://app.example/back", "n");

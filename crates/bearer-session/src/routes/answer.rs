@@ -115,6 +115,11 @@ pub(super) fn refused(code: &str) -> Response {
     json(StatusCode::BAD_REQUEST, &Shown { error: code })
 }
 
+/// The issuer ends no other sessions of a user.
+pub(super) fn unsupported_scope() -> Response {
+    json(StatusCode::NOT_IMPLEMENTED, &Shown { error: "unsupported_scope" })
+}
+
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     let body = serde_json::to_vec(value).unwrap_or_default();
     with(status, CONTENT_TYPE, HeaderValue::from_static("application/json"), Body::from(body))

@@ -43,7 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// | `POST /password` | signs in with `email`, `password` and `return_to`, as a form or JSON, where the issuer has that; else 404 |
 /// | `GET /session` | who is signed in, for how long; 503 when only time can tell |
 /// | `POST /refresh` | new tokens, though the old ones live; the answer is that of `/session`. 429 if it comes too often |
-/// | `POST /logout?scope=local` | signs out here; `others` elsewhere, `global` everywhere. A form goes on to `return_to` |
+/// | `POST /logout?scope=local` | signs out here; `others` elsewhere, `global` everywhere. A form goes on to `return_to`. An issuer that ends no sessions but the one it is shown, as those of OAuth alone, has neither: 501 `unsupported_scope`, after which `global` has signed out here, and the user's other sessions go on |
 /// | `GET /events` | server-sent events: `INITIAL_SESSION`, `TOKEN_REFRESHED`, and `SIGNED_OUT`, with which it ends; 204 without a session |
 ///
 /// No answer has a token, and none is cached. A form or script of another site gets 403, by the rules of `csrf`. A sign-in

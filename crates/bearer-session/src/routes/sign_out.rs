@@ -2,7 +2,7 @@
 
 use super::{
     Desk, SharedDesk,
-    answer::{add_cookies, empty, refused, see_other, unavailable},
+    answer::{add_cookies, empty, refused, see_other, unavailable, unsupported_scope},
     form::Form,
     is_for_a_page, jar,
 };
@@ -27,6 +27,11 @@ pub(super) async fn sign_out(State(desk): SharedDesk, request: Request) -> Respo
         Ok(Some("global")) => SignOutScope::Global,
         _ => return refused("invalid_scope"),
     };
+    // What the issuer cannot do is not said to be done.
+    let can_end_all = scope == SignOutScope::Local || desk.sign_in.ends_other_sessions();
+    if scope == SignOutScope::Others && !can_end_all {
+        return unsupported_scope();
+    }
     let return_to = desk.return_to(query.one("return_to").unwrap_or_default());
     let key = match desk.key(&parts).await {
         Err(error) if error.kind() == SessionErrorKind::Unavailable => return unavailable(&error),
@@ -45,6 +50,8 @@ pub(super) async fn sign_out(State(desk): SharedDesk, request: Request) -> Respo
     };
     let mut response = match done {
         Ok(()) => desk.bye(&parts, scope, was.as_ref(), &return_to),
+        // This session is over; others that the user has may go on.
+        Err(_) if is_over && !can_end_all => unsupported_scope(),
         Err(error) => unavailable(&error),
     };
     if is_over {

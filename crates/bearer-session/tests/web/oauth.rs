@@ -93,3 +93,28 @@ async fn an_id_token_of_another_sign_in_signs_nobody_in() {
     assert_eq!(sign_in(&mut browser, |_| ()).await.location(), "/me");
     assert_eq!(browser.get("/me").await.body, "ada");
 }
+
+#[tokio::test]
+async fn what_the_issuer_cannot_end_is_not_said_to_be_over() {
+    let provider = TestOAuth::start().await;
+    let app = site(&provider, options()).await;
+    let (mut one, mut other) = (Browser::new(app.clone()), Browser::new(app));
+    for browser in [&mut one, &mut other] {
+        assert_eq!(sign_in(browser, |_| ()).await.location(), "/me");
+    }
+    let unsupported = (StatusCode::NOT_IMPLEMENTED, r#"{"error":"unsupported_scope"}"#);
+    let answer = one.post("/auth/logout?scope=others").await;
+    assert_eq!((answer.status, answer.body.as_str()), unsupported);
+    assert_eq!((answer.set_cookies().len(), provider.grants_alive()), (0, 2));
+    for browser in [&mut one, &mut other] {
+        assert_eq!(browser.get("/me").await.body, "ada");
+    }
+    let mut copy = one.clone();
+    let answer = one.post("/auth/logout?scope=global").await;
+    assert_eq!((answer.status, answer.body.as_str()), unsupported);
+    assert_eq!((one.session(), provider.grants_alive()), (None, 1), "this one is over");
+    assert_eq!(copy.get("/me").await.status, StatusCode::UNAUTHORIZED);
+    assert!(other.post("/auth/refresh").await.status.is_success(), "and the other goes on");
+    assert_eq!(one.post("/auth/logout?scope=global").await.status, StatusCode::NO_CONTENT, "none is left");
+    assert_eq!(other.post("/auth/logout").await.status, StatusCode::NO_CONTENT);
+}

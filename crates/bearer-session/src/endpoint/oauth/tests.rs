@@ -143,8 +143,12 @@ async fn a_sign_out_revokes_what_it_can() {
     let (provider, endpoint) = start(OAuthOptions::default()).await;
     let (one, other) = (grant(&provider), grant(&provider));
     let access = AccessToken::new("unknown");
+    assert!(!endpoint.ends_other_sessions());
     let sign_out = async |endpoint: &OAuthEndpoint, token: Option<&RefreshToken>, scope| {
-        endpoint.sign_out(&access, token, scope, NOBODY).await.expect("signed out");
+        let signed_out = endpoint.sign_out(&access, token, scope, NOBODY).await;
+        let code = signed_out.err().and_then(|error| error.code().map(str::to_owned));
+        let expected = (scope != SignOutScope::Local).then_some("unsupported_scope");
+        assert_eq!(code.as_deref(), expected, "{scope:?}");
         provider.grants_alive()
     };
     assert_eq!(sign_out(&endpoint, Some(&one), SignOutScope::Others).await, 2, "of others it knows nothing");
