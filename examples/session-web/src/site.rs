@@ -16,6 +16,9 @@ use bearer_session::{
 use std::{error::Error, time::Duration};
 use tower_http::csrf::CsrfLayer;
 
+/// How often somebody may press the button that refreshes.
+const ON_DEMAND: Duration = Duration::from_secs(5);
+
 /// The path of the sign-in page.
 pub(crate) const SIGN_IN: &str = "/sign-in";
 
@@ -40,6 +43,7 @@ pub(crate) async fn site(
     let sessions = sessions.on_sign_out(revoke_in(signed_out, HOUR)).build();
     let (cookie, csrf) = (OpaqueCookie::new(), CsrfLayer::new());
     let options = RouteOptions::new(&format!("{url}/auth/callback"))?.sign_in_page(SIGN_IN)?;
+    let options = options.refresh_every(ON_DEMAND);
     about.refreshes.listen(&sessions);
 
     let site = Router::new()

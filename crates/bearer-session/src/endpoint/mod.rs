@@ -72,11 +72,28 @@ pub enum SignOutScope {
     Global,
 }
 
-/// For whom something is asked of the issuer, which may limit rates by it.
+/// For whom something is asked of the issuer, which may limit rates by it, and how much hangs on it.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct OnBehalf {
     /// The address of the user's client, where it is known and may be told.
     pub client: Option<IpAddr>,
+    /// Whether all goes on without it: an endpoint that counts its requests keeps some of them for what
+    /// cannot wait.
+    pub can_wait: bool,
+}
+
+impl OnBehalf {
+    /// A user whose client has this address, if that is known.
+    pub const fn client(address: Option<IpAddr>) -> Self {
+        Self { client: address, can_wait: false }
+    }
+
+    /// The same, for something without which all goes on.
+    #[must_use]
+    pub const fn that_can_wait(self) -> Self {
+        Self { can_wait: true, ..self }
+    }
 }
 
 /// Exchanges tokens at an issuer.

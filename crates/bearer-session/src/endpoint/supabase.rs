@@ -4,7 +4,7 @@ use super::{
     AfterUnknown, CodeExchange, ExchangeError, InvalidEndpoint, OnBehalf, Outcome, RateBudget, SignIn,
     SignInRequest, SignOutScope, TokenEndpoint,
     answer::{Answer, Dialect},
-    budget::Purse,
+    budget::{Need, Purse},
     http_client,
     location::check,
 };
@@ -69,8 +69,9 @@ impl SupabaseEndpoint {
     /// the publishable one (or the legacy `anon` key), or a secret one.
     ///
     /// Supabase counts requests by address, and here those of all users come from one. With a secret key
-    /// (`sb_secret_…`), the address of the user's client goes along as `Sb-Forwarded-For`, which the project must
-    /// have been told to heed; without one see [`rate_budget`](Self::rate_budget).
+    /// (`sb_secret_…`), the address of the user's client goes along as `Sb-Forwarded-For`, which the project
+    /// must have been told to heed; without one set a [`rate_budget`](Self::rate_budget): otherwise a visitor
+    /// who guesses passwords uses up what the sessions of all users are refreshed with.
     ///
     /// # Errors
     /// When the URL is no such URL, or no header can carry the key.
@@ -110,8 +111,13 @@ impl SupabaseEndpoint {
     }
 
     /// Asks no more often than this for requests that Supabase counts as those of this machine: beyond it the answer is
-    /// [`Outcome::NotSpent`] at once, with the time to wait. Not limited by default. Clones share the budget, other
-    /// processes do not.
+    /// [`Outcome::NotSpent`] at once, with the time to wait. Clones share the budget, other processes do not.
+    ///
+    /// Half of what may be asked at once is kept for refreshes: a sign-in, which any visitor can try, and a
+    /// refresh that [can wait](OnBehalf::can_wait) get what is above it. A quarter is kept from sign-outs.
+    ///
+    /// Not limited by default, because a project may have raised its limits, or be one's own. For a hosted
+    /// one that has not, that is [`RateBudget::HOSTED`].
     #[must_use]
     pub fn rate_budget(mut self, budget: RateBudget) -> Self {
         self.purse = Some(Arc::new(Purse::new(budget)));
@@ -128,31 +134,38 @@ impl SupabaseEndpoint {
         password: &str,
         on_behalf: OnBehalf,
     ) -> Result<TokenSet, ExchangeError> {
-        self.token("password", &json!({ "email": email, "password": password }), on_behalf).await
+        let body = json!({ "email": email, "password": password });
+        self.token("password", &body, Need::CanWait, on_behalf).await
     }
 
     async fn token(
         &self,
         grant_type: &str,
         body: &serde_json::Value,
+        need: Need,
         on_behalf: OnBehalf,
     ) -> Result<TokenSet, ExchangeError> {
         let mut url = self.at("token");
         url.query_pairs_mut().append_pair("grant_type", grant_type);
         let request = self.client.post(url).header(AUTHORIZATION, self.bearer.clone());
         let request = request.header(CONTENT_TYPE, "application/json;charset=UTF-8").body(body.to_string());
-        self.send(request, on_behalf).await?.tokens(Dialect::Supabase, LIFETIME)
+        self.send(request, need, on_behalf).await?.tokens(Dialect::Supabase, LIFETIME)
     }
 
     /// Sends a request with what all of them have.
-    async fn send(&self, request: RequestBuilder, on_behalf: OnBehalf) -> Result<Answer, ExchangeError> {
+    async fn send(
+        &self,
+        request: RequestBuilder,
+        need: Need,
+        on_behalf: OnBehalf,
+    ) -> Result<Answer, ExchangeError> {
         let mut request = request.header(API_KEY, self.api_key.clone()).header(API_VERSION.0, API_VERSION.1);
         match on_behalf.client {
             Some(client) if self.forwards => {
                 request = request.header(FORWARDED_FOR, client.to_canonical().to_string());
             }
             _ => {
-                if let Some(Err(wait)) = self.purse.as_deref().map(Purse::take) {
+                if let Some(Err(wait)) = self.purse.as_deref().map(|purse| purse.take(need)) {
                     return Err(ExchangeError::new(Outcome::NotSpent).with_retry_after(wait));
                 }
             }
@@ -175,7 +188,8 @@ impl TokenEndpoint for SupabaseEndpoint {
     ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>> {
         Box::pin(async move {
             let body = json!({ "refresh_token": token.expose() });
-            let mut tokens = self.token("refresh_token", &body, on_behalf).await?;
+            let need = if on_behalf.can_wait { Need::CanWait } else { Need::Refresh };
+            let mut tokens = self.token("refresh_token", &body, need, on_behalf).await?;
             tokens.refresh_token.get_or_insert_with(|| token.clone());
             Ok(tokens)
         })
@@ -202,7 +216,8 @@ impl TokenEndpoint for SupabaseEndpoint {
             );
             let not_sent = |error| ExchangeError::new(Outcome::NotSpent).with_source(error);
             let bearer = secret_value(&format!("Bearer {}", access_token.expose())).map_err(not_sent)?;
-            let answer = self.send(self.client.post(url).header(AUTHORIZATION, bearer), on_behalf).await?;
+            let request = self.client.post(url).header(AUTHORIZATION, bearer);
+            let answer = self.send(request, Need::SignOut, on_behalf).await?;
             let is_gone = || {
                 let code = answer.code(Dialect::Supabase);
                 matches!(code.as_deref(), Some("session_not_found" | "user_not_found" | "session_expired"))
@@ -246,7 +261,7 @@ impl SignIn for SupabaseEndpoint {
         Box::pin(async move {
             let verifier = exchange.verifier.secret().expose();
             let body = json!({ "auth_code": exchange.code, "code_verifier": verifier });
-            self.token("pkce", &body, on_behalf).await
+            self.token("pkce", &body, Need::CanWait, on_behalf).await
         })
     }
 

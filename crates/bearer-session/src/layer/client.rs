@@ -18,7 +18,7 @@ impl Client {
     }
 
     pub(crate) fn of(&self, headers: &HeaderMap, extensions: &Extensions) -> OnBehalf {
-        OnBehalf { client: self.0.as_ref().and_then(|find| find(headers, extensions)) }
+        OnBehalf::client(self.0.as_ref().and_then(|find| find(headers, extensions)))
     }
 }
 

@@ -46,6 +46,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// | `POST /logout?scope=local` | signs out here; `others` elsewhere, `global` everywhere. A form goes on to `return_to`. An issuer that ends no sessions but the one it is shown, as those of OAuth alone, has neither: 501 `unsupported_scope`, after which `global` has signed out here, and the user's other sessions go on |
 /// | `GET /events` | server-sent events: `INITIAL_SESSION`, `TOKEN_REFRESHED`, and `SIGNED_OUT`, with which it ends; 204 without a session |
 ///
+/// `/password` tries whatever it is given: limit its rate for each client, in front of it. The issuer sees
+/// one client, this site, and where it counts, guesses cost everybody; see
+/// [`rate_budget`](crate::endpoint::SupabaseEndpoint::rate_budget).
+///
 /// No answer has a token, and none is cached. A form or script of another site gets 403, by the rules of `csrf`. A sign-in
 /// always begins a new session, and ends the one before. `return_to` leads to a path of this site, or to `/`.
 ///

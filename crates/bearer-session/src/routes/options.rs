@@ -39,7 +39,7 @@ impl RouteOptions {
             at_the_issuer: false,
             home: ReturnPath::parse("/").ok_or_else(invalid)?,
             client: Client::default(),
-            refresh_every: Duration::from_secs(5),
+            refresh_every: Duration::from_secs(60),
             streams: 1000,
         })
     }
@@ -72,7 +72,7 @@ impl RouteOptions {
         self
     }
 
-    /// A session may be refreshed by `POST /refresh` once in this time, in each process. Default 5 s.
+    /// A session may be refreshed by `POST /refresh` once in this time, in each process. Default 1 minute.
     #[must_use]
     pub fn refresh_every(mut self, time: Duration) -> Self {
         self.refresh_every = time;

@@ -77,7 +77,12 @@ pub(super) async fn refresh(State(desk): SharedDesk, request: Request) -> Respon
     if let Err(left) = desk.forced.permit(key, Instant::now()) {
         return too_often(left.as_secs() + 1);
     }
-    match desk.sessions.refresh(key, desk.on_behalf(&parts)).await {
+    let on_behalf = match desk.sessions.peek(key).await {
+        // Nothing hangs on it, and it must not use up what others need.
+        Ok(access) if !access.expires_in().is_zero() => desk.on_behalf(&parts).that_can_wait(),
+        _ => desk.on_behalf(&parts),
+    };
+    match desk.sessions.refresh(key, on_behalf).await {
         Ok(access) => {
             let mut response = json(StatusCode::OK, &Shown::of(&access));
             add_cookies(&mut response, desk.keeping.renewed(&jar(&parts), &access));

@@ -5,7 +5,7 @@ use crate::{
     world::{ADA, BOB, PASSWORD, World, json, options, site},
 };
 use axum::http::StatusCode;
-use bearer_session::keeping::OpaqueCookie;
+use bearer_session::{Keyring, Sessions, endpoint::RateBudget, keeping::OpaqueCookie, store::MemoryStore};
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -122,6 +122,48 @@ async fn a_refresh_on_demand_comes_once_in_a_while() {
     assert_eq!(browser.post("/auth/refresh").await.status, StatusCode::OK);
     assert_eq!(world.supabase.refreshes(), 2);
     assert_eq!(world.browser().post("/auth/refresh").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn neither_guesses_nor_refreshes_on_demand_keep_an_expired_session_waiting() {
+    let world = World::start().await;
+    let budget = RateBudget::new(6, Duration::from_secs(20));
+    let endpoint = world.endpoint.clone().rate_budget(budget);
+    let sessions = Sessions::builder(endpoint.clone(), MemoryStore::new(100), Keyring::random()).build();
+    let app = site(&sessions, &endpoint, &world.verifier, OpaqueCookie::new(), options());
+    let with = async |left| {
+        let id = sessions.create(world.tokens(left)).await.unwrap();
+        let mut browser = Browser::new(app.clone());
+        browser.cookies.insert("__Host-session".to_owned(), id.to_text().expose().to_owned());
+        browser
+    };
+    let mut guesses = Vec::new();
+    for _ in 0..4 {
+        let answer =
+            Browser::new(app.clone()).post_json("/auth/password", &credentials(ADA, "a guess")).await;
+        guesses.push(answer.status.as_u16());
+    }
+    assert_eq!(guesses, [400, 400, 400, 503], "half of it");
+    let forced = with(HOUR).await.post("/auth/refresh").await;
+    assert_eq!((forced.status, world.supabase.refreshes()), (StatusCode::SERVICE_UNAVAILABLE, 0));
+    for _ in 0..3 {
+        // However it is asked for.
+        let mut expired = with(Duration::ZERO).await;
+        assert_eq!(expired.post("/auth/refresh").await.status, StatusCode::OK);
+    }
+    assert_eq!(with(Duration::ZERO).await.get("/me").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(world.supabase.refreshes(), 3);
+}
+
+#[tokio::test]
+async fn a_refresh_on_demand_comes_once_a_minute_unless_told_otherwise() {
+    let world = World::start().await;
+    let mut browser = world.signed_in(HOUR).await;
+    assert_eq!(browser.post("/auth/refresh").await.status, StatusCode::OK);
+    let answer = browser.post("/auth/refresh").await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    let retry_after: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((55..=60).contains(&retry_after), "{retry_after}");
 }
 
 #[tokio::test]

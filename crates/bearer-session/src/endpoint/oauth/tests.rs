@@ -2,7 +2,7 @@ use super::*;
 use crate::{Secret, endpoint::PkceVerifier};
 use bearer_testing::{OAuthOptions, TestOAuth, TokenFault};
 
-const NOBODY: OnBehalf = OnBehalf { client: None };
+const NOBODY: OnBehalf = OnBehalf::client(None);
 const BACK: &str = "http://localhost:3000/callback";
 
 fn app() -> OAuthClient {

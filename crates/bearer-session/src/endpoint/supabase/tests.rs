@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use tokio::net::TcpListener;
 
 const EMAIL: &str = "ada@example.com";
-const NOBODY: OnBehalf = OnBehalf { client: None };
+const NOBODY: OnBehalf = OnBehalf::client(None);
 
 async fn start(options: SupabaseOptions) -> (TestSupabase, SupabaseEndpoint) {
     let supabase = TestSupabase::start_with(options).await;
@@ -196,7 +196,7 @@ async fn the_users_address_goes_along_with_a_secret_key_alone() {
         let endpoint = SupabaseEndpoint::new(supabase.project_url(), key).expect("a project");
         let mut refusals = 0;
         for host in 0..40 {
-            let on_behalf = OnBehalf { client: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, host))) };
+            let on_behalf = OnBehalf::client(Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, host))));
             match endpoint.refresh(&session(&supabase).0, on_behalf).await {
                 Ok(_) => {}
                 Err(error) => {
@@ -213,7 +213,7 @@ async fn the_users_address_goes_along_with_a_secret_key_alone() {
 async fn requests_have_the_headers_of_the_real_client() {
     let server = ScriptedJwks::start().await;
     server.always(Step::status(500));
-    let on_behalf = OnBehalf { client: Some("::ffff:192.0.2.1".parse().expect("an address")) };
+    let on_behalf = OnBehalf::client(Some("::ffff:192.0.2.1".parse().expect("an address")));
     for (key, forwarded) in
         [("sb_secret_1", Some("192.0.2.1")), ("sb_publishable_1", None), ("eyJ.eyJ.c2ln", None)]
     {
@@ -261,12 +261,44 @@ async fn beyond_the_budget_nothing_is_sent() {
     let clone = endpoint.clone();
     assert!(endpoint.refresh(&session(&supabase).0, NOBODY).await.is_ok());
     // Whose address is known and cannot be told, is counted with the others.
-    let somebody = OnBehalf { client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)) };
+    let somebody = OnBehalf::client(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     assert!(clone.refresh(&session(&supabase).0, somebody).await.is_ok());
     let error = endpoint.refresh(&session(&supabase).0, NOBODY).await.expect_err("spent");
     assert_eq!((error.outcome(), error.status()), (Outcome::NotSpent, None));
     assert!(error.retry_after().is_some_and(|wait| wait.as_secs() > 590));
     assert_eq!(supabase.refreshes(), 2);
+}
+
+#[tokio::test]
+async fn what_anybody_can_cause_leaves_half_of_the_budget_to_refreshes() {
+    let (supabase, endpoint) = start(SupabaseOptions::default()).await;
+    let full = || endpoint.clone().rate_budget(RateBudget::new(4, Duration::from_secs(600)));
+    let (guessed, forced) = (full(), full());
+    let mut sent = 0;
+    for _ in 0..9 {
+        let error = guessed.password(EMAIL, "a guess", NOBODY).await.expect_err("a guess");
+        sent += usize::from(error.status().is_some());
+        let pkce = PkceVerifier::generate();
+        let code = CodeExchange::new("made-up", &pkce, "http://a.example/", "n");
+        let error = guessed.exchange_code(code, NOBODY).await.expect_err("no code");
+        sent += usize::from(error.status().is_some());
+    }
+    assert_eq!(sent, 2);
+    let refreshed = async |endpoint: &SupabaseEndpoint, behalf| {
+        endpoint.refresh(&session(&supabase).0, behalf).await.is_ok()
+    };
+    for (behalf, expected) in
+        [(NOBODY.that_can_wait(), [true, true, false, false]), (NOBODY, [true, true, false, false])]
+    {
+        for (number, expected) in expected.into_iter().enumerate() {
+            assert_eq!(refreshed(&forced, behalf).await, expected, "{behalf:?} {number}");
+        }
+    }
+    // Nor do those who sign in and out again and again take all of it.
+    assert!(refreshed(&guessed, NOBODY).await);
+    let error = guessed.sign_out(&session(&supabase).1, None, SignOutScope::Local, NOBODY).await;
+    assert_eq!(error.expect_err("a quarter is left").status(), None);
+    assert!(refreshed(&guessed, NOBODY).await);
 }
 
 #[test]
