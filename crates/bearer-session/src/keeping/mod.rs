@@ -157,22 +157,33 @@ impl Keeping {
         }
     }
 
-    /// Begins a session, under a name that nobody has known before.
+    /// Begins a session, under a name that nobody has known before. Where it cannot be stored, the tokens are
+    /// given up at the issuer too: nobody will ever present them.
     #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "used by the routes"))]
     pub(crate) async fn begin(
         &self,
         sessions: &Sessions,
         tokens: TokenSet,
         request: &HeaderMap,
+        on_behalf: OnBehalf,
     ) -> Result<Vec<HeaderValue>, SessionError> {
-        match &self.0 {
-            Kind::Opaque(cookie) => Ok(vec![cookie.write(&sessions.create(tokens).await?)]),
+        let (access, refresh) = (tokens.access_token.clone(), tokens.refresh_token.clone());
+        let (id, begun) = match &self.0 {
+            Kind::Opaque(cookie) => {
+                let id = SessionId::random();
+                let begun = sessions.create_as(&id, tokens).await;
+                let lines = begun.map(|()| vec![cookie.write(&id)]);
+                (Some(id), lines)
+            }
             Kind::SupabaseSsr { cookies, .. } => {
                 let lines = cookies.write(request, &tokens, SystemTime::now());
-                sessions.adopt(tokens).await?;
-                Ok(lines)
+                (None, sessions.adopt(tokens).await.map(|_| lines))
             }
+        };
+        if begun.is_err() {
+            sessions.give_up(id.as_ref(), access, refresh, on_behalf);
         }
+        begun
     }
 
     /// The lines that take the session out of the browser.

@@ -2,6 +2,7 @@
 
 mod access;
 mod adopt;
+mod begin;
 mod builder;
 mod claimed;
 mod error;

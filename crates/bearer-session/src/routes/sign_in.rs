@@ -143,7 +143,7 @@ impl Desk {
         response: &mut Response,
     ) -> Result<(), Failure> {
         let before = self.key(request).await;
-        let lines = self.keeping.begin(&self.sessions, tokens, &jar(request)).await;
+        let lines = self.keeping.begin(&self.sessions, tokens, &jar(request), on_behalf).await;
         add_cookies(response, lines.map_err(|error| Failure::store(&error))?);
         self.end(before, on_behalf).await;
         Ok(())

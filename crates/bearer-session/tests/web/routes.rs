@@ -2,6 +2,7 @@
 
 use crate::{
     browser::Browser,
+    store::Switch,
     world::{ADA, BOB, PASSWORD, World, json, options, site},
 };
 use axum::http::StatusCode;
@@ -164,6 +165,29 @@ async fn a_refresh_on_demand_comes_once_a_minute_unless_told_otherwise() {
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
     let retry_after: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!((55..=60).contains(&retry_after), "{retry_after}");
+}
+
+#[tokio::test]
+async fn tokens_of_a_sign_in_that_cannot_be_stored_are_given_up_at_the_issuer_too() {
+    for is_lost in [false, true] {
+        let store = Switch::new();
+        let world = World::with(store.clone(), |sessions| sessions).await;
+        if is_lost {
+            store.lose_creations();
+        } else {
+            store.cut_off(true);
+        }
+        let mut browser = world.browser();
+        let answer = browser.post_json("/auth/password", &credentials(ADA, PASSWORD)).await;
+        assert_eq!((answer.status, browser.session()), (StatusCode::SERVICE_UNAVAILABLE, None));
+        let given_up = async {
+            while world.supabase.sessions_alive() > 0 || store.holds_any().await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let given_up = tokio::time::timeout(Duration::from_secs(3), given_up).await;
+        assert!(given_up.is_ok(), "{is_lost}: {}", world.supabase.sessions_alive());
+    }
 }
 
 #[tokio::test]

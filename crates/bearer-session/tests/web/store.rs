@@ -6,7 +6,7 @@ use bearer_session::{
 };
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     time::Duration,
@@ -16,15 +16,34 @@ use std::{
 pub(crate) struct Switch {
     inner: Arc<MemoryStore>,
     is_off: Arc<AtomicBool>,
+    loses_creations: Arc<AtomicBool>,
+    created: Arc<Mutex<Vec<Key>>>,
 }
 
 impl Switch {
     pub(crate) fn new() -> Self {
-        Self { inner: Arc::new(MemoryStore::new(1000)), is_off: Arc::default() }
+        let inner = Arc::new(MemoryStore::new(1000));
+        Self { inner, is_off: Arc::default(), loses_creations: Arc::default(), created: Arc::default() }
     }
 
     pub(crate) fn cut_off(&self, is_off: bool) {
         self.is_off.store(is_off, SeqCst);
+    }
+
+    /// From now on it takes new rows, and its answer is lost.
+    pub(crate) fn lose_creations(&self) {
+        self.loses_creations.store(true, SeqCst);
+    }
+
+    /// Whether any row lives that it was ever given.
+    pub(crate) async fn holds_any(&self) -> bool {
+        let created = self.created.lock().unwrap().clone();
+        for key in created {
+            if matches!(self.inner.load(&key).await, Ok(Lookup::Live(_))) {
+                return true;
+            }
+        }
+        false
     }
 
     /// A store in memory has done its step when it returns the future: it must not even be asked.
@@ -50,7 +69,14 @@ impl Store for Switch {
         sealed: &'a [u8],
         ttl: Duration,
     ) -> BoxFuture<'a, Result<Lookup, StoreError>> {
-        self.or_fail(|| self.inner.create(key, sealed, ttl))
+        if !self.loses_creations.load(SeqCst) {
+            return self.or_fail(|| self.inner.create(key, sealed, ttl));
+        }
+        self.created.lock().unwrap().push(*key);
+        Box::pin(async move {
+            self.inner.create(key, sealed, ttl).await?;
+            Err(StoreError::new("the answer was lost"))
+        })
     }
 
     fn claim<'a>(

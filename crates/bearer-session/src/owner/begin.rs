@@ -1,0 +1,54 @@
+//! Beginning a session, for somebody who undoes it when that fails.
+
+use super::{Owner, SessionError, Sessions, within};
+use crate::{
+    AccessToken, RefreshToken, SessionId, TokenSet,
+    endpoint::{OnBehalf, SignOutScope},
+    record::Record,
+    store::Key,
+};
+use std::sync::Arc;
+use tokio::time::Instant;
+use tracing::warn;
+
+impl Sessions {
+    /// As [`create`](Self::create), under a name that is known whatever comes of it.
+    pub(crate) async fn create_as(&self, id: &SessionId, tokens: TokenSet) -> Result<(), SessionError> {
+        self.0.create(id.key(), Record::signed_in(tokens, false)).await.map(|_| ())
+    }
+
+    /// Gives up the tokens of a session that could not be created, or adopted where there is no id: the issuer
+    /// is told, and what the store may have taken all the same is ended. In a task of its own, which ends by
+    /// itself: nobody waits for it, and none of it can be relied on.
+    pub(crate) fn give_up(
+        &self,
+        id: Option<&SessionId>,
+        access_token: AccessToken,
+        refresh_token: Option<RefreshToken>,
+        on_behalf: OnBehalf,
+    ) {
+        let owner = Arc::clone(&self.0);
+        let key = id.map(SessionId::key).or_else(|| refresh_token.as_ref().map(Key::of_refresh_token));
+        tokio::spawn(async move {
+            tokio::join!(owner.tell_of(access_token, refresh_token, on_behalf), owner.end_any(key));
+        });
+    }
+}
+
+impl Owner {
+    async fn tell_of(&self, access: AccessToken, refresh: Option<RefreshToken>, on_behalf: OnBehalf) {
+        let deadline = Instant::now() + self.settings.request_timeout;
+        let told = self.endpoint.sign_out(&access, refresh.as_ref(), SignOutScope::Local, on_behalf);
+        match within(deadline, told).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => warn!(%error, "the issuer could not be told that a sign-in came to nothing"),
+            None => warn!("the issuer could not be told in time that a sign-in came to nothing"),
+        }
+    }
+
+    async fn end_any(&self, key: Option<Key>) {
+        if let Some(key) = key {
+            self.end_row(key, Instant::now() + self.settings.request_timeout).await;
+        }
+    }
+}
