@@ -1,11 +1,17 @@
 //! How a browser keeps its session: [`OpaqueCookie`], the default, or the cookies of `@supabase/ssr`.
 
+mod begin;
 mod check;
 pub(crate) mod cookies;
 mod opaque;
+mod removed;
 pub mod ssr;
 
 pub use self::{cookies::InvalidCookie, opaque::OpaqueCookie};
+
+pub(crate) use self::removed::Removed;
+#[cfg(feature = "axum")]
+pub(crate) use self::removed::jar;
 
 use self::{
     check::{Check, FirstExchange, newest_first},
@@ -15,8 +21,6 @@ use self::{
 use crate::{
     Access, SessionError, SessionErrorKind, SessionId, Sessions, TokenSet, endpoint::OnBehalf, store::Key,
 };
-#[cfg(feature = "axum")]
-use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use std::{sync::Arc, time::SystemTime};
 use tower_bearer::Verify;
@@ -51,13 +55,6 @@ pub(crate) enum Brought {
     /// Tokens that nobody has verified, the newest first.
     Pairs(Vec<SsrSession>),
 }
-
-/// The names of the cookies that the layer took out of a request, in the request's extensions: whoever is behind it and
-/// writes cookies must know which there are. No values.
-#[derive(Clone, Debug)]
-pub(crate) struct Removed(
-    #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "used by the routes"))] Option<HeaderValue>,
-);
 
 impl From<OpaqueCookie> for Keeping {
     fn from(cookie: OpaqueCookie) -> Self {
@@ -106,7 +103,6 @@ impl Keeping {
     }
 
     /// The name of the session in the store. Nothing is refreshed.
-    #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "used by the routes"))]
     pub(crate) async fn key(&self, sessions: &Sessions, brought: &Brought) -> Result<Key, SessionError> {
         match (brought, &self.0) {
             (Brought::Id(id), _) => Ok(id.key()),
@@ -157,35 +153,6 @@ impl Keeping {
         }
     }
 
-    /// Begins a session, under a name that nobody has known before. Where it cannot be stored, the tokens are
-    /// given up at the issuer too: nobody will ever present them.
-    #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "used by the routes"))]
-    pub(crate) async fn begin(
-        &self,
-        sessions: &Sessions,
-        tokens: TokenSet,
-        request: &HeaderMap,
-        on_behalf: OnBehalf,
-    ) -> Result<Vec<HeaderValue>, SessionError> {
-        let (access, refresh) = (tokens.access_token.clone(), tokens.refresh_token.clone());
-        let (id, begun) = match &self.0 {
-            Kind::Opaque(cookie) => {
-                let id = SessionId::random();
-                let begun = sessions.create_as(&id, tokens).await;
-                let lines = begun.map(|()| vec![cookie.write(&id)]);
-                (Some(id), lines)
-            }
-            Kind::SupabaseSsr { cookies, .. } => {
-                let lines = cookies.write(request, &tokens, SystemTime::now());
-                (None, sessions.adopt(tokens).await.map(|_| lines))
-            }
-        };
-        if begun.is_err() {
-            sessions.give_up(id.as_ref(), access, refresh, on_behalf);
-        }
-        begun
-    }
-
     /// The lines that take the session out of the browser.
     pub(crate) fn clear(&self, request: &HeaderMap) -> Vec<HeaderValue> {
         match &self.0 {
@@ -217,18 +184,6 @@ impl Keeping {
             Kind::Opaque(cookie) => name == cookie.name().as_bytes(),
             Kind::SupabaseSsr { cookies, .. } => cookies.has_part(name),
         }
-    }
-}
-
-#[cfg(feature = "axum")]
-impl Removed {
-    /// What the browser has, as far as writing cookies goes: names, some of them without a value.
-    pub(crate) fn put_back_into(&self, request: &HeaderMap) -> HeaderMap {
-        let mut headers = request.clone();
-        if let Some(line) = &self.0 {
-            headers.append(COOKIE, line.clone());
-        }
-        headers
     }
 }
 

@@ -7,7 +7,6 @@ use http::{HeaderMap, HeaderValue};
 const PREFIX: &str = "__Host-";
 
 /// 400 days, the most that browsers grant. The store decides how long a session lives.
-#[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "used by the routes"))]
 const MAX_AGE: u32 = 400 * 24 * 60 * 60;
 
 /// A cookie that holds the [`SessionId`]: the tokens lie in the store, where no script and no other site gets at them.
@@ -67,7 +66,6 @@ impl OpaqueCookie {
         without(request, |name| name == self.name.as_bytes());
     }
 
-    #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "used by the routes"))]
     pub(super) fn write(&self, id: &SessionId) -> HeaderValue {
         self.line(id.to_text().expose(), MAX_AGE)
     }

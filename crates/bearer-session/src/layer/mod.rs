@@ -9,8 +9,9 @@ mod service;
 pub use self::{current::CurrentSession, future::SessionFuture, service::SessionService};
 
 pub(crate) use self::client::Client;
+pub(crate) use self::out::forbid_caching;
 #[cfg(feature = "axum")]
-pub(crate) use self::out::{forbid_caching, retry_after};
+pub(crate) use self::out::retry_after;
 
 use crate::{Sessions, keeping::Keeping};
 use http::{Extensions, HeaderMap};

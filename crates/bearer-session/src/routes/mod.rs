@@ -15,9 +15,9 @@ pub use self::options::{InvalidRoutes, RouteOptions};
 
 use self::{session::Forced, streams::Streams};
 use crate::{
-    CurrentSession, SessionError, Sessions,
-    endpoint::{OnBehalf, SignIn, SignOutScope},
-    keeping::{Keeping, Removed},
+    SessionError, Sessions,
+    endpoint::{OnBehalf, SignIn},
+    keeping::{Keeping, jar},
     layer::forbid_caching,
     store::Key,
 };
@@ -28,11 +28,8 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::sync::Arc;
 use tower_http::csrf::CsrfLayer;
-
-/// How long a sign-in waits for the session before it to end.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The routes of a session, for `Router::nest("/auth", …)`.
 ///
@@ -52,6 +49,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 ///
 /// No answer has a token, and none is cached. A form or script of another site gets 403, by the rules of `csrf`. A sign-in
 /// always begins a new session, and ends the one before. `return_to` leads to a path of this site, or to `/`.
+///
+/// For other ways to sign in, such as one-time codes, passkeys and SAML, see
+/// [`Keeping::begin`](crate::keeping::Keeping::begin).
 ///
 /// Mount them beside the gate and the [`SessionLayer`](crate::SessionLayer), with the same `keeping`. A page that
 /// somebody may not see is redirected here by the gate itself:
@@ -140,30 +140,9 @@ impl Desk {
         self.options.client.of(&request.headers, &request.extensions)
     }
 
-    /// The session of a request: as the layer found it, should that be in front, or else by the cookie.
+    /// The session of a request.
     async fn key(&self, request: &Parts) -> Result<Key, SessionError> {
-        match request.extensions.get::<CurrentSession>() {
-            Some(session) => Ok(session.key()),
-            None => self.keeping.key(&self.sessions, &self.keeping.brought(&request.headers)).await,
-        }
-    }
-
-    /// Ends the session that a browser had before it signed in anew, as well as that goes. It does not hold the new one
-    /// up for long, and goes on when the request has gone away.
-    async fn end(&self, before: Result<Key, SessionError>, on_behalf: OnBehalf) {
-        let Ok(key) = before else { return };
-        let sessions = self.sessions.clone();
-        let ending =
-            tokio::spawn(async move { sessions.sign_out(key, SignOutScope::Local, on_behalf).await });
-        let _ = tokio::time::timeout(PATIENCE, ending).await;
-    }
-}
-
-/// What the browser has, for whoever writes or deletes its cookies, though the layer may have taken them out.
-fn jar(request: &Parts) -> Cow<'_, HeaderMap> {
-    match request.extensions.get::<Removed>() {
-        Some(removed) => Cow::Owned(removed.put_back_into(&request.headers)),
-        None => Cow::Borrowed(&request.headers),
+        self.keeping.key_of(&self.sessions, request).await
     }
 }
 

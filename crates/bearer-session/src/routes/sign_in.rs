@@ -4,7 +4,6 @@ use super::{
     Desk, SharedDesk,
     answer::{Failure, add_cookies, see_other},
     form::{Form, Repeated},
-    jar,
     pending::{Pending, PendingCookies},
 };
 use crate::{
@@ -142,10 +141,8 @@ impl Desk {
         on_behalf: OnBehalf,
         response: &mut Response,
     ) -> Result<(), Failure> {
-        let before = self.key(request).await;
-        let lines = self.keeping.begin(&self.sessions, tokens, &jar(request), on_behalf).await;
-        add_cookies(response, lines.map_err(|error| Failure::store(&error))?);
-        self.end(before, on_behalf).await;
-        Ok(())
+        let headers = response.headers_mut();
+        let begun = self.keeping.begin(&self.sessions, tokens, request, on_behalf, headers).await;
+        begun.map_err(|error| Failure::store(&error))
     }
 }

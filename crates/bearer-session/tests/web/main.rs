@@ -1,6 +1,7 @@
 //! Browsers, sessions and the gate, over a small Supabase Auth.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod begin;
 mod browser;
 mod callback;
 mod cross_site;

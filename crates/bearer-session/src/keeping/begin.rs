@@ -1,0 +1,171 @@
+//! Beginning a session, whatever way the user signed in.
+
+use super::{Keeping, Kind, removed::jar};
+use crate::{
+    CurrentSession, SessionError, SessionId, Sessions, TokenSet,
+    endpoint::{OnBehalf, SignOutScope},
+    layer::forbid_caching,
+    store::Key,
+};
+use http::{HeaderMap, HeaderValue, header::SET_COOKIE, request::Parts};
+use std::time::{Duration, SystemTime};
+
+/// How long a sign-in waits for the session before it to end.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+impl Keeping {
+    /// Signs in whoever made this request, with tokens that came in a way which the
+    /// [routes](crate::session_routes) do not have: a one-time code, a magic link, a passkey, SAML.
+    ///
+    /// It begins a session under a name that nobody has known before, puts the `Set-Cookie` lines of it into
+    /// the response, with `Cache-Control: private, no-store`, and ends the session that the browser had. It
+    /// does not matter whether a [`SessionLayer`](crate::SessionLayer) is in front of the handler.
+    ///
+    /// No other site may get here with tokens of its choice: it would sign the user in as somebody else. Put
+    /// a route that takes a form or JSON behind the [`CsrfLayer`](tower_http::csrf::CsrfLayer); and see to
+    /// it that what a link brings was asked for by this very browser.
+    ///
+    /// ```
+    /// use axum::{
+    ///     Router,
+    ///     body::Body,
+    ///     extract::State,
+    ///     http::{Request, StatusCode, header::SET_COOKIE, request::Parts},
+    ///     response::{IntoResponse as _, Redirect, Response},
+    ///     routing::post,
+    /// };
+    /// # use bearer_session::endpoint::{ExchangeError, SupabaseEndpoint};
+    /// use bearer_session::{
+    ///     Keyring, Sessions, TokenSet,
+    ///     endpoint::OnBehalf,
+    ///     keeping::{Keeping, OpaqueCookie},
+    ///     store::MemoryStore,
+    /// };
+    /// use tower::ServiceExt as _;
+    /// use tower_http::csrf::CsrfLayer;
+    ///
+    /// #[derive(Clone)]
+    /// struct Site {
+    ///     sessions: Sessions,
+    ///     keeping: Keeping,
+    /// #     endpoint: SupabaseEndpoint,
+    /// }
+    ///
+    /// /// However the issuer answers to such a code.
+    /// async fn verified(site: &Site, code: &str) -> Option<TokenSet> {
+    ///     // …
+    /// #     site.endpoint.password("ada@example.com", code, OnBehalf::default()).await.ok()
+    /// }
+    ///
+    /// async fn one_time_code(
+    ///     State(site): State<Site>,
+    ///     request: Parts,
+    ///     code: String,
+    /// ) -> Result<Response, StatusCode> {
+    ///     let tokens = verified(&site, &code).await.ok_or(StatusCode::BAD_REQUEST)?;
+    ///     let mut response = Redirect::to("/").into_response();
+    ///     site.keeping
+    ///         .begin(&site.sessions, tokens, &request, OnBehalf::default(), response.headers_mut())
+    ///         .await
+    ///         .map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    ///     Ok(response)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let supabase = bearer_testing::TestSupabase::start().await;
+    /// # supabase.add_user("ada@example.com", "123456");
+    /// # let endpoint = SupabaseEndpoint::new(supabase.project_url(), "sb_publishable_1")?;
+    /// let store = MemoryStore::new(10_000);
+    /// let sessions = Sessions::builder(endpoint.clone(), store, Keyring::random()).build();
+    /// let site = Site {
+    ///     sessions,
+    ///     keeping: OpaqueCookie::new().into(),
+    /// #     endpoint,
+    /// };
+    /// let app = Router::new()
+    ///     .route("/code", post(one_time_code))
+    ///     .layer(CsrfLayer::new())
+    ///     .with_state(site);
+    ///
+    /// let code = |code: &'static str| Request::post("/code").body(Body::from(code));
+    /// let answer = app.clone().oneshot(code("123456")?).await?;
+    /// assert!(answer.headers()[SET_COOKIE].to_str()?.starts_with("__Host-session="));
+    ///
+    /// let refused = app.oneshot(code("a guess")?).await?;
+    /// assert!(!refused.headers().contains_key(SET_COOKIE));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::SessionErrorKind::Unavailable) when the store does not take the session: it is
+    /// full, or cannot be reached. Then there is no cookie, and the issuer is told that the tokens are given
+    /// up. The cookies of `@supabase/ssr` need a refresh token: without one it is
+    /// [`SignedOut`](crate::SessionErrorKind::SignedOut).
+    ///
+    /// # Panics
+    /// When the operating system has no randomness, and outside of a Tokio runtime.
+    pub async fn begin(
+        &self,
+        sessions: &Sessions,
+        tokens: TokenSet,
+        request: &Parts,
+        on_behalf: OnBehalf,
+        response: &mut HeaderMap,
+    ) -> Result<(), SessionError> {
+        let before = self.key_of(sessions, request).await;
+        for line in self.stored(sessions, tokens, &jar(request), on_behalf).await? {
+            response.append(SET_COOKIE, line);
+        }
+        forbid_caching(response);
+        if let Ok(before) = before {
+            end(sessions, before, on_behalf).await;
+        }
+        Ok(())
+    }
+
+    /// The session of a request: as the layer found it, should that be in front, or else by the cookie.
+    pub(crate) async fn key_of(&self, sessions: &Sessions, request: &Parts) -> Result<Key, SessionError> {
+        match request.extensions.get::<CurrentSession>() {
+            Some(session) => Ok(session.key()),
+            None => self.key(sessions, &self.brought(&request.headers)).await,
+        }
+    }
+
+    /// The lines of a new session. Where it cannot be stored, the tokens are given up at the issuer too:
+    /// nobody will ever present them.
+    async fn stored(
+        &self,
+        sessions: &Sessions,
+        tokens: TokenSet,
+        request: &HeaderMap,
+        on_behalf: OnBehalf,
+    ) -> Result<Vec<HeaderValue>, SessionError> {
+        let (access, refresh) = (tokens.access_token.clone(), tokens.refresh_token.clone());
+        let (id, stored) = match &self.0 {
+            Kind::Opaque(cookie) => {
+                let id = SessionId::random();
+                let stored = sessions.create_as(&id, tokens).await;
+                let lines = stored.map(|()| vec![cookie.write(&id)]);
+                (Some(id), lines)
+            }
+            Kind::SupabaseSsr { cookies, .. } => {
+                let lines = cookies.write(request, &tokens, SystemTime::now());
+                (None, sessions.adopt(tokens).await.map(|_| lines))
+            }
+        };
+        if stored.is_err() {
+            sessions.give_up(id.as_ref(), access, refresh, on_behalf);
+        }
+        stored
+    }
+}
+
+/// Ends the session that a browser had before it signed in anew, as well as that goes. It does not hold the new
+/// one up for long, and goes on when the request has gone away.
+async fn end(sessions: &Sessions, before: Key, on_behalf: OnBehalf) {
+    let sessions = sessions.clone();
+    let ending = tokio::spawn(async move { sessions.sign_out(before, SignOutScope::Local, on_behalf).await });
+    let _ = tokio::time::timeout(PATIENCE, ending).await;
+}
