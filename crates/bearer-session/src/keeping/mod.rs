@@ -6,6 +6,8 @@ pub(crate) mod cookies;
 mod opaque;
 mod removed;
 pub mod ssr;
+#[cfg(all(test, feature = "http"))]
+mod tests;
 
 pub use self::{cookies::InvalidCookie, opaque::OpaqueCookie};
 
@@ -144,11 +146,12 @@ impl Keeping {
         }
     }
 
-    /// The lines by which the browser learns of this session's tokens, where it keeps these itself.
+    /// The lines by which the browser learns of this session's tokens, where it keeps these itself; or by
+    /// which its cookie does not expire while the session goes on.
     #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "used by the routes"))]
     pub(crate) fn renewed(&self, request: &HeaderMap, access: &Access) -> Vec<HeaderValue> {
         match &self.0 {
-            Kind::Opaque(_) => Vec::new(),
+            Kind::Opaque(cookie) => cookie.renew(request, access, SystemTime::now()).into_iter().collect(),
             Kind::SupabaseSsr { cookies, .. } => renewed(cookies, request, access),
         }
     }

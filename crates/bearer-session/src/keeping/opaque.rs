@@ -1,19 +1,28 @@
 //! [`OpaqueCookie`]: the browser has the session's id, and nothing else.
 
 use super::cookies::{InvalidCookie, is_name, of_name, without};
-use crate::SessionId;
+use crate::{Access, SessionId};
 use http::{HeaderMap, HeaderValue};
+use std::time::{Duration, SystemTime};
 
 const PREFIX: &str = "__Host-";
 
 /// 400 days, the most that browsers grant. The store decides how long a session lives.
 const MAX_AGE: u32 = 400 * 24 * 60 * 60;
 
+/// A quarter of it.
+#[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "used by the routes"))]
+const RENEWED_AFTER: Duration = Duration::from_secs(100 * 24 * 60 * 60);
+
 /// A cookie that holds the [`SessionId`]: the tokens lie in the store, where no script and no other site gets at them.
 ///
 /// It is `__Host-session`, `HttpOnly`, `Secure`, `SameSite=Lax`, with `Path=/` and without `Domain`. Browsers take a name
 /// with the prefix `__Host-` from this very host alone, over `https` (RFC 6265bis §4.1.3.2), so that nobody else can put a
 /// session there. A request with two cookies of the name has none that can be trusted.
+///
+/// Browsers keep it for 400 days. The routes `/session` and `/refresh` write it anew for a session that is
+/// older than 100, unless they are behind the layer, which takes the cookie out: a site whose pages ask
+/// neither signs even those out after 400 days that come every day.
 #[derive(Clone, Debug)]
 pub struct OpaqueCookie {
     name: Box<str>,
@@ -68,6 +77,16 @@ impl OpaqueCookie {
 
     pub(super) fn write(&self, id: &SessionId) -> HeaderValue {
         self.line(id.to_text().expose(), MAX_AGE)
+    }
+
+    /// The same line again for a session that has lasted long, in a request that came with its cookie:
+    /// otherwise whoever uses it every day is signed out when the cookie expires. A shorter one needs none,
+    /// and each line less is one that cannot come too late.
+    #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "used by the routes"))]
+    pub(super) fn renew(&self, request: &HeaderMap, access: &Access, now: SystemTime) -> Option<HeaderValue> {
+        let id = self.read(request)?.ok().filter(|id| id.key() == access.key())?;
+        let age = now.duration_since(access.signed_in_at()).ok()?;
+        (age >= RENEWED_AFTER).then(|| self.write(&id))
     }
 
     pub(super) fn clear(&self) -> HeaderValue {

@@ -38,7 +38,7 @@ use tower_http::csrf::CsrfLayer;
 /// | `GET /sign-in?return_to=…&provider=…` | sends the user to the issuer, with PKCE, a state and a nonce |
 /// | `GET /callback` | takes the user back, begins a session and goes on to `return_to` |
 /// | `POST /password` | signs in with `email`, `password` and `return_to`, as a form or JSON, where the issuer has that; else 404 |
-/// | `GET /session` | who is signed in, for how long; 503 when only time can tell |
+/// | `GET /session` | who is signed in, for how long; 503 when only time can tell. A cookie that would expire in an old session is written anew |
 /// | `POST /refresh` | new tokens, though the old ones live; the answer is that of `/session`. 429 if it comes too often |
 /// | `POST /logout?scope=local` | signs out here; `others` elsewhere, `global` everywhere. A form goes on to `return_to`. An issuer that ends no sessions but the one it is shown, as those of OAuth alone, has neither: 501 `unsupported_scope`, after which `global` has signed out here, and the user's other sessions go on |
 /// | `GET /events` | server-sent events: `INITIAL_SESSION`, `TOKEN_REFRESHED`, and `SIGNED_OUT`, with which it ends; 204 without a session |
