@@ -2,6 +2,7 @@
 //! of the issuer's name and of a document.
 
 use super::{InvalidEndpoint, location::check};
+use http::StatusCode;
 use serde::Deserialize;
 use url::Url;
 
@@ -34,8 +35,34 @@ pub(super) fn locations(iss: &Url) -> Vec<Url> {
     paths.into_iter().map(at).collect()
 }
 
+/// Why there is no metadata at a place.
+#[derive(Debug)]
+pub(super) enum NotRead {
+    /// There may be some, and none that can be used.
+    Refused(InvalidEndpoint),
+    /// There is none, and what it says of that, unless that is 404.
+    Nothing(Option<InvalidEndpoint>),
+}
+
+/// Hosts say that a place has no metadata with 400, 403, 405 or 410 as well, or with the page of an
+/// application; one that is in trouble (429, 5xx) says nothing. The fetcher of keys (bearer-jwks) reads them
+/// alike.
+pub(super) fn answered(status: StatusCode, body: &[u8], iss: &str) -> Result<Metadata, NotRead> {
+    let unreachable = || InvalidEndpoint::Unreachable(format!("the answer's status is {status}"));
+    match status {
+        StatusCode::OK => metadata(body, iss).map_err(|error| match error {
+            InvalidEndpoint::NotMetadata => NotRead::Nothing(Some(error)),
+            _ => NotRead::Refused(error),
+        }),
+        StatusCode::NOT_FOUND => Err(NotRead::Nothing(None)),
+        StatusCode::TOO_MANY_REQUESTS => Err(NotRead::Refused(unreachable())),
+        _ if status.as_u16() >= 500 => Err(NotRead::Refused(unreachable())),
+        _ => Err(NotRead::Nothing(Some(unreachable()))),
+    }
+}
+
 /// Reads a metadata document of this issuer.
-pub(super) fn metadata(document: &[u8], iss: &str) -> Result<Metadata, InvalidEndpoint> {
+fn metadata(document: &[u8], iss: &str) -> Result<Metadata, InvalidEndpoint> {
     #[derive(Deserialize)]
     struct Document {
         issuer: String,

@@ -9,7 +9,7 @@ use super::{
     AfterUnknown, CodeExchange, ExchangeError, InvalidEndpoint, OAuthClient, OnBehalf, Outcome, SignIn,
     SignInRequest, SignOutRequest, SignOutScope, TokenEndpoint,
     answer::{Answer, Dialect},
-    discovery::{Metadata, locations, metadata},
+    discovery::{Metadata, NotRead, answered, locations},
     http_client, id_token,
     location::check,
 };
@@ -350,18 +350,19 @@ impl SignIn for OAuthEndpoint {
 
 /// Reads the metadata at the first place where there is any.
 async fn read_metadata(http: &Client, issuer: &str) -> Result<Metadata, InvalidEndpoint> {
+    let mut told = None;
     for place in locations(&check(issuer)?) {
         let request = http.get(place).header(ACCEPT, "application/json");
         let answer = http_client::send(request)
             .await
             .map_err(|error| InvalidEndpoint::Unreachable(error.to_string()))?;
-        match answer.status {
-            StatusCode::OK => return metadata(&answer.body, issuer),
-            StatusCode::NOT_FOUND => {}
-            status => return Err(InvalidEndpoint::Unreachable(format!("the answer's status is {status}"))),
+        match answered(answer.status, &answer.body, issuer) {
+            Ok(metadata) => return Ok(metadata),
+            Err(NotRead::Refused(error)) => return Err(error),
+            Err(NotRead::Nothing(why)) => told = told.or(why),
         }
     }
-    Err(InvalidEndpoint::Unreachable("there is none where it should be".to_owned()))
+    Err(told.unwrap_or_else(|| InvalidEndpoint::Unreachable("there is none where it should be".to_owned())))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{Secret, endpoint::PkceVerifier};
-use bearer_testing::{OAuthOptions, TestOAuth, TokenFault};
+use bearer_testing::{OAuthOptions, ScriptedJwks, Step, TestOAuth, TokenFault};
 
 const NOBODY: OnBehalf = OnBehalf::client(None);
 const BACK: &str = "http://localhost:3000/callback";
@@ -215,4 +215,68 @@ fn a_lost_answer_ends_it_unless_somebody_said_otherwise() {
     let risky = endpoint.present_again_at_the_risk_of_the_session();
     assert_eq!(risky.after_unknown(), AfterUnknown::PresentAgain);
     assert!(!format!("{risky:?}").contains("its-secret"));
+}
+
+const OIDC: &str = "/tenant/.well-known/openid-configuration";
+const OAUTH: &str = "/.well-known/oauth-authorization-server/tenant";
+const OTHER: &str = "/.well-known/openid-configuration/tenant";
+
+fn document(server: &ScriptedJwks, issuer: &str, token_endpoint: &str) -> Step {
+    Step::json(&serde_json::json!({ "issuer": server.url(issuer), "token_endpoint": token_endpoint }))
+}
+
+async fn discovered(server: &ScriptedJwks) -> Result<OAuthEndpoint, InvalidEndpoint> {
+    OAuthEndpoint::discover(&server.url("/tenant"), app()).await
+}
+
+#[tokio::test]
+async fn a_place_without_metadata_is_passed_by_whatever_it_says() {
+    let server = ScriptedJwks::start().await;
+    server.at(OTHER, document(&server, "/tenant", &server.url("/token")));
+    for step in [
+        Step::status(400),
+        Step::status(403),
+        Step::status(405),
+        Step::status(410),
+        Step::redirect(302, "https://elsewhere.example/"),
+        Step::answer(200, "<html></html>"),
+        Step::answer(200, b"\xe9"),
+        Step::answer(200, "{}"),
+    ] {
+        server.at(OIDC, step.clone());
+        let found = discovered(&server).await.map(|endpoint| endpoint.metadata.token.path().to_owned());
+        assert_eq!(found.as_deref(), Ok("/token"), "{step:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_place_that_has_metadata_or_may_have_it_is_the_last_that_is_asked() {
+    let server = ScriptedJwks::start().await;
+    server.at(OAUTH, document(&server, "/tenant", &server.url("/token")));
+    for step in [
+        Step::status(429),
+        Step::status(500),
+        Step::status(503),
+        Step::reset(),
+        document(&server, "/other", &server.url("/token")),
+        document(&server, "/tenant", "http://issuer.example/token"),
+    ] {
+        server.at(OIDC, step.clone());
+        let before = server.requests().len();
+        let found = discovered(&server).await.err();
+        assert!(found.is_some(), "{step:?}");
+        let asked: Vec<_> = server.requests()[before..].iter().map(|asked| asked.path().to_owned()).collect();
+        assert_eq!(asked, [OIDC], "{step:?}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn where_nowhere_is_metadata_the_first_answer_that_tells_more_than_404_is_reported() {
+    let server = ScriptedJwks::start().await;
+    let told = async |server: &ScriptedJwks| discovered(server).await.expect_err("there is none").to_string();
+    assert!(told(&server).await.contains("there is none where it should be"));
+    server.at(OAUTH, Step::status(403)).at(OTHER, Step::answer(200, "<html>"));
+    assert!(told(&server).await.contains("403"));
+    server.at(OIDC, Step::answer(200, "<html>"));
+    assert_eq!(discovered(&server).await.err(), Some(InvalidEndpoint::NotMetadata));
 }
