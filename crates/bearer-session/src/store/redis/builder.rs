@@ -4,7 +4,7 @@ use super::{
     Inner, RedisStore, claimants::Claimants, connection::Connection, scripts::Scripts, subscriber::Subscriber,
 };
 use crate::store::{StoreError, notices::Notices};
-use redis::Client;
+use redis::{Client, ConnectionAddr};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::runtime::Handle;
 
@@ -36,13 +36,19 @@ impl RedisStoreBuilder {
 
     /// The store. It connects when it is first used, so a program starts also while Redis is down.
     ///
-    /// # Errors
+    /// For `rediss://`, the redis crate takes the provider of cryptography that rustls has for the whole
+    /// process. Where the application has installed none by then, that of aws-lc-rs is installed here. For
+    /// `redis://` none is.
     ///
-    /// Where the address is none, or asks for TLS without the feature `redis-rustls`; and outside of a tokio runtime.
+    /// # Errors
+    /// If the URL is not a Redis URL, if it is `rediss://` without the feature `redis-rustls`, or outside a
+    /// Tokio runtime.
     pub fn build(self) -> Result<RedisStore, StoreError> {
         let runtime = Handle::try_current().map_err(StoreError::new)?;
-        provide_cryptography();
         let client = Client::open(self.url).map_err(StoreError::new)?;
+        if let ConnectionAddr::TcpTls { .. } = client.get_connection_info().addr() {
+            provide_cryptography();
+        }
         let channel = format!("{}:changed", self.prefix);
         let notices = Notices::default();
         let subscriber = Subscriber {
@@ -79,5 +85,20 @@ fn provide_cryptography() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Whoever came first is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    }
+}
+
+#[cfg(all(test, feature = "redis-rustls"))]
+mod tests {
+    use super::*;
+    use rustls::crypto::CryptoProvider;
+
+    /// Nothing else in these tests chooses one.
+    #[tokio::test]
+    async fn a_provider_of_cryptography_is_chosen_for_tls_alone() {
+        RedisStore::open("redis://127.0.0.1:1").expect("an address");
+        assert!(CryptoProvider::get_default().is_none());
+        RedisStore::open("rediss://127.0.0.1:1").expect("an address");
+        assert!(CryptoProvider::get_default().is_some());
     }
 }
