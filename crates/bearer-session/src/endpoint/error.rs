@@ -37,12 +37,11 @@ impl ExchangeError {
         self
     }
 
-    /// With the issuer's own error code, such as `invalid_grant` or `refresh_token_already_used`. What has other
-    /// characters than a code has, or more than 64, is left out: it may be anything.
+    /// With the issuer's own error code, such as `invalid_grant` or `refresh_token_already_used`. What is
+    /// empty, has other characters than a code has, or more than 64, is left out: it may be anything.
     #[must_use]
     pub fn with_code(mut self, code: &str) -> Self {
-        let is_code = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-        self.code = (code.len() <= 64 && code.bytes().all(is_code)).then(|| code.into());
+        self.code = is_code(code).then(|| code.into());
         self
     }
 
@@ -101,5 +100,28 @@ impl fmt::Display for ExchangeError {
 impl Error for ExchangeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+/// Whether this is a code: letters, digits and `_-.` alone, from 1 to 64. Anything else may be anybody's
+/// words.
+pub(crate) fn is_code(text: &str) -> bool {
+    let is_of_code = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (1..=64).contains(&text.len()) && text.bytes().all(is_of_code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_a_code_or_left_out() {
+        let most = "x".repeat(64);
+        for good in ["invalid_grant", "over-limit", "KOE.322", "1", &most] {
+            assert_eq!(ExchangeError::new(Outcome::Final).with_code(good).code(), Some(good));
+        }
+        for bad in ["", " ", "a b", "<script>", "é", "a\n", &format!("{most}x")] {
+            assert_eq!(ExchangeError::new(Outcome::Final).with_code(bad).code(), None, "{bad}");
+        }
     }
 }

@@ -35,6 +35,8 @@ mod sign_in;
 #[cfg(feature = "http")]
 mod supabase;
 
+#[cfg(feature = "axum")]
+pub(crate) use self::error::is_code;
 #[cfg(feature = "http")]
 pub use self::{
     budget::RateBudget, client::OAuthClient, location::InvalidEndpoint, oauth::OAuthEndpoint,

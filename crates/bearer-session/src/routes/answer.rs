@@ -3,7 +3,7 @@
 use super::{Desk, is_for_a_page};
 use crate::{
     SessionError, SessionErrorKind,
-    endpoint::{ExchangeError, Outcome},
+    endpoint::{ExchangeError, Outcome, is_code},
     layer::retry_after,
 };
 use axum::{
@@ -32,9 +32,7 @@ impl Failure {
 
     /// What the issuer says in the query of a callback, if it is a code. Its own words may be anybody's.
     pub(super) fn reported(error: &str) -> Self {
-        let is_code = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-        let is_code = (1..=64).contains(&error.len()) && error.bytes().all(is_code);
-        Self::new(StatusCode::BAD_REQUEST, if is_code { error } else { "sign_in_failed" })
+        Self::new(StatusCode::BAD_REQUEST, if is_code(error) { error } else { "sign_in_failed" })
     }
 
     pub(super) fn exchange(error: &ExchangeError) -> Self {
