@@ -76,7 +76,6 @@ impl<'a> Suite<'a> {
     /// Tries to break each promise. Leaves a few hundred rows behind, of which the last expire within an hour.
     ///
     /// # Panics
-    ///
     /// Where a promise is broken, and where the store returns an error.
     pub async fn run(&self) {
         rows::hold(self).await;

@@ -78,7 +78,6 @@ impl RedisStore {
     /// [`builder`](Self::builder) starts with.
     ///
     /// # Errors
-    ///
     /// Those of [`RedisStoreBuilder::build`].
     pub fn open(url: &str) -> Result<Self, StoreError> {
         Self::builder(url).build()
