@@ -1,9 +1,6 @@
 //! One request to an issuer, and its answer.
 
-use super::{
-    ExchangeError, InvalidEndpoint, Outcome,
-    answer::{Answer, retry_after},
-};
+use super::{ExchangeError, InvalidEndpoint, Outcome, answer::Answer, retry_after::retry_after};
 use http::{
     HeaderMap, HeaderName,
     header::{CONTENT_ENCODING, DATE, RETRY_AFTER},

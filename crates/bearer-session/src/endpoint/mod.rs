@@ -31,6 +31,8 @@ mod location;
 #[cfg(feature = "http")]
 mod oauth;
 mod pkce;
+#[cfg(feature = "http")]
+mod retry_after;
 mod sign_in;
 #[cfg(feature = "http")]
 mod supabase;
