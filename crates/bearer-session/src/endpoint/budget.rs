@@ -59,12 +59,12 @@ pub(super) enum Need {
 
 /// What is left of a [`RateBudget`].
 #[derive(Debug)]
-pub(super) struct Purse {
+pub(super) struct RateLimiter {
     budget: RateBudget,
     paid: Mutex<Instant>,
 }
 
-impl Purse {
+impl RateLimiter {
     pub(super) fn new(budget: RateBudget) -> Self {
         Self { budget, paid: Mutex::new(Instant::now()) }
     }
@@ -84,40 +84,44 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_and_then_one_at_a_time() {
-        let purse = Purse::new(RateBudget::HOSTED);
+        let limiter = RateLimiter::new(RateBudget::HOSTED);
         for number in 0..30 {
-            assert_eq!(purse.take(Need::Refresh), Ok(()), "{number}");
+            assert_eq!(limiter.take(Need::Refresh), Ok(()), "{number}");
         }
-        assert_eq!(purse.take(Need::Refresh), Err(Duration::from_secs(2)));
+        assert_eq!(limiter.take(Need::Refresh), Err(Duration::from_secs(2)));
         advance(Duration::from_secs(1)).await;
-        assert_eq!(purse.take(Need::Refresh), Err(Duration::from_secs(1)), "refusals cost nothing");
+        assert_eq!(limiter.take(Need::Refresh), Err(Duration::from_secs(1)), "refusals cost nothing");
         advance(Duration::from_secs(1)).await;
-        assert_eq!(purse.take(Need::Refresh), Ok(()));
-        assert_eq!(purse.take(Need::Refresh), Err(Duration::from_secs(2)));
+        assert_eq!(limiter.take(Need::Refresh), Ok(()));
+        assert_eq!(limiter.take(Need::Refresh), Err(Duration::from_secs(2)));
         advance(Duration::from_secs(1000)).await;
-        let taken = (0..100).filter(|_| purse.take(Need::Refresh).is_ok()).count();
+        let taken = (0..100).filter(|_| limiter.take(Need::Refresh).is_ok()).count();
         assert_eq!(taken, 30, "idle time is saved up to the burst");
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_burst_is_a_burst_of_one() {
         for need in [Need::Refresh, Need::SignOut, Need::CanWait] {
-            let purse = Purse::new(RateBudget::new(0, Duration::from_secs(1)));
-            assert_eq!(purse.take(need), Ok(()));
-            assert_eq!(purse.take(need), Err(Duration::from_secs(1)));
+            let limiter = RateLimiter::new(RateBudget::new(0, Duration::from_secs(1)));
+            assert_eq!(limiter.take(need), Ok(()));
+            assert_eq!(limiter.take(need), Err(Duration::from_secs(1)));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_need_finds_its_part() {
-        let purse = Purse::new(RateBudget::HOSTED);
-        let taken = |need| (0..100).filter(|_| purse.take(need).is_ok()).count();
+        let limiter = RateLimiter::new(RateBudget::HOSTED);
+        let taken = |need| (0..100).filter(|_| limiter.take(need).is_ok()).count();
         assert_eq!(taken(Need::CanWait), 15);
         assert_eq!((taken(Need::SignOut), taken(Need::CanWait)), (8, 0));
         assert_eq!((taken(Need::Refresh), taken(Need::SignOut), taken(Need::CanWait)), (7, 0, 0));
-        assert_eq!(purse.take(Need::CanWait), Err(Duration::from_secs(32)), "until there is more than half");
+        assert_eq!(
+            limiter.take(Need::CanWait),
+            Err(Duration::from_secs(32)),
+            "until there is more than half"
+        );
         advance(Duration::from_secs(32)).await;
-        assert_eq!((purse.take(Need::CanWait), taken(Need::CanWait)), (Ok(()), 0));
+        assert_eq!((limiter.take(Need::CanWait), taken(Need::CanWait)), (Ok(()), 0));
         assert_eq!(taken(Need::Refresh), 15);
     }
 }

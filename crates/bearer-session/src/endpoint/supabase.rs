@@ -4,7 +4,7 @@ use super::{
     AfterUnknown, CodeExchange, ExchangeError, InvalidEndpoint, OnBehalf, Outcome, RateBudget, SignIn,
     SignInRequest, SignOutScope, TokenEndpoint,
     answer::{Answer, Dialect},
-    budget::{Need, Purse},
+    budget::{Need, RateLimiter},
     http_client,
     location::check,
 };
@@ -61,7 +61,7 @@ pub struct SupabaseEndpoint {
     bearer: HeaderValue,
     forwards: bool,
     provider: Option<Box<str>>,
-    purse: Option<Arc<Purse>>,
+    limiter: Option<Arc<RateLimiter>>,
 }
 
 impl SupabaseEndpoint {
@@ -99,7 +99,7 @@ impl SupabaseEndpoint {
             bearer: secret_value(&format!("Bearer {key}"))?,
             forwards: key.starts_with("sb_secret_"),
             provider: None,
-            purse: None,
+            limiter: None,
         })
     }
 
@@ -120,7 +120,7 @@ impl SupabaseEndpoint {
     /// one that has not, that is [`RateBudget::HOSTED`].
     #[must_use]
     pub fn rate_budget(mut self, budget: RateBudget) -> Self {
-        self.purse = Some(Arc::new(Purse::new(budget)));
+        self.limiter = Some(Arc::new(RateLimiter::new(budget)));
         self
     }
 
@@ -165,7 +165,7 @@ impl SupabaseEndpoint {
                 request = request.header(FORWARDED_FOR, client.to_canonical().to_string());
             }
             _ => {
-                if let Some(Err(wait)) = self.purse.as_deref().map(|purse| purse.take(need)) {
+                if let Some(Err(wait)) = self.limiter.as_deref().map(|limiter| limiter.take(need)) {
                     return Err(ExchangeError::new(Outcome::NotSpent).with_retry_after(wait));
                 }
             }

@@ -79,11 +79,11 @@ use tower_layer::Layer;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct SessionLayer(Arc<Desk>);
+pub struct SessionLayer(Arc<LayerState>);
 
 /// What all requests share.
 #[derive(Clone)]
-pub(crate) struct Desk {
+pub(crate) struct LayerState {
     sessions: Sessions,
     keeping: Keeping,
     csrf: CsrfLayer,
@@ -93,7 +93,7 @@ pub(crate) struct Desk {
 impl SessionLayer {
     /// For browsers that keep their sessions so, and sites that may use them.
     pub fn new(sessions: Sessions, keeping: impl Into<Keeping>, csrf: CsrfLayer) -> Self {
-        Self(Arc::new(Desk { sessions, keeping: keeping.into(), csrf, client: Client::default() }))
+        Self(Arc::new(LayerState { sessions, keeping: keeping.into(), csrf, client: Client::default() }))
     }
 
     /// Tells the issuer the address of the user's client, which may limit rates by it. Only this side knows where that
@@ -112,13 +112,13 @@ impl<S> Layer<S> for SessionLayer {
     type Service = SessionService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SessionService { inner, desk: Arc::clone(&self.0) }
+        SessionService { inner, shared: Arc::clone(&self.0) }
     }
 }
 
-impl fmt::Debug for Desk {
+impl fmt::Debug for LayerState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Desk")
+        f.debug_struct("LayerState")
             .field("sessions", &self.sessions)
             .field("keeping", &self.keeping)
             .finish_non_exhaustive()

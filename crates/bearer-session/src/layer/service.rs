@@ -1,7 +1,7 @@
 //! [`SessionService`]: one request with its session.
 
 use super::{
-    CurrentSession, Desk, SessionFuture,
+    CurrentSession, LayerState, SessionFuture,
     out::{forbid_caching, keep_private, retry_after, set_cookies},
 };
 use crate::{Access, SessionErrorKind, keeping::Brought};
@@ -23,7 +23,7 @@ const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 #[derive(Clone, Debug)]
 pub struct SessionService<S> {
     pub(super) inner: S,
-    pub(super) desk: Arc<Desk>,
+    pub(super) shared: Arc<LayerState>,
 }
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for SessionService<S>
@@ -42,26 +42,26 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let desk = &self.desk;
-        let brought = desk.keeping.brought(request.headers());
+        let shared = &self.shared;
+        let brought = shared.keeping.brought(request.headers());
         if matches!(brought, Brought::Nothing) {
             return SessionFuture::passing(self.inner.call(request));
         }
         if request.headers().contains_key(AUTHORIZATION) {
-            let removed = desk.keeping.remove_from(request.headers_mut());
+            let removed = shared.keeping.remove_from(request.headers_mut());
             request.extensions_mut().insert(removed);
             return SessionFuture::passing(self.inner.call(request));
         }
-        let (desk, ready) = (Arc::clone(desk), take_ready(&mut self.inner));
+        let (shared, ready) = (Arc::clone(shared), take_ready(&mut self.inner));
         // Dropping the service that was ready gives back what it had reserved.
-        if !may_use_cookie(&desk.csrf, &request) {
+        if !may_use_cookie(&shared.csrf, &request) {
             return SessionFuture::acting(async { Ok(from_another_site()) });
         }
-        SessionFuture::acting(desk.serve(ready, request, brought))
+        SessionFuture::acting(shared.serve(ready, request, brought))
     }
 }
 
-impl Desk {
+impl LayerState {
     async fn serve<S, ReqBody, ResBody>(
         self: Arc<Self>,
         mut inner: S,

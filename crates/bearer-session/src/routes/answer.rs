@@ -1,6 +1,6 @@
 //! Answers of the routes. None of them says more than a code.
 
-use super::{Desk, is_for_a_page};
+use super::{RouteState, is_for_a_page};
 use crate::{
     SessionError, SessionErrorKind,
     endpoint::{ExchangeError, Outcome, is_code},
@@ -53,7 +53,7 @@ impl Failure {
     }
 }
 
-impl Desk {
+impl RouteState {
     /// A page goes back to where one signs in, if this site has such a page; a script gets the status.
     pub(super) fn failed(&self, request: &HeaderMap, failure: &Failure, return_to: Option<&str>) -> Response {
         if let Some(page) = self.options.page.as_ref().filter(|_| is_for_a_page(request)) {

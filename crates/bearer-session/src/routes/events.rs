@@ -1,7 +1,7 @@
 //! Server-sent events: what `onAuthStateChange` tells in the browser, for pages that have no supabase-js.
 
 use super::{
-    SharedDesk,
+    Shared,
     answer::{empty, too_often, unavailable},
     session::Shown,
     streams::Place,
@@ -32,22 +32,22 @@ const PULSE: Duration = Duration::from_secs(15);
 /// The longest that one answer goes on. The browser asks again.
 const TERM: Duration = Duration::from_secs(3600);
 
-pub(super) async fn stream(State(desk): SharedDesk, request: Request) -> Response {
+pub(super) async fn stream(State(shared): Shared, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let key = match desk.key(&parts).await {
+    let key = match shared.key(&parts).await {
         Ok(key) => key,
         // By which an EventSource knows that it need not ask again.
         Err(error) if error.kind() == SessionErrorKind::SignedOut => return empty(StatusCode::NO_CONTENT),
         Err(error) => return unavailable(&error),
     };
-    let initial = match desk.sessions.peek(key).await {
+    let initial = match shared.sessions.peek(key).await {
         Ok(access) => access,
         Err(error) if error.kind() == SessionErrorKind::SignedOut => return empty(StatusCode::NO_CONTENT),
         Err(error) => return unavailable(&error),
     };
-    let Some(place) = desk.streams.enter(key) else { return too_often(PULSE.as_secs()) };
+    let Some(place) = shared.streams.enter(key) else { return too_often(PULSE.as_secs()) };
     let (events, receiver) = mpsc::channel(4);
-    tokio::spawn(tell(desk.sessions.clone(), key, initial, events, place));
+    tokio::spawn(tell(shared.sessions.clone(), key, initial, events, place));
     let mut response = Response::new(Body::from_stream(Lines(receiver)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -102,7 +102,7 @@ pub fn session_routes(
     csrf: CsrfLayer,
     options: RouteOptions,
 ) -> Router {
-    let desk = Arc::new(Desk {
+    let shared = Arc::new(RouteState {
         sessions,
         sign_in: Arc::new(sign_in),
         keeping: keeping.into(),
@@ -118,13 +118,13 @@ pub fn session_routes(
         .route("/refresh", post(session::refresh))
         .route("/logout", post(sign_out::sign_out))
         .route("/events", get(events::stream))
-        .with_state(desk)
+        .with_state(shared)
         .layer(csrf)
         .layer(map_response(uncached))
 }
 
 /// What all routes share.
-struct Desk {
+struct RouteState {
     sessions: Sessions,
     sign_in: Arc<dyn SignIn>,
     keeping: Keeping,
@@ -133,9 +133,9 @@ struct Desk {
     options: RouteOptions,
 }
 
-type SharedDesk = axum::extract::State<Arc<Desk>>;
+type Shared = axum::extract::State<Arc<RouteState>>;
 
-impl Desk {
+impl RouteState {
     fn on_behalf(&self, request: &Parts) -> OnBehalf {
         self.options.client.of(&request.headers, &request.extensions)
     }

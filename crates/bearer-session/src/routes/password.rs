@@ -1,7 +1,7 @@
 //! Sign-in with a password, where the issuer takes it from others.
 
 use super::{
-    Desk, SharedDesk,
+    RouteState, Shared,
     answer::{Failure, empty, json, refused, see_other},
     form::Form,
     session::Shown,
@@ -32,19 +32,19 @@ enum Kind {
     Json,
 }
 
-pub(super) async fn sign_in(State(desk): SharedDesk, request: Request) -> Response {
+pub(super) async fn sign_in(State(shared): Shared, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Some(kind) = Kind::of(&parts.headers) else { return empty(StatusCode::UNSUPPORTED_MEDIA_TYPE) };
     let Ok(body) = to_bytes(body, LIMIT).await else { return empty(StatusCode::PAYLOAD_TOO_LARGE) };
     let Some(credentials) = kind.read(&body) else { return refused("invalid_request") };
-    let return_to = desk.return_to(credentials.return_to.as_deref());
-    match desk.sign_in_with(&parts, kind, credentials, return_to.as_str()).await {
+    let return_to = shared.return_to(credentials.return_to.as_deref());
+    match shared.sign_in_with(&parts, kind, credentials, return_to.as_str()).await {
         Ok(response) => response,
-        Err(failure) => desk.failed(&parts.headers, &failure, Some(return_to.as_str())),
+        Err(failure) => shared.failed(&parts.headers, &failure, Some(return_to.as_str())),
     }
 }
 
-impl Desk {
+impl RouteState {
     async fn sign_in_with(
         &self,
         request: &Parts,

@@ -1,7 +1,7 @@
 //! Who is signed in, and new tokens on demand.
 
 use super::{
-    SharedDesk,
+    Shared,
     answer::{add_cookies, json, too_often, unavailable},
     jar,
 };
@@ -51,16 +51,16 @@ impl<'a> Shown<'a> {
     }
 }
 
-pub(super) async fn show(State(desk): SharedDesk, request: Request) -> Response {
+pub(super) async fn show(State(shared): Shared, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let access = match desk.key(&parts).await {
-        Ok(key) => desk.sessions.access(key, desk.on_behalf(&parts)).await,
+    let access = match shared.key(&parts).await {
+        Ok(key) => shared.sessions.access(key, shared.on_behalf(&parts)).await,
         Err(error) => Err(error),
     };
     match access {
         Ok(access) => {
             let mut response = json(StatusCode::OK, &Shown::of(&access));
-            add_cookies(&mut response, desk.keeping.renewed(&jar(&parts), &access));
+            add_cookies(&mut response, shared.keeping.renewed(&jar(&parts), &access));
             response
         }
         Err(error) if error.kind() == SessionErrorKind::SignedOut => json(StatusCode::OK, &Shown::NOBODY),
@@ -68,27 +68,27 @@ pub(super) async fn show(State(desk): SharedDesk, request: Request) -> Response 
     }
 }
 
-pub(super) async fn refresh(State(desk): SharedDesk, request: Request) -> Response {
+pub(super) async fn refresh(State(shared): Shared, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let key = match desk.key(&parts).await {
+    let key = match shared.key(&parts).await {
         Ok(key) => key,
-        Err(error) => return desk.without(&parts.headers, &error),
+        Err(error) => return shared.without(&parts.headers, &error),
     };
-    if let Err(left) = desk.forced.permit(key, Instant::now()) {
+    if let Err(left) = shared.forced.permit(key, Instant::now()) {
         return too_often(left.as_secs() + 1);
     }
-    let on_behalf = match desk.sessions.peek(key).await {
+    let on_behalf = match shared.sessions.peek(key).await {
         // Nothing hangs on it, and it must not use up what others need.
-        Ok(access) if !access.expires_in().is_zero() => desk.on_behalf(&parts).that_can_wait(),
-        _ => desk.on_behalf(&parts),
+        Ok(access) if !access.expires_in().is_zero() => shared.on_behalf(&parts).that_can_wait(),
+        _ => shared.on_behalf(&parts),
     };
-    match desk.sessions.refresh(key, on_behalf).await {
+    match shared.sessions.refresh(key, on_behalf).await {
         Ok(access) => {
             let mut response = json(StatusCode::OK, &Shown::of(&access));
-            add_cookies(&mut response, desk.keeping.renewed(&jar(&parts), &access));
+            add_cookies(&mut response, shared.keeping.renewed(&jar(&parts), &access));
             response
         }
-        Err(error) => desk.without(&parts.headers, &error),
+        Err(error) => shared.without(&parts.headers, &error),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sign-in at the issuer, and the way back.
 
 use super::{
-    Desk, SharedDesk,
+    RouteState, Shared,
     answer::{Failure, add_cookies, see_other},
     form::{Form, Repeated},
     pending::{Pending, PendingCookies},
@@ -18,15 +18,15 @@ use axum::{
 use std::{sync::Arc, time::SystemTime};
 use tower_bearer::ReturnPath;
 
-pub(super) async fn begin(State(desk): SharedDesk, request: Request) -> Response {
+pub(super) async fn begin(State(shared): Shared, request: Request) -> Response {
     let headers = request.headers();
     let query = Form::parse(request.uri().query().unwrap_or_default().as_bytes());
     let (Ok(return_to), Ok(provider)) = (query.one("return_to"), query.one("provider")) else {
-        return desk.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "invalid_request"), None);
+        return shared.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "invalid_request"), None);
     };
-    let return_to = desk.return_to(return_to);
+    let return_to = shared.return_to(return_to);
     let provider = provider.filter(|provider| !provider.is_empty());
-    if let (None, Some(page)) = (provider, &desk.options.page) {
+    if let (None, Some(page)) = (provider, &shared.options.page) {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("return_to", return_to.as_str());
         return see_other(&format!("{page}?{}", query.finish()));
@@ -34,40 +34,40 @@ pub(super) async fn begin(State(desk): SharedDesk, request: Request) -> Response
     let pending = Pending::new(return_to);
     let challenge = pending.verifier.challenge();
     let (state, nonce) = (pending.state.expose(), pending.nonce.expose());
-    let mut asked = SignInRequest::new(&desk.options.callback, state, &challenge, nonce);
+    let mut asked = SignInRequest::new(&shared.options.callback, state, &challenge, nonce);
     if let Some(provider) = provider {
         asked = asked.provider(provider);
     }
-    match desk.sign_in.authorization_url(&asked) {
+    match shared.sign_in.authorization_url(&asked) {
         Some(url) => {
             let mut response = see_other(&url);
-            add_cookies(&mut response, desk.pending().keep(&pending, headers, SystemTime::now()));
+            add_cookies(&mut response, shared.pending().keep(&pending, headers, SystemTime::now()));
             response
         }
-        None => desk.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "unknown_provider"), None),
+        None => shared.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "unknown_provider"), None),
     }
 }
 
-pub(super) async fn callback(State(desk): SharedDesk, request: Request) -> Response {
+pub(super) async fn callback(State(shared): Shared, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let headers = &parts.headers;
     let query = Form::parse(parts.uri.query().unwrap_or_default().as_bytes());
     let returned = match Returned::read(&query) {
         Ok(Some(returned)) => returned,
         Ok(None) | Err(Repeated) => {
-            return desk.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "invalid_request"), None);
+            return shared.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "invalid_request"), None);
         }
     };
     // The browser that began it, and no other: otherwise somebody could sign a user in as themselves.
-    let Some(pending) = desk.pending().find(returned.state, headers, SystemTime::now()) else {
-        return desk.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "unknown_sign_in"), None);
+    let Some(pending) = shared.pending().find(returned.state, headers, SystemTime::now()) else {
+        return shared.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "unknown_sign_in"), None);
     };
     let return_to = pending.return_to.clone();
-    let mut response = match desk.come_back(&parts, pending, &returned).await {
+    let mut response = match shared.come_back(&parts, pending, &returned).await {
         Ok(response) => response,
-        Err(failure) => desk.failed(headers, &failure, Some(return_to.as_str())),
+        Err(failure) => shared.failed(headers, &failure, Some(return_to.as_str())),
     };
-    add_cookies(&mut response, vec![desk.pending().forget(returned.state)]);
+    add_cookies(&mut response, vec![shared.pending().forget(returned.state)]);
     response
 }
 
@@ -91,7 +91,7 @@ impl<'a> Returned<'a> {
     }
 }
 
-impl Desk {
+impl RouteState {
     pub(super) fn return_to(&self, text: Option<&str>) -> ReturnPath {
         text.and_then(ReturnPath::parse).unwrap_or_else(|| self.options.home.clone())
     }

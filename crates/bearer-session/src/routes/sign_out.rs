@@ -1,7 +1,7 @@
 //! Sign-out.
 
 use super::{
-    Desk, SharedDesk,
+    RouteState, Shared,
     answer::{add_cookies, empty, refused, see_other, unavailable, unsupported_scope},
     form::Form,
     is_for_a_page, jar,
@@ -18,7 +18,7 @@ use axum::{
 };
 use tower_bearer::ReturnPath;
 
-pub(super) async fn sign_out(State(desk): SharedDesk, request: Request) -> Response {
+pub(super) async fn sign_out(State(shared): Shared, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let query = Form::parse(parts.uri.query().unwrap_or_default().as_bytes());
     let scope = match query.one("scope") {
@@ -28,34 +28,34 @@ pub(super) async fn sign_out(State(desk): SharedDesk, request: Request) -> Respo
         _ => return refused("invalid_scope"),
     };
     // What the issuer cannot do is not said to be done.
-    let can_end_all = scope == SignOutScope::Local || desk.sign_in.ends_other_sessions();
+    let can_end_all = scope == SignOutScope::Local || shared.sign_in.ends_other_sessions();
     if scope == SignOutScope::Others && !can_end_all {
         return unsupported_scope();
     }
-    let return_to = desk.return_to(query.one("return_to").unwrap_or_default());
-    let key = match desk.key(&parts).await {
+    let return_to = shared.return_to(query.one("return_to").unwrap_or_default());
+    let key = match shared.key(&parts).await {
         Err(error) if error.kind() == SessionErrorKind::Unavailable => return unavailable(&error),
         key => key.ok(),
     };
     let was = match key {
-        Some(key) => desk.sessions.peek(key).await.ok(),
+        Some(key) => shared.sessions.peek(key).await.ok(),
         None => None,
     };
-    let done = desk.end_in_a_task(key, scope, &parts).await;
+    let done = shared.end_in_a_task(key, scope, &parts).await;
     let is_over = match (scope, key) {
         (SignOutScope::Others, _) => false,
         (_, None) => true,
         // The session may be over here although the issuer was not told of the others.
-        (_, Some(key)) => done.is_ok() || is_over(desk.sessions.peek(key).await),
+        (_, Some(key)) => done.is_ok() || is_over(shared.sessions.peek(key).await),
     };
     let mut response = match done {
-        Ok(()) => desk.bye(&parts, scope, was.as_ref(), &return_to),
+        Ok(()) => shared.bye(&parts, scope, was.as_ref(), &return_to),
         // This session is over; others that the user has may go on.
         Err(_) if is_over && !can_end_all => unsupported_scope(),
         Err(error) => unavailable(&error),
     };
     if is_over {
-        add_cookies(&mut response, desk.keeping.clear(&jar(&parts)));
+        add_cookies(&mut response, shared.keeping.clear(&jar(&parts)));
     }
     response
 }
@@ -64,7 +64,7 @@ fn is_over(session: Result<Access, SessionError>) -> bool {
     session.is_err_and(|error| error.kind() == SessionErrorKind::SignedOut)
 }
 
-impl Desk {
+impl RouteState {
     /// In a task of its own: when the tab is closed meanwhile, the issuer is told all the same.
     async fn end_in_a_task(
         &self,
