@@ -68,7 +68,9 @@ impl OAuthEndpoint {
     }
 
     /// As [`discover`](Self::discover), with a client as the application sets it up: its proxy, certificates and
-    /// timeouts. That it follows no redirect, repeats nothing, and keeps no connection open is seen to here.
+    /// timeouts. That it follows no redirect, repeats nothing, and keeps no connection open is seen to here;
+    /// otherwise a refresh token is sent elsewhere, or twice. In a client that is built already none of that can
+    /// be changed: hence a builder, where the fetcher of keys (bearer-jwks) takes a client.
     ///
     /// # Errors
     /// As for [`discover`](Self::discover), or when the client cannot be made.

@@ -79,8 +79,10 @@ impl SupabaseEndpoint {
         Self::with_client(project_url, key, http_client::default_client())
     }
 
-    /// As [`new`](Self::new), with a client as the application sets it up: its proxy, certificates and timeouts. That it
-    /// follows no redirect, repeats nothing, and keeps no connection open is seen to here.
+    /// As [`new`](Self::new), with a client as the application sets it up: its proxy, certificates and timeouts.
+    /// That it follows no redirect, repeats nothing, and keeps no connection open is seen to here; otherwise a
+    /// refresh token is sent elsewhere, or twice. In a client that is built already none of that can be changed:
+    /// hence a builder, where the fetcher of keys (bearer-jwks) takes a client.
     ///
     /// # Errors
     /// As for [`new`](Self::new), or when the client cannot be made.
