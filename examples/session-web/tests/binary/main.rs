@@ -18,7 +18,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn session_web(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_session-web"));
-    for name in ["SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY", "REDIS_URL", "SESSION_KEY", "SITE_URL"] {
+    for name in [
+        "SUPABASE_URL",
+        "SUPABASE_PUBLISHABLE_KEY",
+        "SUPABASE_PROVIDERS",
+        "REDIS_URL",
+        "SESSION_KEY",
+        "SITE_URL",
+    ] {
         command.env_remove(name);
     }
     command.args(arguments).kill_on_drop(true);

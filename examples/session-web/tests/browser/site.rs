@@ -48,7 +48,14 @@ impl Site {
 
 fn session_web() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_session-web"));
-    for name in ["SUPABASE_URL", "REDIS_URL", "SESSION_KEY", "SITE_URL"] {
+    for name in [
+        "SUPABASE_URL",
+        "SUPABASE_PUBLISHABLE_KEY",
+        "SUPABASE_PROVIDERS",
+        "REDIS_URL",
+        "SESSION_KEY",
+        "SITE_URL",
+    ] {
         command.env_remove(name);
     }
     command.args(["--port", "0"]).kill_on_drop(true);
