@@ -1,6 +1,6 @@
 //! Beginning a session, for somebody who undoes it when that fails.
 
-use super::{Owner, SessionError, Sessions, within};
+use super::{Owner, SessionError, Sessions, within::within};
 use crate::{
     AccessToken, RefreshToken, SessionId, TokenSet,
     endpoint::{OnBehalf, SignOutScope},

@@ -1,9 +1,9 @@
 //! The flight: one refresh of one session, from the claim to the commit.
 
 use super::{
-    Kept, Owner, SOON,
+    Owner, SOON,
     claimed::{Claimed, Committed},
-    local::{Held, after},
+    local::{Held, Kept, after},
     rules::{self, Failed, Granted},
     unsaved::Successor,
     within::within,

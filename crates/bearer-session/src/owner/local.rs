@@ -103,9 +103,7 @@ impl Held {
         let has_successor = self.record.refresh_token.is_some();
         freshness(self.left(now), self.record.expires_in, margin, has_successor)
     }
-}
 
-impl Held {
     /// Whether what the access token says is true of the session. One that had expired when the session was adopted may
     /// come out of a log, with a refresh token that somebody made up: only an exchange shows whose it is.
     pub(super) fn is_proven(&self) -> bool {

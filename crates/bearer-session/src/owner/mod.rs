@@ -2,15 +2,19 @@
 
 mod access;
 mod adopt;
+mod ask;
 mod begin;
 mod builder;
 mod claimed;
+mod end;
 mod error;
 mod events;
 mod flight;
 mod local;
+mod look;
 mod pauses;
 mod rules;
+mod serve;
 mod sign_out;
 mod single;
 #[cfg(test)]
@@ -29,23 +33,21 @@ use self::{
     builder::Settings,
     events::Announcer,
     flight::Landing,
-    local::{Entry, Held, Kept, Local},
+    local::{Entry, Local},
+    look::Looked,
     pauses::Pauses,
-    rules::{Freshness, Unreadable},
-    single::{Running, Single},
+    single::Single,
     unsaved::Unsaved,
-    within::within,
 };
 use crate::{
     BoxFuture, Keyring, SessionId, TokenSet,
     endpoint::{OnBehalf, SignOutScope, TokenEndpoint},
     record::Record,
-    store::{Key, Lookup, Row, Store, StoreError},
+    store::{Key, Store},
 };
 use quick_cache::sync::Cache;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
-use tracing::warn;
 
 /// What a client is told when only time can tell.
 const SOON: Duration = Duration::from_secs(1);
@@ -135,16 +137,6 @@ struct Owner {
     looks: Single<Looked>,
     flights: Single<Landing>,
     announcer: Announcer,
-}
-
-/// What came of looking into the store.
-#[derive(Clone, Debug)]
-enum Looked {
-    Live(Arc<Held>),
-    /// There is no such session any more.
-    Over,
-    /// The store did not answer, or nobody here can read what it said.
-    Unreachable,
 }
 
 impl Sessions {
@@ -277,252 +269,5 @@ impl Sessions {
     /// bound the wait, and look.
     pub fn changed(&self, session: impl Into<Key>) -> BoxFuture<'static, ()> {
         self.0.store.changed(&session.into())
-    }
-}
-
-impl Owner {
-    async fn access(self: &Arc<Self>, key: Key, on_behalf: OnBehalf) -> Result<Arc<Held>, SessionError> {
-        let now = Instant::now();
-        match self.local.get(&key, now) {
-            Some(Entry::Ended(_)) => return Err(SessionError::SIGNED_OUT),
-            Some(Entry::Live(held)) if held.trusted_until > now => {
-                match held.freshness(now, self.settings.margin) {
-                    Freshness::Fresh => return Ok(held),
-                    Freshness::Aging => {
-                        self.refresh_in_background(&held, on_behalf, now);
-                        return Ok(held);
-                    }
-                    Freshness::Expired => {}
-                }
-            }
-            _ => {}
-        }
-        self.access_after_a_look(key, on_behalf).await
-    }
-
-    async fn access_after_a_look(
-        self: &Arc<Self>,
-        key: Key,
-        on_behalf: OnBehalf,
-    ) -> Result<Arc<Held>, SessionError> {
-        let deadline = Instant::now() + self.settings.wait;
-        let held = self.look_or_trust(key, deadline).await?;
-        let now = Instant::now();
-        match held.freshness(now, self.settings.margin) {
-            Freshness::Fresh => Ok(held),
-            Freshness::Aging => {
-                self.refresh_in_background(&held, on_behalf, now);
-                Ok(held)
-            }
-            Freshness::Expired if held.record.refresh_token.is_none() => {
-                self.end(key, now + self.settings.store_timeout).await;
-                Err(SessionError::SIGNED_OUT)
-            }
-            Freshness::Expired => match self.pauses.left(&key, now) {
-                Some(left) => Err(SessionError::unavailable(left)),
-                None => self.wait_for(self.fly(held, on_behalf), deadline).await,
-            },
-        }
-    }
-
-    async fn refresh(self: &Arc<Self>, key: Key, on_behalf: OnBehalf) -> Result<Arc<Held>, SessionError> {
-        let now = Instant::now();
-        let deadline = now + self.settings.wait;
-        let held = self.look_or_trust(key, deadline).await?;
-        match self.pauses.left(&key, now) {
-            Some(left) => Err(SessionError::unavailable(left)),
-            None => self.wait_for(self.fly(held, on_behalf), deadline).await,
-        }
-    }
-
-    fn refresh_in_background(self: &Arc<Self>, held: &Arc<Held>, on_behalf: OnBehalf, now: Instant) {
-        if self.pauses.left(&held.key, now).is_none() {
-            drop(self.fly(Arc::clone(held), on_behalf));
-        }
-    }
-
-    /// The flight that brings the successor of these tokens: the one under way, or a new one.
-    fn fly(self: &Arc<Self>, held: Arc<Held>, on_behalf: OnBehalf) -> Running<Landing> {
-        let owner = Arc::clone(self);
-        self.flights.run(held.key, || owner.flight(held, on_behalf))
-    }
-
-    async fn wait_for(&self, flight: Running<Landing>, deadline: Instant) -> Result<Arc<Held>, SessionError> {
-        match flight.until(deadline).await {
-            Some(Landing::Arrived(held)) if !held.left(Instant::now()).is_zero() => Ok(held),
-            Some(Landing::Arrived(_)) | None => Err(SessionError::unavailable(SOON)),
-            Some(Landing::Over) => Err(SessionError::SIGNED_OUT),
-            Some(Landing::Later(after)) => Err(SessionError::unavailable(after)),
-        }
-    }
-
-    /// The session as it lies in the store; where that cannot be reached, a copy that is still good for something.
-    async fn look_or_trust(self: &Arc<Self>, key: Key, deadline: Instant) -> Result<Arc<Held>, SessionError> {
-        let owner = Arc::clone(self);
-        let looking = self.looks.run(key, || async move { owner.look(key).await });
-        match looking.until(deadline).await {
-            Some(Looked::Live(held)) => Ok(held),
-            Some(Looked::Over) => Err(SessionError::SIGNED_OUT),
-            Some(Looked::Unreachable) | None => self.trust(&key),
-        }
-    }
-
-    /// Serves a copy whose access token lives, for some time without asking again: otherwise each request would wait
-    /// for a store that does not answer.
-    fn trust(&self, key: &Key) -> Result<Arc<Held>, SessionError> {
-        let now = Instant::now();
-        let held = self.local.live(key, now).filter(|held| !held.left(now).is_zero());
-        let held = held.ok_or(SessionError::unavailable(SOON))?;
-        self.local.keep(Arc::new(held.confirmed(now).trusted(SOON)), now);
-        Ok(held)
-    }
-
-    async fn look(self: Arc<Self>, key: Key) -> Looked {
-        let asked = Instant::now();
-        let before = self.local.live(&key, asked);
-        match self.ask(self.store.load(&key)).await {
-            None => Looked::Unreachable,
-            Some(Lookup::Live(row)) => match self.confirm_or_absorb(key, &row, asked) {
-                None => match self.unreadable(&key, &row, asked) {
-                    Unreadable::Wait => Looked::Unreachable,
-                    Unreadable::Over => {
-                        self.over(&key, SignOutScope::Local);
-                        Looked::Over
-                    }
-                },
-                Some((held, Kept::First | Kept::Same | Kept::Newer)) => Looked::Live(held),
-                Some((_, Kept::Ended)) => Looked::Over,
-                Some((held, Kept::Behind(ours))) => {
-                    // What came here while the store was asked is news to its answer. But where it is behind what was
-                    // known before, it has gone back, and the flight brings it forward again.
-                    if before.is_some_and(|before| before.generation > held.generation) {
-                        self.refresh_in_background(&ours, OnBehalf::default(), asked);
-                    }
-                    Looked::Live(ours)
-                }
-            },
-            Some(Lookup::Ended | Lookup::Unknown) => {
-                self.over(&key, SignOutScope::Local);
-                Looked::Over
-            }
-        }
-    }
-
-    async fn create(&self, key: Key, record: Record) -> Result<Arc<Held>, SessionError> {
-        let (asked, sealed) = (Instant::now(), self.keyring.seal(&key, 0, &record.encode()));
-        match self.ask(self.store.create(&key, &sealed, self.settings.lifetime)).await {
-            Some(Lookup::Unknown) => {
-                let held = Held::new(key, 0, record, Duration::ZERO, asked).trusted(self.settings.local_for);
-                let held = Arc::new(held);
-                self.local.keep(Arc::clone(&held), asked);
-                self.announcer.tell(SessionEvent::SignedIn(Who::new(key, &held.record.labels)));
-                Ok(held)
-            }
-            Some(Lookup::Live(row)) => match self.absorb(key, &row, asked) {
-                Some((_, Kept::Ended)) => Err(SessionError::SIGNED_OUT),
-                Some((_, Kept::Behind(held)) | (held, _)) => Ok(held),
-                None => Err(match self.unreadable(&key, &row, asked) {
-                    Unreadable::Wait => SessionError::unavailable(SOON),
-                    Unreadable::Over => SessionError::SIGNED_OUT,
-                }),
-            },
-            Some(Lookup::Ended) => Err(SessionError::SIGNED_OUT),
-            None => Err(SessionError::unavailable(SOON)),
-        }
-    }
-
-    /// A generation that is known already needs not be opened.
-    fn confirm_or_absorb(&self, key: Key, row: &Row, asked: Instant) -> Option<(Arc<Held>, Kept)> {
-        match self.local.live(&key, asked) {
-            Some(ours) if ours.row == row.generation => {
-                let held = ours.confirmed(asked).aged(row.age, asked);
-                Some(self.keep(held.trusted(self.settings.local_for)))
-            }
-            _ => self.absorb(key, row, asked),
-        }
-    }
-
-    /// Reads a row that the store was asked for at that time, and keeps a copy. `None` where it does not open.
-    fn absorb(&self, key: Key, row: &Row, asked: Instant) -> Option<(Arc<Held>, Kept)> {
-        let plain = self.keyring.open(&key, row.generation, &row.sealed);
-        let Some(record) = plain.and_then(|plain| Record::decode(&plain)) else {
-            warn!(?key, "a session in the store does not open with the keys of this process");
-            return None;
-        };
-        let held = Held::new(key, row.generation, record, row.age, asked).trusted(self.settings.local_for);
-        Some(self.keep(held))
-    }
-
-    /// The row stays where it is in any case: others may have the key.
-    fn unreadable(&self, key: &Key, row: &Row, asked: Instant) -> Unreadable {
-        let is_news = self.local.live(key, asked).is_some_and(|ours| ours.row < row.generation);
-        rules::unreadable(row.age, is_news)
-    }
-
-    fn keep(&self, held: Held) -> (Arc<Held>, Kept) {
-        let held = Arc::new(held);
-        let kept = self.local.keep(Arc::clone(&held), Instant::now());
-        // A session that lost its refresh token has no new access token either.
-        if matches!(kept, Kept::Newer) && held.record.refresh_token.is_some() {
-            self.announcer.tell(SessionEvent::TokenRefreshed(Who::new(held.key, &held.record.labels)));
-        }
-        (held, kept)
-    }
-
-    /// Remembers that a session is over, and tells those who listen, if it lived here until now.
-    fn over(&self, key: &Key, scope: SignOutScope) -> bool {
-        let now = Instant::now();
-        self.unsaved.forget(key);
-        let Some(held) = self.local.end(key, now, self.settings.remember) else { return false };
-        self.announce(&held, scope, now);
-        self.announcer.tell(SessionEvent::SignedOut(Who::new(*key, &held.record.labels)));
-        true
-    }
-
-    /// Tells the hook, unless that would let somebody sign out another's session: see [`Held::is_proven`].
-    fn announce(&self, held: &Held, scope: SignOutScope, now: Instant) {
-        if held.is_proven() {
-            self.announcer.signed_out(&held.signed_out(scope, now));
-        }
-    }
-
-    /// Ends a session that is over, in the store too if that can be reached until then. Otherwise others will find out
-    /// for themselves.
-    async fn end(&self, key: Key, until: Instant) {
-        if !self.end_row(key, until).await {
-            warn!(?key, "the store could not be told that a session is over");
-        }
-        self.over(&key, SignOutScope::Local);
-    }
-
-    /// Ends the row, trying until then. Whether the store has taken it.
-    async fn end_row(&self, key: Key, until: Instant) -> bool {
-        let mut pause = Duration::from_millis(50);
-        loop {
-            if self.ask(self.store.end(&key, self.settings.remember)).await.is_some() {
-                return true;
-            }
-            if Instant::now() + pause >= until {
-                return false;
-            }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-        }
-    }
-
-    /// What the store says, if it says anything in time.
-    async fn ask<T>(&self, question: BoxFuture<'_, Result<T, StoreError>>) -> Option<T> {
-        match within(Instant::now() + self.settings.store_timeout, question).await {
-            Some(Ok(answer)) => Some(answer),
-            Some(Err(error)) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                warn!(error = %error, cause, "the session store fails");
-                None
-            }
-            None => {
-                warn!("the session store does not answer in time");
-                None
-            }
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! Signing out.
 
-use super::{Held, Owner, SOON, SessionError, SessionErrorKind, within};
+use super::{Owner, SOON, SessionError, SessionErrorKind, local::Held, within::within};
 use crate::{
     endpoint::{OnBehalf, SignOutScope},
     store::Key,

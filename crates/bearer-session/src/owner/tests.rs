@@ -17,7 +17,7 @@ use super::*;
 use crate::{
     AccessToken, RefreshToken,
     endpoint::{AfterUnknown, ExchangeError, Outcome},
-    store::{Claim, Commit, Fence, MemoryStore},
+    store::{Claim, Commit, Fence, Lookup, MemoryStore, Row, StoreError},
 };
 use std::{
     collections::{HashMap, VecDeque},

@@ -1,0 +1,50 @@
+//! The end of a session: here, in the store, and for those who listen.
+
+use super::{Owner, SessionEvent, Who, local::Held};
+use crate::{endpoint::SignOutScope, store::Key};
+use std::time::Duration;
+use tokio::time::Instant;
+use tracing::warn;
+
+impl Owner {
+    /// Remembers that a session is over, and tells those who listen, if it lived here until now.
+    pub(super) fn over(&self, key: &Key, scope: SignOutScope) -> bool {
+        let now = Instant::now();
+        self.unsaved.forget(key);
+        let Some(held) = self.local.end(key, now, self.settings.remember) else { return false };
+        self.announce(&held, scope, now);
+        self.announcer.tell(SessionEvent::SignedOut(Who::new(*key, &held.record.labels)));
+        true
+    }
+
+    /// Tells the hook, unless that would let somebody sign out another's session: see [`Held::is_proven`].
+    pub(super) fn announce(&self, held: &Held, scope: SignOutScope, now: Instant) {
+        if held.is_proven() {
+            self.announcer.signed_out(&held.signed_out(scope, now));
+        }
+    }
+
+    /// Ends a session that is over, in the store too if that can be reached until then. Otherwise others will find out
+    /// for themselves.
+    pub(super) async fn end(&self, key: Key, until: Instant) {
+        if !self.end_row(key, until).await {
+            warn!(?key, "the store could not be told that a session is over");
+        }
+        self.over(&key, SignOutScope::Local);
+    }
+
+    /// Ends the row, trying until then. Whether the store has taken it.
+    pub(super) async fn end_row(&self, key: Key, until: Instant) -> bool {
+        let mut pause = Duration::from_millis(50);
+        loop {
+            if self.ask(self.store.end(&key, self.settings.remember)).await.is_some() {
+                return true;
+            }
+            if Instant::now() + pause >= until {
+                return false;
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+}

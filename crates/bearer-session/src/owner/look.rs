@@ -1,0 +1,121 @@
+//! Looking: what lies in the store, and what of it is news here.
+
+use super::{
+    Owner, SOON, SessionError, SessionEvent, Who,
+    local::{Held, Kept},
+    rules::{self, Unreadable},
+};
+use crate::{
+    endpoint::{OnBehalf, SignOutScope},
+    record::Record,
+    store::{Key, Lookup, Row},
+};
+use std::sync::Arc;
+use tokio::time::Instant;
+use tracing::warn;
+
+/// What came of looking into the store.
+#[derive(Clone, Debug)]
+pub(super) enum Looked {
+    Live(Arc<Held>),
+    /// There is no such session any more.
+    Over,
+    /// The store did not answer, or nobody here can read what it said.
+    Unreachable,
+}
+
+impl Owner {
+    /// The session as it lies in the store; where that cannot be reached, a copy that is still good for something.
+    pub(super) async fn look_or_trust(
+        self: &Arc<Self>,
+        key: Key,
+        deadline: Instant,
+    ) -> Result<Arc<Held>, SessionError> {
+        let owner = Arc::clone(self);
+        let looking = self.looks.run(key, || async move { owner.look(key).await });
+        match looking.until(deadline).await {
+            Some(Looked::Live(held)) => Ok(held),
+            Some(Looked::Over) => Err(SessionError::SIGNED_OUT),
+            Some(Looked::Unreachable) | None => self.trust(&key),
+        }
+    }
+
+    /// Serves a copy whose access token lives, for some time without asking again: otherwise each request would wait
+    /// for a store that does not answer.
+    fn trust(&self, key: &Key) -> Result<Arc<Held>, SessionError> {
+        let now = Instant::now();
+        let held = self.local.live(key, now).filter(|held| !held.left(now).is_zero());
+        let held = held.ok_or(SessionError::unavailable(SOON))?;
+        self.local.keep(Arc::new(held.confirmed(now).trusted(SOON)), now);
+        Ok(held)
+    }
+
+    async fn look(self: Arc<Self>, key: Key) -> Looked {
+        let asked = Instant::now();
+        let before = self.local.live(&key, asked);
+        match self.ask(self.store.load(&key)).await {
+            None => Looked::Unreachable,
+            Some(Lookup::Live(row)) => match self.confirm_or_absorb(key, &row, asked) {
+                None => match self.unreadable(&key, &row, asked) {
+                    Unreadable::Wait => Looked::Unreachable,
+                    Unreadable::Over => {
+                        self.over(&key, SignOutScope::Local);
+                        Looked::Over
+                    }
+                },
+                Some((held, Kept::First | Kept::Same | Kept::Newer)) => Looked::Live(held),
+                Some((_, Kept::Ended)) => Looked::Over,
+                Some((held, Kept::Behind(ours))) => {
+                    // What came here while the store was asked is news to its answer. But where it is behind what was
+                    // known before, it has gone back, and the flight brings it forward again.
+                    if before.is_some_and(|before| before.generation > held.generation) {
+                        self.refresh_in_background(&ours, OnBehalf::default(), asked);
+                    }
+                    Looked::Live(ours)
+                }
+            },
+            Some(Lookup::Ended | Lookup::Unknown) => {
+                self.over(&key, SignOutScope::Local);
+                Looked::Over
+            }
+        }
+    }
+
+    /// A generation that is known already needs not be opened.
+    fn confirm_or_absorb(&self, key: Key, row: &Row, asked: Instant) -> Option<(Arc<Held>, Kept)> {
+        match self.local.live(&key, asked) {
+            Some(ours) if ours.row == row.generation => {
+                let held = ours.confirmed(asked).aged(row.age, asked);
+                Some(self.keep(held.trusted(self.settings.local_for)))
+            }
+            _ => self.absorb(key, row, asked),
+        }
+    }
+
+    /// Reads a row that the store was asked for at that time, and keeps a copy. `None` where it does not open.
+    pub(super) fn absorb(&self, key: Key, row: &Row, asked: Instant) -> Option<(Arc<Held>, Kept)> {
+        let plain = self.keyring.open(&key, row.generation, &row.sealed);
+        let Some(record) = plain.and_then(|plain| Record::decode(&plain)) else {
+            warn!(?key, "a session in the store does not open with the keys of this process");
+            return None;
+        };
+        let held = Held::new(key, row.generation, record, row.age, asked).trusted(self.settings.local_for);
+        Some(self.keep(held))
+    }
+
+    /// The row stays where it is in any case: others may have the key.
+    pub(super) fn unreadable(&self, key: &Key, row: &Row, asked: Instant) -> Unreadable {
+        let is_news = self.local.live(key, asked).is_some_and(|ours| ours.row < row.generation);
+        rules::unreadable(row.age, is_news)
+    }
+
+    pub(super) fn keep(&self, held: Held) -> (Arc<Held>, Kept) {
+        let held = Arc::new(held);
+        let kept = self.local.keep(Arc::clone(&held), Instant::now());
+        // A session that lost its refresh token has no new access token either.
+        if matches!(kept, Kept::Newer) && held.record.refresh_token.is_some() {
+            self.announcer.tell(SessionEvent::TokenRefreshed(Who::new(held.key, &held.record.labels)));
+        }
+        (held, kept)
+    }
+}

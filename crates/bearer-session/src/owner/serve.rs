@@ -1,0 +1,102 @@
+//! Serving: a token from memory, or from the store, or the next one.
+
+use super::{
+    Owner, SOON, SessionError,
+    flight::Landing,
+    local::{Entry, Held},
+    rules::Freshness,
+    single::Running,
+};
+use crate::{endpoint::OnBehalf, store::Key};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+impl Owner {
+    pub(super) async fn access(
+        self: &Arc<Self>,
+        key: Key,
+        on_behalf: OnBehalf,
+    ) -> Result<Arc<Held>, SessionError> {
+        let now = Instant::now();
+        match self.local.get(&key, now) {
+            Some(Entry::Ended(_)) => return Err(SessionError::SIGNED_OUT),
+            Some(Entry::Live(held)) if held.trusted_until > now => {
+                match held.freshness(now, self.settings.margin) {
+                    Freshness::Fresh => return Ok(held),
+                    Freshness::Aging => {
+                        self.refresh_in_background(&held, on_behalf, now);
+                        return Ok(held);
+                    }
+                    Freshness::Expired => {}
+                }
+            }
+            _ => {}
+        }
+        self.access_after_a_look(key, on_behalf).await
+    }
+
+    async fn access_after_a_look(
+        self: &Arc<Self>,
+        key: Key,
+        on_behalf: OnBehalf,
+    ) -> Result<Arc<Held>, SessionError> {
+        let deadline = Instant::now() + self.settings.wait;
+        let held = self.look_or_trust(key, deadline).await?;
+        let now = Instant::now();
+        match held.freshness(now, self.settings.margin) {
+            Freshness::Fresh => Ok(held),
+            Freshness::Aging => {
+                self.refresh_in_background(&held, on_behalf, now);
+                Ok(held)
+            }
+            Freshness::Expired if held.record.refresh_token.is_none() => {
+                self.end(key, now + self.settings.store_timeout).await;
+                Err(SessionError::SIGNED_OUT)
+            }
+            Freshness::Expired => match self.pauses.left(&key, now) {
+                Some(left) => Err(SessionError::unavailable(left)),
+                None => self.wait_for(self.fly(held, on_behalf), deadline).await,
+            },
+        }
+    }
+
+    pub(super) async fn refresh(
+        self: &Arc<Self>,
+        key: Key,
+        on_behalf: OnBehalf,
+    ) -> Result<Arc<Held>, SessionError> {
+        let now = Instant::now();
+        let deadline = now + self.settings.wait;
+        let held = self.look_or_trust(key, deadline).await?;
+        match self.pauses.left(&key, now) {
+            Some(left) => Err(SessionError::unavailable(left)),
+            None => self.wait_for(self.fly(held, on_behalf), deadline).await,
+        }
+    }
+
+    pub(super) fn refresh_in_background(
+        self: &Arc<Self>,
+        held: &Arc<Held>,
+        on_behalf: OnBehalf,
+        now: Instant,
+    ) {
+        if self.pauses.left(&held.key, now).is_none() {
+            drop(self.fly(Arc::clone(held), on_behalf));
+        }
+    }
+
+    /// The flight that brings the successor of these tokens: the one under way, or a new one.
+    fn fly(self: &Arc<Self>, held: Arc<Held>, on_behalf: OnBehalf) -> Running<Landing> {
+        let owner = Arc::clone(self);
+        self.flights.run(held.key, || owner.flight(held, on_behalf))
+    }
+
+    async fn wait_for(&self, flight: Running<Landing>, deadline: Instant) -> Result<Arc<Held>, SessionError> {
+        match flight.until(deadline).await {
+            Some(Landing::Arrived(held)) if !held.left(Instant::now()).is_zero() => Ok(held),
+            Some(Landing::Arrived(_)) | None => Err(SessionError::unavailable(SOON)),
+            Some(Landing::Over) => Err(SessionError::SIGNED_OUT),
+            Some(Landing::Later(after)) => Err(SessionError::unavailable(after)),
+        }
+    }
+}
