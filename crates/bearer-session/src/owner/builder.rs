@@ -23,7 +23,6 @@ pub(super) struct Settings {
     pub(super) store_timeout: Duration,
     pub(super) lease: Duration,
     pub(super) lifetime: Duration,
-    pub(super) remember: Duration,
 }
 
 impl SessionsBuilder {
@@ -144,7 +143,6 @@ impl Default for Settings {
             store_timeout: Duration::from_secs(2),
             lease: Duration::from_secs(30),
             lifetime: 30 * DAY,
-            remember: Duration::from_secs(3600),
         }
     }
 }

@@ -5,8 +5,8 @@ use crate::{
     endpoint::AfterUnknown,
     store::{Commit, Fence, Key},
 };
-use std::{future::Future, sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// The right to spend a refresh token, until then.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +32,7 @@ pub(super) enum Committed {
 impl Owner {
     /// Stores a successor, trying while the claim lasts.
     pub(super) async fn commit(&self, claim: Claimed, successor: &Successor) -> Committed {
-        match self.while_claimed(claim, || self.commit_once(claim, successor)).await {
+        match self.retry_until(claim.until, || self.commit_once(claim, successor)).await {
             Some((Commit::Stored, asked)) => {
                 let tokens = successor.at(asked, claim.row);
                 let held = Held::new(claim.key, claim.row + 1, tokens, Duration::ZERO, asked);
@@ -76,30 +76,12 @@ impl Owner {
         if self.release_once(claim).await.is_none() {
             // An issuer that allows no second try would lose the session over it. Nobody who waits needs to wait for that.
             let owner = Arc::clone(self);
-            tokio::spawn(async move { owner.while_claimed(claim, || owner.release_once(claim)).await });
+            tokio::spawn(async move { owner.retry_until(claim.until, || owner.release_once(claim)).await });
         }
     }
 
-    /// Of what is no longer its own claim the store takes no notice.
+    /// The store ignores the release of a claim that another has taken over.
     async fn release_once(&self, claim: Claimed) -> Option<()> {
         self.ask(self.store.release(&claim.key, claim.fence)).await
-    }
-
-    /// Asks the store again and again until it answers, or the claim is over.
-    async fn while_claimed<T, F>(&self, claim: Claimed, mut ask: impl FnMut() -> F) -> Option<T>
-    where
-        F: Future<Output = Option<T>>,
-    {
-        let mut pause = Duration::from_millis(50);
-        loop {
-            if let Some(answer) = ask().await {
-                return Some(answer);
-            }
-            if Instant::now() + pause >= claim.until {
-                return None;
-            }
-            sleep(pause).await;
-            pause = (2 * pause).min(self.settings.store_timeout);
-        }
     }
 }

@@ -6,12 +6,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
+/// For how long it is known of a session that it was, and is over.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+
 impl Owner {
     /// Remembers that a session is over, and tells those who listen, if it lived here until now.
     pub(super) fn over(&self, key: &Key, scope: SignOutScope) -> bool {
         let now = Instant::now();
         self.unsaved.forget(key);
-        let Some(held) = self.local.end(key, now, self.settings.remember) else { return false };
+        let Some(held) = self.local.end(key, now, REMEMBERED) else { return false };
         self.announce(&held, scope, now);
         self.announcer.tell(SessionEvent::SignedOut(Who::new(*key, &held.record.labels)));
         true
@@ -35,16 +38,7 @@ impl Owner {
 
     /// Ends the row, trying until then. Whether the store has taken it.
     pub(super) async fn end_row(&self, key: Key, until: Instant) -> bool {
-        let mut pause = Duration::from_millis(50);
-        loop {
-            if self.ask(self.store.end(&key, self.settings.remember)).await.is_some() {
-                return true;
-            }
-            if Instant::now() + pause >= until {
-                return false;
-            }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-        }
+        let end = || self.ask(self.store.end(&key, REMEMBERED));
+        self.retry_until(until, end).await.is_some()
     }
 }
