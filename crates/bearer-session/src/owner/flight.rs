@@ -35,6 +35,7 @@ impl Owner {
     pub(super) async fn flight(self: Arc<Self>, mut known: Arc<Held>, on_behalf: OnBehalf) -> Landing {
         let key = known.key;
         let patience = Instant::now() + 2 * self.settings.lease;
+        let mut waits = 0;
         while Instant::now() < patience {
             let changed = self.store.changed(&key);
             let asked = Instant::now();
@@ -47,7 +48,8 @@ impl Owner {
                     return self.claimed(claim, &row, asked, on_behalf).await;
                 }
                 Some(Claim::Held(left)) => {
-                    let _ = timeout(left.max(Duration::from_millis(10)), changed).await;
+                    let _ = timeout(rules::look_again(left, waits, fastrand::f64()), changed).await;
+                    waits += 1;
                 }
                 Some(Claim::Moved(row)) => match self.absorb(key, &row, asked) {
                     None => return self.later(key, None),

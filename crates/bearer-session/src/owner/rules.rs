@@ -104,6 +104,17 @@ pub(super) fn unreadable(age: Duration, is_news: bool) -> Unreadable {
     if is_news || age < KEYS_SPREAD { Unreadable::Wait } else { Unreadable::Over }
 }
 
+/// How long to wait for word of a refresh that another process has under way, until `left` from now at most, before the
+/// store is asked again: a notice may get lost. `waits` there were before; `random` is within `0.0..1.0`.
+pub(super) fn look_again(left: Duration, waits: u32, random: f64) -> Duration {
+    const FIRST: Duration = Duration::from_millis(250);
+    const LAST: Duration = Duration::from_secs(2);
+    /// Where hardly anything is left: a store that rounds is not to be asked without end.
+    const LEAST: Duration = Duration::from_millis(10);
+    let ceiling = (FIRST * (1 << waits.min(3))).min(LAST);
+    left.clamp(LEAST, ceiling.mul_f64(0.75 + random / 4.0))
+}
+
 /// The shortest and the longest time after a failed refresh in which the next is not even tried.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
@@ -194,6 +205,23 @@ mod tests {
             let is = failed(outcome, rule, retry_after, attempts, secs(left), secs(12));
             assert_eq!(is, expected, "{outcome:?} {rule:?} {retry_after:?} {attempts} {left}");
         }
+    }
+
+    #[test]
+    fn the_store_is_asked_again_though_no_notice_came() {
+        let millis = Duration::from_millis;
+        let cases = [
+            (secs(30), 0, millis(250)),
+            (secs(30), 1, millis(500)),
+            (secs(30), 3, secs(2)),
+            (secs(30), u32::MAX, secs(2)),
+            (millis(40), 3, millis(40)),
+            (Duration::ZERO, 0, millis(10)),
+        ];
+        for (left, waits, expected) in cases {
+            assert_eq!(look_again(left, waits, 1.0), expected, "{left:?} {waits}");
+        }
+        assert!(look_again(secs(30), 0, 0.0) < millis(200), "not all at the same time");
     }
 
     #[test]

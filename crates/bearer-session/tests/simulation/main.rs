@@ -1,9 +1,9 @@
 //! Random histories of several instances, their clients, their store and an issuer, each from one seed, on paused time.
 //!
 //! Whatever happens: at a strict issuer no refresh token is presented twice; at Supabase Auth none that is two or more
-//! behind; none is presented long before it has to be; the store never goes back; no tokens are handed out before they are stored; no request waits longer than it
-//! may; nobody is signed out whose session the issuer still holds, unless a strict issuer's answer was lost; and when
-//! all is well again, every session goes on.
+//! behind; none is presented long before it has to be; the store never goes back; no tokens are handed out before they are
+//! stored; no request waits longer than it may, nor for tokens that lie in the store; nobody is signed out whose session
+//! the issuer still holds, unless a strict issuer's answer was lost; and when all is well again, every session goes on.
 //!
 //! A failure prints its seed. `SEED=7 cargo test --test simulation` runs that one, `SEEDS=100000` many; with `TRACE=1`
 //! and `-- --nocapture` it tells the history.
@@ -251,7 +251,8 @@ async fn request(world: World, instance: usize, sessions: Sessions, session: usi
                 state.handed_out(instance, session, access.generation(), access.token().expose());
             }
             Ok(Err(error)) if error.kind() == SessionErrorKind::SignedOut => state.signed_out(session),
-            Ok(Err(_)) | Err(_) => {}
+            Ok(Err(_)) => state.put_off(instance, session, began),
+            Err(_) => {}
         }
     });
 }

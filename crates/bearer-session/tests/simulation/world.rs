@@ -28,6 +28,10 @@ const EARLY: Duration = Duration::from_secs(20);
 /// For how long a refresh that somebody asked for may take to be tried.
 const ASKED_FOR: Duration = Duration::from_secs(120);
 
+/// How long it may take until an instance that waits for another's refresh knows of it, whether it got a notice or not:
+/// the longest pause between two looks, and the way there and back.
+const HEARD_OF: Duration = Duration::from_secs(4);
+
 /// How far the clock on the wall of an instance is ahead, in seconds. Number 0 is the issuer.
 pub(crate) fn skew(instance: usize) -> i64 {
     [-90, 0, 90][instance % 3]
@@ -409,6 +413,23 @@ impl State {
         seen.insert(generation, number);
         self.learns(instance, session, number);
         self.stored_by_now(session, number);
+    }
+
+    /// A request that began then was told to come again. Where nothing is wrong with the store it must not be so with
+    /// tokens that somebody else has stored meanwhile, and long enough ago.
+    pub(crate) fn put_off(&mut self, instance: usize, session: usize, began: Instant) {
+        let Faults { store, store_slow, outage, .. } = self.faults;
+        let is_well = [store, store_slow, outage].iter().all(|fault| *fault == 0.0);
+        // What is stored there may be the old tokens, of which the refresh token was taken away.
+        let is_newer = self.rules != Rules::Strict && !self.back.contains_key(&session);
+        let is_its_own =
+            self.claims.contains(&(instance, session)) || self.stood_still_since(instance, began);
+        let stored = self.rows.get(&session).and_then(|rows| rows.last()).map(|(_, written)| *written);
+        let has_lain_there = stored.is_some_and(|then| then > began && then.elapsed() > HEARD_OF);
+        if is_well && is_newer && !is_its_own && has_lain_there {
+            self.violations
+                .push(format!("session {session}: its new tokens were not seen by who waited for them"));
+        }
     }
 
     /// A request was told that the session is over.

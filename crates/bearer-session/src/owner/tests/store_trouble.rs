@@ -135,3 +135,34 @@ async fn a_store_that_went_back_to_before_a_refresh_is_noticed_at_the_claim_too(
     }
     assert_eq!(issuer.presented(), ["r0", "r1"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_that_is_lost_costs_those_who_wait_elsewhere_a_moment() {
+    let issuer = Issuer::strict().answers([(Duration::from_millis(300), Answer::Tokens)]);
+    let store = Faulty::new();
+    let (sessions, id) = expired(&issuer, &store).await;
+    store.set(|faults| faults.is_deaf = true);
+    let first = {
+        let (sessions, id) = (sessions.clone(), id.clone());
+        tokio::spawn(async move { access(&sessions, &id).await })
+    };
+    sleep(Duration::from_millis(50)).await;
+    let before = Instant::now();
+    assert_eq!(access(&owner(&issuer, &store), &id).await, got("a1"));
+    assert!(before.elapsed() < secs(1), "{:?}", before.elapsed());
+    assert_eq!(first.await.unwrap(), got("a1"));
+    assert_eq!(issuer.presented(), ["r0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_another_process_asks_the_store_now_and_then() {
+    let issuer = Issuer::strict().answers([(secs(9), Answer::Tokens)]);
+    let store = Faulty::new();
+    let (sessions, id) = expired(&issuer, &store).await;
+    store.set(|faults| faults.is_deaf = true);
+    let asked = sessions.clone();
+    let (first, other) = (asked.access(&id, OnBehalf::default()), owner(&issuer, &store));
+    let (first, second) = tokio::join!(first, access(&other, &id));
+    assert_eq!((first.unwrap().token().expose(), second), ("a1", got("a1")));
+    assert!(store.read(|faults| faults.claims) <= 12, "{}", store.read(|faults| faults.claims));
+}
