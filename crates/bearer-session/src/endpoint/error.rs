@@ -21,13 +21,14 @@ pub struct ExchangeError {
     status: Option<StatusCode>,
     code: Option<Box<str>>,
     retry_after: Option<Duration>,
+    is_of_one_client: bool,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl ExchangeError {
     /// A failure of this outcome.
     pub const fn new(outcome: Outcome) -> Self {
-        Self { outcome, status: None, code: None, retry_after: None, source: None }
+        Self { outcome, status: None, code: None, retry_after: None, is_of_one_client: false, source: None }
     }
 
     /// With the status of the issuer's answer.
@@ -52,6 +53,14 @@ impl ExchangeError {
         self
     }
 
+    /// About the client alone [on whose behalf](super::OnBehalf) it was asked: a limit that the issuer counts by client
+    /// keeps no other from asking. A 429 that does not say so is one for all users, who come from one address here.
+    #[must_use]
+    pub const fn of_one_client(mut self) -> Self {
+        self.is_of_one_client = true;
+        self
+    }
+
     /// With what lies beneath.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
@@ -72,6 +81,11 @@ impl ExchangeError {
     /// The issuer's own error code.
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()
+    }
+
+    /// Whether it is about the client alone on whose behalf it was asked.
+    pub const fn is_of_one_client(&self) -> bool {
+        self.is_of_one_client
     }
 
     /// How long the issuer wants to be left alone.

@@ -151,7 +151,9 @@ impl SupabaseEndpoint {
         url.query_pairs_mut().append_pair("grant_type", grant_type);
         let request = self.client.post(url).header(AUTHORIZATION, self.bearer.clone());
         let request = request.header(CONTENT_TYPE, "application/json;charset=UTF-8").body(body.to_string());
-        self.send(request, need, on_behalf).await?.tokens(Dialect::Supabase, LIFETIME)
+        let tokens = self.send(request, need, on_behalf).await?.tokens(Dialect::Supabase, LIFETIME);
+        let counts_by_client = self.forwards && on_behalf.client.is_some();
+        tokens.map_err(|error| if counts_by_client { error.of_one_client() } else { error })
     }
 
     /// Sends a request with what all of them have.

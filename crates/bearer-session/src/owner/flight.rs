@@ -2,6 +2,7 @@
 
 use super::{
     Owner, SOON,
+    breaker::Sign,
     claimed::{Claimed, Committed},
     local::{Held, Kept, after},
     rules::{self, Failed, Granted},
@@ -131,15 +132,24 @@ impl Owner {
         // Whoever was interrupted may have sent it.
         let mut was_lost = claim.interrupted;
         let mut is_under_way = false;
+        let mut wait = SOON;
         for attempts in 1.. {
             let sent = Instant::now();
             // A process that was stopped since it claimed must not present what another may have presented by now.
             if claim.until.saturating_duration_since(sent) < needed {
                 break;
             }
+            let pass = match self.breaker.enter(sent) {
+                Ok(pass) => pass,
+                Err(left) => {
+                    wait = left;
+                    break;
+                }
+            };
             let exchange = self.endpoint.refresh(token, on_behalf);
             let error = match within(sent + self.settings.request_timeout, exchange).await {
                 Some(Ok(tokens)) => {
+                    pass.ended(Sign::Well, Instant::now());
                     // The token lives since some moment after the request was sent.
                     let expires = after(tokens.expires_in, sent);
                     let mut record = held.record.renewed(tokens);
@@ -153,10 +163,11 @@ impl Owner {
                 Some(Err(error)) => error,
                 None => ExchangeError::new(Outcome::Unknown),
             };
+            pass.ended(rules::sign(&error), Instant::now());
             was_lost |= error.outcome() == Outcome::Unknown;
             is_under_way |= error.outcome() == Outcome::Unknown && error.status().is_none_or(gave_up);
             let left = claim.until.saturating_duration_since(Instant::now());
-            let next = rules::failed(error.outcome(), rule, error.retry_after(), attempts, left, needed);
+            let next = rules::failed(&error, rule, attempts, left, needed);
             debug!(key = ?claim.key, %error, ?next, "a refresh failed");
             match next {
                 Failed::Retry(pause) => sleep(pause).await,
@@ -174,7 +185,7 @@ impl Owner {
             }
         }
         self.release_unless(is_under_way, claim).await;
-        self.soon(claim.key)
+        self.after(claim.key, wait)
     }
 
     /// Stores new tokens and hands them out, in this order.

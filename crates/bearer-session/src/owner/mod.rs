@@ -4,6 +4,7 @@ mod access;
 mod adopt;
 mod ask;
 mod begin;
+mod breaker;
 mod builder;
 mod claimed;
 mod end;
@@ -30,6 +31,7 @@ pub use self::{
 };
 
 use self::{
+    breaker::Breaker,
     builder::Settings,
     events::Announcer,
     flight::Landing,
@@ -133,6 +135,7 @@ struct Owner {
     /// Where names lead, which never changes.
     names: Cache<Key, Key>,
     pauses: Pauses,
+    breaker: Breaker,
     unsaved: Unsaved,
     looks: Single<Looked>,
     flights: Single<Landing>,
@@ -155,6 +158,7 @@ impl Sessions {
             local: Local::new(settings.local_copies),
             names: Cache::new(settings.local_copies.max(1)),
             pauses: Pauses::new(settings.local_copies),
+            breaker: Breaker::default(),
             unsaved: Unsaved::default(),
             looks: Single::default(),
             flights: Single::default(),

@@ -1,6 +1,8 @@
 //! What to do when: pure functions of what happened, the issuer's rule and the time that is left.
 
-use crate::endpoint::{AfterUnknown, Outcome};
+use super::breaker::Sign;
+use crate::endpoint::{AfterUnknown, ExchangeError, Outcome};
+use http::StatusCode;
 use std::time::Duration;
 
 /// How an access token may be used.
@@ -64,21 +66,40 @@ const MOST_ATTEMPTS: u32 = 4;
 /// The first pause between two of them; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
+/// Whether the issuer refused because it was asked too often (RFC 6585 §4).
+pub(super) fn is_limited(error: &ExchangeError) -> bool {
+    error.outcome() == Outcome::NotSpent && error.status() == Some(StatusCode::TOO_MANY_REQUESTS)
+}
+
+/// What an exchange that failed says of the issuer as a whole.
+pub(super) fn sign(error: &ExchangeError) -> Sign {
+    match error.outcome() {
+        Outcome::Final => Sign::Well,
+        // Asked from one address for all users, an issuer that counts by address refuses all of them.
+        Outcome::NotSpent if is_limited(error) && !error.is_of_one_client() => {
+            Sign::Busy(error.retry_after())
+        }
+        Outcome::NotSpent | Outcome::Unknown => Sign::Unclear,
+    }
+}
+
 /// An exchange failed, the last of so many under a claim that lasts for `left` and needs `needed` for another one.
 pub(super) fn failed(
-    outcome: Outcome,
+    error: &ExchangeError,
     rule: AfterUnknown,
-    retry_after: Option<Duration>,
     attempts: u32,
     left: Duration,
     needed: Duration,
 ) -> Failed {
-    let pause = retry_after.unwrap_or_default().max(FIRST_PAUSE * (1 << attempts.saturating_sub(1).min(8)));
+    let pause =
+        error.retry_after().unwrap_or_default().max(FIRST_PAUSE * (1 << attempts.saturating_sub(1).min(8)));
     let again = attempts < MOST_ATTEMPTS && pause.saturating_add(needed) <= left;
-    match (outcome, rule) {
+    match (error.outcome(), rule) {
         (Outcome::Final, _) if left.is_zero() => Failed::LookAgain,
         (Outcome::Final, _) => Failed::End,
         (Outcome::Unknown, AfterUnknown::FailClosed) => Failed::Burn,
+        // Asking again is what it asked not to do.
+        (Outcome::NotSpent, _) if is_limited(error) => Failed::Release,
         (Outcome::NotSpent, _) | (Outcome::Unknown, AfterUnknown::PresentAgain) if again => {
             Failed::Retry(pause)
         }
@@ -201,9 +222,39 @@ mod tests {
             (Unknown, FailClosed, None, 1, 0, Burn),
         ];
         for (outcome, rule, retry_after, attempts, left, expected) in cases {
-            let retry_after = retry_after.map(secs);
-            let is = failed(outcome, rule, retry_after, attempts, secs(left), secs(12));
+            let error = refusal(outcome, None, retry_after);
+            let is = failed(&error, rule, attempts, secs(left), secs(12));
             assert_eq!(is, expected, "{outcome:?} {rule:?} {retry_after:?} {attempts} {left}");
+        }
+    }
+
+    fn refusal(outcome: Outcome, status: Option<u16>, retry_after: Option<u64>) -> ExchangeError {
+        let mut error = ExchangeError::new(outcome);
+        if let Some(status) = status {
+            error = error.with_status(StatusCode::from_u16(status).unwrap());
+        }
+        match retry_after {
+            Some(time) => error.with_retry_after(secs(time)),
+            None => error,
+        }
+    }
+
+    #[test]
+    fn an_issuer_that_was_asked_too_often_is_not_asked_again() {
+        for (retry_after, rule) in [(None, PresentAgain), (Some(1), FailClosed)] {
+            let error = refusal(Outcome::NotSpent, Some(429), retry_after);
+            assert_eq!(failed(&error, rule, 1, secs(20), secs(12)), Failed::Release);
+            assert_eq!(sign(&error), Sign::Busy(retry_after.map(secs)));
+            assert_eq!(sign(&error.of_one_client()), Sign::Unclear);
+        }
+        let cases = [
+            (Outcome::Final, 400, Sign::Well),
+            (Outcome::NotSpent, 409, Sign::Unclear),
+            (Outcome::NotSpent, 503, Sign::Unclear),
+            (Outcome::Unknown, 500, Sign::Unclear),
+        ];
+        for (outcome, status, expected) in cases {
+            assert_eq!(sign(&refusal(outcome, Some(status), Some(7))), expected, "{outcome:?} {status}");
         }
     }
 

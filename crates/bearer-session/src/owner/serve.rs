@@ -8,7 +8,7 @@ use super::{
     single::Running,
 };
 use crate::{endpoint::OnBehalf, store::Key};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 impl Owner {
@@ -53,7 +53,7 @@ impl Owner {
                 self.end(key, now + self.settings.store_timeout).await;
                 Err(SessionError::SIGNED_OUT)
             }
-            Freshness::Expired => match self.pauses.left(&key, now) {
+            Freshness::Expired => match self.held_back(&key, now) {
                 Some(left) => Err(SessionError::unavailable(left)),
                 None => self.wait_for(self.fly(held, on_behalf), deadline).await,
             },
@@ -68,7 +68,7 @@ impl Owner {
         let now = Instant::now();
         let deadline = now + self.settings.wait;
         let held = self.look_or_trust(key, deadline).await?;
-        match self.pauses.left(&key, now) {
+        match self.held_back(&key, now) {
             Some(left) => Err(SessionError::unavailable(left)),
             None => self.wait_for(self.fly(held, on_behalf), deadline).await,
         }
@@ -80,9 +80,16 @@ impl Owner {
         on_behalf: OnBehalf,
         now: Instant,
     ) {
-        if self.pauses.left(&held.key, now).is_none() {
+        if self.held_back(&held.key, now).is_none() {
             drop(self.fly(Arc::clone(held), on_behalf));
         }
+    }
+
+    /// How long a refresh of this session is not even tried.
+    fn held_back(&self, key: &Key, now: Instant) -> Option<Duration> {
+        // What only waits to be stored needs no issuer.
+        let issuer = if self.unsaved.has(key) { None } else { self.breaker.left(now) };
+        self.pauses.left(key, now).max(issuer)
     }
 
     /// The flight that brings the successor of these tokens: the one under way, or a new one.

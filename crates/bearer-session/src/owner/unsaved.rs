@@ -51,6 +51,10 @@ impl Unsaved {
         self.all().remove(key).filter(|successor| successor.of == generation)
     }
 
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.all().contains_key(key)
+    }
+
     pub(super) fn forget(&self, key: &Key) {
         self.all().remove(key);
     }

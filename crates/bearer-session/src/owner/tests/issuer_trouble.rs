@@ -157,3 +157,60 @@ async fn tokens_that_come_dead_are_not_asked_for_without_end() {
     }
     assert_eq!(issuer.presented(), ["r0"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_issuer_that_was_asked_too_often_is_asked_once() {
+    let refusals = || (Duration::ZERO, Answer::Fails(too_many()));
+    for issuer in [Issuer::supabase(), Issuer::strict()] {
+        let issuer = issuer.answers((0..4).map(|_| refusals()));
+        let (sessions, id) = expired(&issuer, &Faulty::new()).await;
+        assert_eq!(access(&sessions, &id).await, LATER);
+        assert_eq!(issuer.presented(), ["r0"]);
+        sleep(secs(60)).await;
+        assert_eq!(issuer.presented(), ["r0"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issuer_that_was_asked_too_often_is_left_alone_by_all_sessions() {
+    let issuer = Issuer::supabase().fails(too_many().with_retry_after(secs(10)));
+    let (sessions, ids) = many(&issuer, Duration::ZERO).await;
+    for id in &ids {
+        let error = sessions.access(id, OnBehalf::default()).await.unwrap_err();
+        assert_eq!((error.kind(), error.retry_after()), (SessionErrorKind::Unavailable, Some(secs(10))));
+    }
+    sleep(Duration::from_millis(9_900)).await;
+    for id in &ids {
+        assert_eq!(access(&sessions, id).await, LATER);
+    }
+    assert_eq!(issuer.presented().len(), 1);
+    sleep(secs(1)).await;
+    for id in &ids {
+        assert_eq!(access(&sessions, id).await, got("a1"));
+    }
+    assert_eq!(issuer.presented().len(), 101);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_one_client_keeps_no_other_from_asking() {
+    let issuer = Issuer::supabase().fails(too_many().of_one_client());
+    let (sessions, ids) = many(&issuer, Duration::ZERO).await;
+    assert_eq!(access(&sessions, &ids[0]).await, LATER);
+    assert_eq!(access(&sessions, &ids[0]).await, LATER);
+    assert_eq!(access(&sessions, &ids[1]).await, got("a1"));
+    assert_eq!(issuer.presented().len(), 2);
+}
+
+fn too_many() -> ExchangeError {
+    ExchangeError::new(Outcome::NotSpent).with_status(http::StatusCode::TOO_MANY_REQUESTS)
+}
+
+/// A hundred sessions whose access tokens live for so long.
+async fn many(issuer: &Issuer, live: Duration) -> (Sessions, Vec<SessionId>) {
+    let sessions = Sessions::builder(issuer.clone(), MemoryStore::new(100), keyring()).build();
+    let mut ids = Vec::new();
+    for _ in 0..100 {
+        ids.push(sessions.create(tokens(0, live)).await.unwrap());
+    }
+    (sessions, ids)
+}
