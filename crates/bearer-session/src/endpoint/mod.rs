@@ -132,6 +132,24 @@ pub trait TokenEndpoint: fmt::Debug + Send + Sync + 'static {
     fn ends_other_sessions(&self) -> bool {
         true
     }
+
+    /// Whether the issuer answers at all, asked without the token of any session.
+    ///
+    /// Under [`AfterUnknown::FailClosed`] each lost answer costs a session. So after one, this is asked before the next
+    /// session's token is sent, now and then: an outage costs one session, and not all. By default a refresh token is
+    /// presented that was made up; an issuer that is well refuses it.
+    ///
+    /// # Errors
+    /// [`Outcome::Unknown`] when there was no answer. A refusal is one.
+    fn probe(&self) -> BoxFuture<'_, Result<(), ExchangeError>> {
+        Box::pin(async move {
+            let made_up = RefreshToken::new(format!("probe-{:032x}", fastrand::u128(..)));
+            match self.refresh(&made_up, OnBehalf::default()).await {
+                Err(error) if error.outcome() == Outcome::Unknown => Err(error),
+                Ok(_) | Err(_) => Ok(()),
+            }
+        })
+    }
 }
 
 /// An endpoint that several share, such as the owner of sessions and the routes of a sign-in.
@@ -160,5 +178,9 @@ impl<E: TokenEndpoint + ?Sized> TokenEndpoint for Arc<E> {
 
     fn ends_other_sessions(&self) -> bool {
         (**self).ends_other_sessions()
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), ExchangeError>> {
+        (**self).probe()
     }
 }

@@ -11,7 +11,13 @@ use tokio::time::Instant;
 /// Whether the issuer may be asked. After a sign of trouble nobody asks for a while, and then one at a time, until an
 /// answer shows that all is well again.
 ///
-/// Each process finds out for itself: it needs no store for it, and none can be wrong about it.
+/// Each process finds out for itself: it needs no store for it, and none can be wrong about it. What is under way when the
+/// trouble begins is not called back.
+///
+/// Where a lost answer costs the session, the one that asks first does so [without a token](TokenEndpoint::probe) of
+/// anybody's.
+///
+/// [`TokenEndpoint::probe`]: crate::endpoint::TokenEndpoint::probe
 #[derive(Debug, Default)]
 pub(super) struct Breaker(Mutex<Option<Trouble>>);
 
@@ -22,7 +28,12 @@ struct Trouble {
     failures: u32,
     /// Somebody is asking whether it is over.
     is_tried: bool,
+    /// When an answer was last lost that cost a session.
+    lost: Option<Instant>,
 }
+
+/// For how long no token is risked while the issuer gives no answer to a probe. There may be issuers that never give one.
+const NOT_RISKED: Duration = Duration::from_secs(600);
 
 /// What an answer says of the issuer as a whole.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,6 +44,8 @@ pub(super) enum Sign {
     Unclear,
     /// It wants to be left alone, perhaps for so long.
     Busy(Option<Duration>),
+    /// Its answer was lost, and a session with it.
+    Lost,
 }
 
 /// Leave to ask the issuer once.
@@ -41,6 +54,8 @@ pub(super) struct Pass<'a> {
     breaker: &'a Breaker,
     /// It is the one that asks whether the trouble is over.
     is_trial: bool,
+    /// An answer was lost, and is not followed by a token before the issuer answers again.
+    lost: Option<Instant>,
 }
 
 impl Breaker {
@@ -58,7 +73,8 @@ impl Breaker {
             }
             trouble.is_tried = true;
         }
-        Ok(Pass { breaker: self, is_trial: trouble.is_some() })
+        let lost = trouble.and_then(|trouble| trouble.lost);
+        Ok(Pass { breaker: self, is_trial: trouble.is_some(), lost })
     }
 
     fn trouble(&self) -> MutexGuard<'_, Option<Trouble>> {
@@ -78,6 +94,25 @@ impl Trouble {
 }
 
 impl Pass<'_> {
+    /// Whether to find out first if the issuer answers.
+    pub(super) fn is_to_probe(&self) -> bool {
+        self.lost.is_some()
+    }
+
+    /// Whether a token may be risked though the probe brought no answer.
+    pub(super) fn may_risk(&self, now: Instant) -> bool {
+        self.lost.is_none_or(|lost| now.saturating_duration_since(lost) >= NOT_RISKED)
+    }
+
+    /// A probe brought no answer. Returns for how long nobody asks now.
+    pub(super) fn probed_in_vain(mut self, now: Instant) -> Duration {
+        self.is_trial = false;
+        let mut trouble = self.breaker.trouble();
+        let worse = Trouble::after(*trouble, true, None, now);
+        *trouble = Some(worse);
+        worse.until.saturating_duration_since(now)
+    }
+
     /// What came of it.
     pub(super) fn ended(mut self, sign: Sign, now: Instant) {
         let was_trial = mem::take(&mut self.is_trial);
@@ -86,6 +121,7 @@ impl Pass<'_> {
         *trouble = match sign {
             Sign::Well | Sign::Unclear => known.map(|trouble| trouble.tried(was_trial)),
             Sign::Busy(asked) => Some(Trouble::after(known, was_trial, asked, now)),
+            Sign::Lost => Some(Trouble { lost: Some(now), ..Trouble::after(known, was_trial, None, now) }),
         };
     }
 }
@@ -99,7 +135,8 @@ impl Trouble {
         };
         let until = now + rules::pause(failures, asked, fastrand::f64());
         let until = before.map_or(until, |before| until.max(before.until));
-        Self { until, failures, is_tried: before.is_some_and(|before| before.is_tried && !was_trial) }
+        let is_tried = before.is_some_and(|before| before.is_tried && !was_trial);
+        Self { until, failures, is_tried, lost: before.and_then(|before| before.lost) }
     }
 
     fn tried(self, was_trial: bool) -> Self {
@@ -145,6 +182,32 @@ mod tests {
         trial.ended(Sign::Well, later);
         assert_eq!(breaker.left(later), None);
         let _ = (breaker.enter(later).unwrap(), breaker.enter(later).unwrap());
+    }
+
+    #[test]
+    fn after_a_lost_answer_no_token_is_risked_until_the_issuer_answers_again_or_for_ten_minutes() {
+        let (breaker, mut now) = (Breaker::default(), Instant::now());
+        let first = breaker.enter(now).unwrap();
+        assert!(!first.is_to_probe());
+        first.ended(Sign::Lost, now);
+        let lost = now;
+        while now < lost + NOT_RISKED {
+            now += breaker.left(now).unwrap();
+            let trial = breaker.enter(now).unwrap();
+            assert!(trial.is_to_probe());
+            assert_eq!(trial.may_risk(now), now >= lost + NOT_RISKED);
+            let pause = trial.probed_in_vain(now);
+            assert_eq!(breaker.left(now), Some(pause));
+            assert!(pause <= secs(30), "that it is well again is noticed soon");
+        }
+        now += breaker.left(now).unwrap();
+        let trial = breaker.enter(now).unwrap();
+        assert!(trial.may_risk(now));
+        trial.ended(Sign::Lost, now);
+        now += breaker.left(now).unwrap();
+        assert!(!breaker.enter(now).unwrap().may_risk(now), "only one in ten minutes");
+        breaker.enter(now).unwrap().ended(Sign::Well, now);
+        assert!(!breaker.enter(now).unwrap().is_to_probe());
     }
 
     #[test]

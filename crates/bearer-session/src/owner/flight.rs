@@ -2,7 +2,7 @@
 
 use super::{
     Owner, SOON,
-    breaker::Sign,
+    breaker::{Pass, Sign},
     claimed::{Claimed, Committed},
     local::{Held, Kept, after},
     rules::{self, Failed, Granted},
@@ -134,18 +134,18 @@ impl Owner {
         let mut is_under_way = false;
         let mut wait = SOON;
         for attempts in 1.. {
-            let sent = Instant::now();
-            // A process that was stopped since it claimed must not present what another may have presented by now.
-            if claim.until.saturating_duration_since(sent) < needed {
-                break;
-            }
-            let pass = match self.breaker.enter(sent) {
+            let pass = match self.may_ask(claim).await {
                 Ok(pass) => pass,
                 Err(left) => {
                     wait = left;
                     break;
                 }
             };
+            let sent = Instant::now();
+            // A process that was stopped since it claimed must not present what another may have presented by now.
+            if claim.until.saturating_duration_since(sent) < needed {
+                break;
+            }
             let exchange = self.endpoint.refresh(token, on_behalf);
             let error = match within(sent + self.settings.request_timeout, exchange).await {
                 Some(Ok(tokens)) => {
@@ -163,7 +163,7 @@ impl Owner {
                 Some(Err(error)) => error,
                 None => ExchangeError::new(Outcome::Unknown),
             };
-            pass.ended(rules::sign(&error), Instant::now());
+            pass.ended(rules::sign(&error, rule), Instant::now());
             was_lost |= error.outcome() == Outcome::Unknown;
             is_under_way |= error.outcome() == Outcome::Unknown && error.status().is_none_or(gave_up);
             let left = claim.until.saturating_duration_since(Instant::now());
@@ -186,6 +186,24 @@ impl Owner {
         }
         self.release_unless(is_under_way, claim).await;
         self.after(claim.key, wait)
+    }
+
+    /// Leave to present a token, or how long to wait for it.
+    async fn may_ask(&self, claim: Claimed) -> Result<Pass<'_>, Duration> {
+        let now = Instant::now();
+        let pass = self.breaker.enter(now)?;
+        if pass.is_to_probe() {
+            // The exchange is to have its time after it.
+            let spare = claim.until.saturating_duration_since(now + self.settings.for_an_exchange()) / 2;
+            let deadline = now + spare.min(self.settings.request_timeout);
+            let answers = matches!(within(deadline, self.endpoint.probe()).await, Some(Ok(())));
+            let now = Instant::now();
+            if !answers && !pass.may_risk(now) {
+                debug!(key = ?claim.key, "the issuer does not answer; no refresh token is risked");
+                return Err(pass.probed_in_vain(now));
+            }
+        }
+        Ok(pass)
     }
 
     /// Stores new tokens and hands them out, in this order.

@@ -72,9 +72,11 @@ pub(super) fn is_limited(error: &ExchangeError) -> bool {
 }
 
 /// What an exchange that failed says of the issuer as a whole.
-pub(super) fn sign(error: &ExchangeError) -> Sign {
+pub(super) fn sign(error: &ExchangeError, rule: AfterUnknown) -> Sign {
     match error.outcome() {
         Outcome::Final => Sign::Well,
+        // What happened to this session would happen to the next.
+        Outcome::Unknown if rule == AfterUnknown::FailClosed => Sign::Lost,
         // Asked from one address for all users, an issuer that counts by address refuses all of them.
         Outcome::NotSpent if is_limited(error) && !error.is_of_one_client() => {
             Sign::Busy(error.retry_after())
@@ -244,17 +246,19 @@ mod tests {
         for (retry_after, rule) in [(None, PresentAgain), (Some(1), FailClosed)] {
             let error = refusal(Outcome::NotSpent, Some(429), retry_after);
             assert_eq!(failed(&error, rule, 1, secs(20), secs(12)), Failed::Release);
-            assert_eq!(sign(&error), Sign::Busy(retry_after.map(secs)));
-            assert_eq!(sign(&error.of_one_client()), Sign::Unclear);
+            assert_eq!(sign(&error, rule), Sign::Busy(retry_after.map(secs)));
+            assert_eq!(sign(&error.of_one_client(), rule), Sign::Unclear);
         }
         let cases = [
-            (Outcome::Final, 400, Sign::Well),
-            (Outcome::NotSpent, 409, Sign::Unclear),
-            (Outcome::NotSpent, 503, Sign::Unclear),
-            (Outcome::Unknown, 500, Sign::Unclear),
+            (Outcome::Final, 400, FailClosed, Sign::Well),
+            (Outcome::NotSpent, 409, FailClosed, Sign::Unclear),
+            (Outcome::NotSpent, 503, FailClosed, Sign::Unclear),
+            (Outcome::Unknown, 500, PresentAgain, Sign::Unclear),
+            (Outcome::Unknown, 500, FailClosed, Sign::Lost),
         ];
-        for (outcome, status, expected) in cases {
-            assert_eq!(sign(&refusal(outcome, Some(status), Some(7))), expected, "{outcome:?} {status}");
+        for (outcome, status, rule, expected) in cases {
+            let error = refusal(outcome, Some(status), Some(7));
+            assert_eq!(sign(&error, rule), expected, "{outcome:?} {status} {rule:?}");
         }
     }
 

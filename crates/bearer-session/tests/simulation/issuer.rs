@@ -5,6 +5,7 @@ use bearer_session::{
     AccessToken, BoxFuture, RefreshToken, TokenSet,
     endpoint::{AfterUnknown, ExchangeError, OnBehalf, Outcome, SignOutScope, TokenEndpoint},
 };
+use http::StatusCode;
 use std::{collections::HashMap, future::pending, time::Duration};
 use tokio::{
     sync::oneshot,
@@ -137,6 +138,25 @@ pub(crate) fn read(token: &str) -> (usize, u64) {
     (usize::try_from(session).unwrap(), number)
 }
 
+impl Endpoint {
+    /// A token that was made up.
+    async fn probed(&self) -> Result<TokenSet, ExchangeError> {
+        self.world.step(self.instance).await;
+        let (luck, takes) = self.world.with(|state| {
+            state.tally.probes += 1;
+            (luck(&state.faults, &mut state.rng), Duration::from_millis(state.rng.u64(2..160)))
+        });
+        sleep(takes).await;
+        self.world.step(self.instance).await;
+        Err(match luck {
+            Luck::Good => ExchangeError::new(Outcome::Final),
+            Luck::Busy(_) => ExchangeError::new(Outcome::NotSpent).with_status(StatusCode::TOO_MANY_REQUESTS),
+            Luck::LostAfter | Luck::LostBefore => ExchangeError::new(Outcome::Unknown),
+            Luck::Late => return pending().await,
+        })
+    }
+}
+
 impl TokenEndpoint for Endpoint {
     fn refresh<'a>(
         &'a self,
@@ -144,12 +164,15 @@ impl TokenEndpoint for Endpoint {
         _on_behalf: OnBehalf,
     ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>> {
         Box::pin(async move {
+            if token.expose().starts_with("probe-") {
+                return self.probed().await;
+            }
             let (session, number) = read(token.expose());
             let mut unanswered = Unanswered { world: &self.world, session, is_answered: false };
             let asked = Instant::now();
             self.world.step(self.instance).await;
             let (answer, answered) = oneshot::channel();
-            let (luck, there, back) = self.world.with(|state| {
+            let (luck, there, back, is_limited) = self.world.with(|state| {
                 let luck = luck(&state.faults, &mut state.rng);
                 let slow = state.rng.f64() < state.faults.slow;
                 let there = match luck {
@@ -169,7 +192,7 @@ impl TokenEndpoint for Endpoint {
                     }
                     luck => luck,
                 };
-                (luck, there, back)
+                (luck, there, back, state.rng.bool())
             });
             let world = self.world.clone();
             // The issuer does its work whether or not anybody still waits for it.
@@ -178,9 +201,13 @@ impl TokenEndpoint for Endpoint {
                 sleep_until(asked + there).await;
                 let error = |outcome| Err(ExchangeError::new(outcome));
                 let result = match luck {
+                    Luck::Busy(None) if is_limited => {
+                        Err(ExchangeError::new(Outcome::NotSpent).with_status(StatusCode::TOO_MANY_REQUESTS))
+                    }
                     Luck::Busy(None) => error(Outcome::NotSpent),
                     Luck::Busy(Some(time)) => {
-                        Err(ExchangeError::new(Outcome::NotSpent).with_retry_after(time))
+                        let error = ExchangeError::new(Outcome::NotSpent).with_retry_after(time);
+                        Err(if is_limited { error.with_status(StatusCode::TOO_MANY_REQUESTS) } else { error })
                     }
                     Luck::LostBefore => error(Outcome::Unknown),
                     Luck::Good | Luck::LostAfter | Luck::Late => {

@@ -92,6 +92,7 @@ pub(crate) struct State {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) exchanges: usize,
+    pub(crate) probes: usize,
     pub(crate) answers: usize,
     /// To a strict issuer whose answer was lost, or might have been.
     pub(crate) lost: usize,
@@ -103,6 +104,7 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn add(&mut self, other: Self) {
         self.exchanges += other.exchanges;
+        self.probes += other.probes;
         self.answers += other.answers;
         self.lost += other.lost;
         self.lost_with_a_backup += other.lost_with_a_backup;

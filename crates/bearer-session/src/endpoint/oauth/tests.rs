@@ -280,3 +280,17 @@ async fn where_nowhere_is_metadata_the_first_answer_that_tells_more_than_404_is_
     server.at(OIDC, Step::answer(200, "<html>"));
     assert_eq!(discovered(&server).await.err(), Some(InvalidEndpoint::NotMetadata));
 }
+
+#[tokio::test]
+async fn a_probe_is_a_token_that_was_made_up_and_costs_no_grant() {
+    let (provider, endpoint) = start(OAuthOptions::default()).await;
+    let token = grant(&provider);
+    provider.script_refreshes([TokenFault::BadGateway, TokenFault::Unavailable(None)]);
+    for _ in 0..2 {
+        let error = endpoint.probe().await.expect_err("an outage");
+        assert_eq!(error.outcome(), Outcome::Unknown);
+    }
+    assert!(endpoint.probe().await.is_ok());
+    assert_eq!(provider.presentations_of(token.expose()), 0);
+    assert!(endpoint.refresh(&token, NOBODY).await.is_ok());
+}

@@ -214,7 +214,7 @@ async fn the_users_address_goes_along_with_a_secret_key_alone() {
 async fn a_limit_that_is_counted_by_the_users_address_says_so() {
     let (supabase, _) = start(SupabaseOptions::default()).await;
     let endpoint = SupabaseEndpoint::new(supabase.project_url(), "sb_secret_1").expect("a project");
-    let known = OnBehalf { client: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))) };
+    let known = OnBehalf::client(Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))));
     for (on_behalf, is_of_one_client) in [(known, true), (NOBODY, false)] {
         supabase.script_refreshes([TokenFault::TooManyRequests(None)]);
         let error = endpoint.refresh(&session(&supabase).0, on_behalf).await.expect_err("a limit");

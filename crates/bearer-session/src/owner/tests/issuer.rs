@@ -12,6 +12,9 @@ pub(super) struct Told {
     pub(super) expires_in: Duration,
     pub(super) answers: VecDeque<(Duration, Answer)>,
     pub(super) presented: Vec<String>,
+    /// Until then it is out of order, and nobody knows what it does with a token.
+    pub(super) is_out_until: Option<Instant>,
+    pub(super) probes: usize,
     pub(super) signed_out: Vec<(String, SignOutScope)>,
     pub(super) sign_out_fails: bool,
     pub(super) sign_out_takes: Duration,
@@ -33,6 +36,8 @@ impl Issuer {
             expires_in: HOUR,
             answers: VecDeque::new(),
             presented: Vec::new(),
+            is_out_until: None,
+            probes: 0,
             signed_out: Vec::new(),
             sign_out_fails: false,
             sign_out_takes: Duration::ZERO,
@@ -87,7 +92,15 @@ impl TokenEndpoint for Issuer {
         Box::pin(async move {
             let (after, answer, expires_in) = {
                 let mut told = self.0.lock().unwrap();
+                let is_out = told.is_out_until.is_some_and(|until| Instant::now() < until);
+                if token.expose().starts_with("probe-") {
+                    told.probes += 1;
+                    return Err(ExchangeError::new(if is_out { Outcome::Unknown } else { Outcome::Final }));
+                }
                 told.presented.push(token.expose().into());
+                if is_out {
+                    return Err(ExchangeError::new(Outcome::Unknown));
+                }
                 let (after, answer) = told.answers.pop_front().unwrap_or((Duration::ZERO, Answer::Tokens));
                 (after, answer, told.expires_in)
             };

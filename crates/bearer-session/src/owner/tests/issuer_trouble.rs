@@ -201,6 +201,62 @@ async fn a_limit_of_one_client_keeps_no_other_from_asking() {
     assert_eq!(issuer.presented().len(), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_outage_at_a_strict_issuer_costs_one_session_and_not_all() {
+    let issuer = Issuer::strict();
+    let (sessions, ids) = many(&issuer, HOUR).await;
+    advance(secs(3540)).await;
+    let over = Instant::now() + secs(300);
+    issuer.0.lock().unwrap().is_out_until = Some(over);
+    // Past their margin, and soon past their time.
+    while Instant::now() < over {
+        for id in &ids {
+            let _ = access(&sessions, id).await;
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+    assert_eq!(issuer.presented().len(), 1, "no second token is risked");
+    let probes = issuer.0.lock().unwrap().probes;
+    assert!((5..30).contains(&probes), "{probes}");
+
+    sleep(secs(30)).await;
+    let (mut lost, mut served) = (0, 0);
+    for id in &ids {
+        loop {
+            match access(&sessions, id).await {
+                Err(SessionErrorKind::Unavailable) => sleep(secs(1)).await,
+                Err(SessionErrorKind::SignedOut) => break lost += 1,
+                Ok(_) => break served += 1,
+            }
+        }
+    }
+    assert_eq!((lost, served), (1, 99));
+    assert_eq!(issuer.presented().len(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_lost_answer_holds_up_the_others_for_a_moment() {
+    let issuer = Issuer::strict().fails(ExchangeError::new(Outcome::Unknown));
+    let (sessions, ids) = many(&issuer, Duration::ZERO).await;
+    assert_eq!(access(&sessions, &ids[0]).await, OUT);
+    let error = sessions.access(&ids[1], OnBehalf::default()).await.unwrap_err();
+    assert!(error.retry_after().is_some_and(|time| time <= secs(1)), "{error:?}");
+    sleep(secs(1)).await;
+    assert_eq!(access(&sessions, &ids[1]).await, got("a1"));
+    assert_eq!(access(&sessions, &ids[2]).await, got("a1"));
+    assert_eq!(issuer.0.lock().unwrap().probes, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issuer_that_forgives_is_not_held_up_by_a_lost_answer() {
+    let issuer = Issuer::supabase()
+        .answers((0..4).map(|_| (Duration::ZERO, Answer::Fails(ExchangeError::new(Outcome::Unknown)))));
+    let (sessions, ids) = many(&issuer, Duration::ZERO).await;
+    assert_eq!(access(&sessions, &ids[0]).await, LATER);
+    assert_eq!(access(&sessions, &ids[1]).await, got("a1"));
+    assert_eq!(issuer.0.lock().unwrap().probes, 0);
+}
+
 fn too_many() -> ExchangeError {
     ExchangeError::new(Outcome::NotSpent).with_status(http::StatusCode::TOO_MANY_REQUESTS)
 }
