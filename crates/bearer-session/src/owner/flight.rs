@@ -60,7 +60,8 @@ impl Owner {
                     }
                     // What came here while the store was asked is news to its answer.
                     Some((_, Kept::Behind(newest)) | (newest, _)) => {
-                        if !newest.left(Instant::now()).is_zero() || !can_go_on(&newest) {
+                        let is_wanted = newest.left(Instant::now()).is_zero() && can_go_on(&newest);
+                        if !is_wanted && !self.is_followed(&newest) {
                             return self.arrived(newest);
                         }
                         known = newest;
@@ -97,7 +98,7 @@ impl Owner {
                 return self.later(claim.key, None);
             }
         };
-        if let Some(successor) = self.unsaved.take(&claim.key, held.generation) {
+        if let Some(successor) = self.unsaved.take(&held, self.endpoint.after_unknown()) {
             return self.store(claim, successor).await;
         }
         let unsettled = held.settled.saturating_duration_since(Instant::now());
@@ -207,7 +208,7 @@ impl Owner {
     }
 
     /// Stores new tokens and hands them out, in this order.
-    async fn store(&self, claim: Claimed, successor: Successor) -> Landing {
+    pub(super) async fn store(&self, claim: Claimed, successor: Successor) -> Landing {
         match self.commit(claim, &successor).await {
             Committed::Stored(held) => self.arrived(held),
             Committed::Fenced => self.fenced(claim, successor).await,
@@ -225,6 +226,11 @@ impl Owner {
         match self.ask(self.store.load(&claim.key)).await {
             Some(Lookup::Live(row)) => match self.absorb(claim.key, &row, asked) {
                 Some((_, Kept::Ended)) => Landing::Over,
+                Some((held, Kept::First | Kept::Same | Kept::Newer))
+                    if successor.follows(&held, self.endpoint.after_unknown()) =>
+                {
+                    self.store_over(&held, successor).await
+                }
                 Some((held, Kept::First | Kept::Same | Kept::Newer)) if held.generation > successor.of => {
                     self.arrived(held)
                 }
@@ -243,6 +249,22 @@ impl Owner {
                 Landing::Over
             }
         }
+    }
+
+    /// Another process has claimed these tokens meanwhile, and perhaps burnt them. Their successor takes their place.
+    async fn store_over(&self, held: &Held, successor: Successor) -> Landing {
+        let (key, row) = (held.key, held.row);
+        let successor = Successor { of: held.generation, ..successor };
+        let asked = Instant::now();
+        let claim = self.ask(self.store.claim(&key, row, self.settings.lease)).await;
+        if let Some(Claim::Granted { fence, interrupted, .. }) = claim {
+            let claim = Claimed { key, fence, row, interrupted, until: asked + self.settings.lease };
+            if let Committed::Stored(held) = self.commit(claim, &successor).await {
+                return self.arrived(held);
+            }
+        }
+        self.unsaved.put(key, successor);
+        self.soon(key)
     }
 
     /// Takes the refresh token out of the row. The access token serves until it expires.

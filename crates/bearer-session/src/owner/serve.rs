@@ -20,16 +20,14 @@ impl Owner {
         let now = Instant::now();
         match self.local.get(&key, now) {
             Some(Entry::Ended(_)) => return Err(SessionError::SIGNED_OUT),
-            Some(Entry::Live(held)) if held.trusted_until > now => {
-                match held.freshness(now, self.settings.margin) {
-                    Freshness::Fresh => return Ok(held),
-                    Freshness::Aging => {
-                        self.refresh_in_background(&held, on_behalf, now);
-                        return Ok(held);
-                    }
-                    Freshness::Expired => {}
+            Some(Entry::Live(held)) if held.trusted_until > now => match self.freshness(&held, now) {
+                Freshness::Fresh => return Ok(held),
+                Freshness::Aging => {
+                    self.refresh_in_background(&held, on_behalf, now);
+                    return Ok(held);
                 }
-            }
+                Freshness::Expired => {}
+            },
             _ => {}
         }
         self.access_after_a_look(key, on_behalf).await
@@ -43,13 +41,13 @@ impl Owner {
         let deadline = Instant::now() + self.settings.wait;
         let held = self.look_or_trust(key, deadline).await?;
         let now = Instant::now();
-        match held.freshness(now, self.settings.margin) {
+        match self.freshness(&held, now) {
             Freshness::Fresh => Ok(held),
             Freshness::Aging => {
                 self.refresh_in_background(&held, on_behalf, now);
                 Ok(held)
             }
-            Freshness::Expired if held.record.refresh_token.is_none() => {
+            Freshness::Expired if held.record.refresh_token.is_none() && !self.is_followed(&held) => {
                 self.end(key, now + self.settings.store_timeout).await;
                 Err(SessionError::SIGNED_OUT)
             }
@@ -83,6 +81,20 @@ impl Owner {
         if self.held_back(&held.key, now).is_none() {
             drop(self.fly(Arc::clone(held), on_behalf));
         }
+    }
+
+    fn freshness(&self, held: &Held, now: Instant) -> Freshness {
+        match held.freshness(now, self.settings.margin) {
+            // The sooner they are stored the better: where nobody has them, the session ends with its access token.
+            Freshness::Fresh if self.is_followed(held) => Freshness::Aging,
+            freshness => freshness,
+        }
+    }
+
+    /// Whether another process has burnt these tokens, and this one has their successor.
+    pub(super) fn is_followed(&self, held: &Held) -> bool {
+        // Most tokens are not burnt, and need no lock.
+        held.record.refresh_token.is_none() && self.unsaved.follow(held, self.endpoint.after_unknown())
     }
 
     /// How long a refresh of this session is not even tried.

@@ -1,6 +1,7 @@
 //! [`Unsaved`]: tokens that the issuer gave and the store did not take.
 
-use crate::{record::Record, store::Key};
+use super::local::Held;
+use crate::{endpoint::AfterUnknown, record::Record, store::Key};
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -32,6 +33,16 @@ impl Successor {
             ..self.record.clone()
         }
     }
+
+    /// Whether it is to be stored in place of these tokens: those that it succeeds, or what another process made of them
+    /// when it found them claimed and could not know that they were exchanged. Where none is presented twice, nobody
+    /// else can have got anything newer for them.
+    pub(super) fn follows(&self, held: &Held, rule: AfterUnknown) -> bool {
+        let is_burnt = rule == AfterUnknown::FailClosed
+            && held.record.refresh_token.is_none()
+            && self.record.refresh_token.is_some();
+        held.generation == self.of || (is_burnt && self.of.checked_add(1) == Some(held.generation))
+    }
 }
 
 impl Unsaved {
@@ -46,9 +57,16 @@ impl Unsaved {
         unsaved.insert(key, successor);
     }
 
-    /// The successor of this generation, if there is one. What is there of another generation is of no use any more.
-    pub(super) fn take(&self, key: &Key, generation: u64) -> Option<Successor> {
-        self.all().remove(key).filter(|successor| successor.of == generation)
+    /// The successor of these tokens, if there is one. What is there of another generation is of no use any more.
+    pub(super) fn take(&self, held: &Held, rule: AfterUnknown) -> Option<Successor> {
+        let successor = self.all().remove(&held.key)?;
+        // Over burnt tokens it is one generation further on.
+        successor.follows(held, rule).then_some(Successor { of: held.generation, ..successor })
+    }
+
+    /// Whether these tokens have a successor here.
+    pub(super) fn follow(&self, held: &Held, rule: AfterUnknown) -> bool {
+        self.all().get(&held.key).is_some_and(|successor| successor.follows(held, rule))
     }
 
     pub(super) fn has(&self, key: &Key) -> bool {
@@ -67,23 +85,53 @@ impl Unsaved {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AccessToken, TokenSet};
+    use crate::{AccessToken, RefreshToken, TokenSet};
+    use AfterUnknown::{FailClosed, PresentAgain};
     use std::time::Duration;
 
+    fn tokens() -> Record {
+        let tokens = TokenSet::new(AccessToken::new("a"), Duration::ZERO);
+        Record::signed_in(tokens.refresh_token(RefreshToken::new("r")), false)
+    }
+
     fn successor(of: u64, expires: Instant) -> Successor {
-        let record = Record::signed_in(TokenSet::new(AccessToken::new("a"), Duration::ZERO), false);
-        Successor { of, record, expires }
+        Successor { of, record: tokens(), expires }
+    }
+
+    fn held(key: Key, generation: u64, record: Record) -> Held {
+        Held::new(key, generation, record, Duration::ZERO, Instant::now())
     }
 
     #[test]
     fn a_successor_is_taken_once_and_only_for_its_generation() {
         let (unsaved, key, now) = (Unsaved::default(), Key::of("test", "a"), Instant::now());
+        let (first, second) = (held(key, 1, tokens()), held(key, 2, tokens()));
         unsaved.put(key, successor(1, now));
-        assert!(unsaved.take(&key, 1).is_some());
-        assert!(unsaved.take(&key, 1).is_none());
+        assert!(unsaved.follow(&first, FailClosed) && !unsaved.follow(&second, FailClosed));
+        assert!(unsaved.take(&first, FailClosed).is_some());
+        assert!(unsaved.take(&first, FailClosed).is_none());
         unsaved.put(key, successor(1, now));
-        assert!(unsaved.take(&key, 2).is_none());
-        assert!(unsaved.take(&key, 1).is_none());
+        assert!(unsaved.take(&second, FailClosed).is_none());
+        assert!(unsaved.take(&first, FailClosed).is_none());
+    }
+
+    #[test]
+    fn a_successor_takes_the_place_of_what_was_burnt_for_want_of_it() {
+        let (key, now) = (Key::of("test", "a"), Instant::now());
+        let cases = [
+            (2, tokens().burnt(), FailClosed, Some(2)),
+            (1, tokens().burnt(), FailClosed, Some(1)),
+            (3, tokens().burnt(), FailClosed, None),
+            (2, tokens(), FailClosed, None),
+            // Somebody else may have got it too, and more.
+            (2, tokens().burnt(), PresentAgain, None),
+        ];
+        for (generation, record, rule, expected) in cases {
+            let unsaved = Unsaved::default();
+            unsaved.put(key, successor(1, now));
+            let taken = unsaved.take(&held(key, generation, record), rule);
+            assert_eq!(taken.map(|successor| successor.of), expected, "{generation} {rule:?}");
+        }
     }
 
     #[test]
@@ -94,7 +142,7 @@ mod tests {
             unsaved.put(key, successor(0, now + Duration::from_secs(number)));
         }
         assert_eq!(unsaved.all().len(), Unsaved::MOST);
-        assert!(unsaved.take(&Key::of("test", "0"), 0).is_none());
-        assert!(unsaved.take(&Key::of("test", "1"), 0).is_some());
+        let is_there = |name| unsaved.has(&Key::of("test", name));
+        assert!(!is_there("0") && is_there("1"));
     }
 }

@@ -215,6 +215,7 @@ impl Store for Link {
     }
 
     fn end<'a>(&'a self, key: &'a Key, remember: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.world.with(|state| state.ends(self.instance, key));
         Box::pin(self.ask(key, Costs::Nothing, async move { self.shelves.of(key).end(key, remember).await }))
     }
 

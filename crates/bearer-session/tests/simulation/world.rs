@@ -346,6 +346,18 @@ impl State {
         self.stored_by_now(session, number);
     }
 
+    /// An instance ends a session, of which it may hold the newest tokens, and they the only ones.
+    pub(crate) fn ends(&mut self, instance: usize, key: &Key) {
+        let Some(session) = self.keys.get(key).copied() else { return };
+        let newest = self.issuer[session].newest;
+        let has_it = newest > 0 && self.known.get(&(instance, session)) == Some(&newest);
+        let is_in_use = self.issuer[session].lives && !self.left.contains(&session);
+        if has_it && is_in_use && !self.taken.contains(&(session, newest)) {
+            self.violations
+                .push(format!("session {session}: {newest} was never stored, and who has it ends it"));
+        }
+    }
+
     pub(crate) fn wants_new_tokens(&mut self, session: usize) {
         self.wanted.insert(session, Instant::now());
     }

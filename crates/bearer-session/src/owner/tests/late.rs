@@ -246,3 +246,66 @@ async fn a_process_that_was_stopped_for_most_of_its_lease_presents_nothing_late(
     assert_eq!(access(&owner(&issuer, &store), &id).await, got("a1"));
     assert_eq!(issuer.presented(), ["r0", "r0"]);
 }
+
+/// Two processes, of which the first is cut off from the store when it has exchanged `r0`, for longer than its claim
+/// lasts; and the second has burnt the token meanwhile.
+async fn burnt_by_another(issuer: &Issuer) -> (Sessions, Sessions, SessionId, Faulty) {
+    let store = Faulty::new();
+    let cut_off = Faulty { store: Arc::clone(&store.store), faults: Arc::default() };
+    let (sessions, other) = (owner(issuer, &cut_off), owner(issuer, &store));
+    let id = sessions.create(tokens(0, secs(600))).await.unwrap();
+    cut_off.set(|faults| faults.commits_before = usize::MAX);
+    assert!(sessions.refresh(&id, OnBehalf::default()).await.is_err());
+    cut_off.set(|faults| faults.is_down = true);
+    sleep(secs(40)).await;
+    let burnt = other.refresh(&id, OnBehalf::default()).await.unwrap();
+    assert_eq!((burnt.token().expose(), burnt.generation()), ("a0", 1));
+    cut_off.set(|faults| (faults.is_down, faults.commits_before) = (false, 0));
+    (sessions, other, id, cut_off)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_burnt_lives_on_when_its_unspent_successor_comes_back() {
+    let issuer = Issuer::strict();
+    let (sessions, other, id, _) = burnt_by_another(&issuer).await;
+    sleep(secs(10)).await;
+    // Whoever asks gets what lies there, and has the successor stored meanwhile.
+    assert_eq!(access(&sessions, &id).await, got("a0"));
+    sleep(secs(10)).await;
+    for sessions in [&sessions, &other] {
+        let newest = sessions.access(&id, OnBehalf::default()).await.unwrap();
+        assert_eq!((newest.token().expose(), newest.generation()), ("a1", 2));
+    }
+    assert_eq!(other.refresh(&id, OnBehalf::default()).await.unwrap().token().expose(), "a2");
+    assert_eq!(issuer.presented(), ["r0", "r1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burnt_session_is_not_ended_by_who_has_its_successor() {
+    let issuer = Issuer::strict();
+    let (sessions, other, id, _) = burnt_by_another(&issuer).await;
+    // Nobody asked while the burnt access token lived.
+    sleep(secs(600)).await;
+    assert_eq!(access(&sessions, &id).await, got("a1"));
+    assert_eq!(access(&other, &id).await, got("a1"));
+    assert_eq!(issuer.presented(), ["r0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_successor_that_finds_its_claim_taken_and_the_token_burnt_is_stored_over_it() {
+    let (issuer, store) = (Issuer::strict(), Faulty::new());
+    let sessions = owner(&issuer, &store);
+    let id = sessions.create(tokens(0, secs(600))).await.unwrap();
+    let Claim::Granted { fence, .. } = store.claim(&id.key(), 0, secs(1)).await.unwrap() else { panic!() };
+    let record = Record::signed_in(tokens(1, HOUR), false);
+    let successor = unsaved::Successor { of: 0, record, expires: Instant::now() + HOUR };
+    sleep(secs(2)).await;
+    let other = owner(&issuer, &store);
+    assert_eq!(other.refresh(&id, OnBehalf::default()).await.unwrap().generation(), 1);
+
+    let until = Instant::now() + secs(1);
+    let claim = claimed::Claimed { key: id.key(), fence, row: 0, interrupted: false, until };
+    assert!(matches!(sessions.0.store(claim, successor).await, Landing::Arrived(_)));
+    assert_eq!(other.refresh(&id, OnBehalf::default()).await.unwrap().token().expose(), "a2");
+    assert_eq!(issuer.presented(), ["r1"]);
+}
