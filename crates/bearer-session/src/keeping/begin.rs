@@ -162,8 +162,8 @@ impl Keeping {
     }
 }
 
-/// Ends the session that a browser had before it signed in anew, as well as that goes. It does not hold the new
-/// one up for long, and goes on when the request has gone away.
+/// Ends the session that a browser had before it signed in anew, as well as that goes. It does not hold the
+/// new one up for long, and goes on when the request has gone away.
 async fn end(sessions: &Sessions, before: Key, on_behalf: OnBehalf) {
     let sessions = sessions.clone();
     let ending = tokio::spawn(async move { sessions.sign_out(before, SignOutScope::Local, on_behalf).await });

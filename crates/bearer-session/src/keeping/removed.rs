@@ -3,8 +3,8 @@
 use http::{HeaderMap, HeaderValue, header::COOKIE, request::Parts};
 use std::borrow::Cow;
 
-/// The names of the cookies that the layer took out of a request, in the request's extensions: whoever is behind
-/// it and writes cookies must know which there are. No values.
+/// The names of the cookies that the layer took out of a request, in the request's extensions: whoever is
+/// behind it and writes cookies must know which there are. No values.
 #[derive(Clone, Debug)]
 pub(crate) struct Removed(pub(super) Option<HeaderValue>);
 

@@ -17,9 +17,9 @@ impl Sessions {
         self.0.create(id.key(), Record::signed_in(tokens, false)).await.map(|_| ())
     }
 
-    /// Gives up the tokens of a session that could not be created, or adopted where there is no id: the issuer
-    /// is told, and what the store may have taken all the same is ended. In a task of its own, which ends by
-    /// itself: nobody waits for it, and none of it can be relied on.
+    /// Gives up the tokens of a session that could not be created, or adopted where there is no id: the
+    /// issuer is told, and what the store may have taken all the same is ended. In a task of its own, which
+    /// ends by itself: nobody waits for it, and none of it can be relied on.
     pub(crate) fn give_up(
         &self,
         id: Option<&SessionId>,
