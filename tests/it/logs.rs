@@ -22,7 +22,7 @@ async fn a_set_up_that_fits_no_token_is_warned_about_once_and_says_what_to_look_
     let slash = Issuer::new(format!("{ISS}/"), AUD).keys(keys());
     let another_audience = Issuer::new(ISS, "https://else.example").keys(keys());
     for (issuer, reason, hint) in [
-        (slash, "unknown_issuer", "differ in nothing but a slash at the end"),
+        (slash, "unknown_issuer", "in nothing but a slash at the end"),
         (another_audience, "audience", "realm=\"https://else.example\""),
     ] {
         let app = app(gate(issuer));

@@ -3,11 +3,7 @@
 use crate::error::{AuthError, Reason};
 use std::{
     error::Error,
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 /// So many tokens are refused, and none accepted, before that is worth a warning.
@@ -28,23 +24,28 @@ impl FirstTokens {
         }
     }
 
-    /// Warns once, by what nobody can choose: the names are those of the set-up, and of the token there is nothing.
-    pub(super) fn refused(&self, error: &AuthError, realm: &str) {
-        if !can_be_a_mistake(error.reason()) || self.was_one_accepted.load(Ordering::Relaxed) {
-            return;
-        }
-        if self.refused.fetch_add(1, Ordering::Relaxed) == MANY - 1 {
-            let source = error.source().map(tracing::field::display);
-            tracing::warn!(
-                reason = error.reason().name(),
-                issuer = error.issuer(),
-                realm,
-                source,
-                "{MANY} tokens were refused and none accepted yet; this is why the last one was. \
-                Do the issuer and the audience of the set-up match those of its tokens?"
-            );
-        }
+    /// Whether this is the refusal to warn at: once in the life of a verifier.
+    pub(super) fn is_time_to_warn(&self, error: &AuthError) -> bool {
+        can_be_a_mistake(error.reason())
+            && !self.was_one_accepted.load(Ordering::Relaxed)
+            && self.refused.fetch_add(1, Ordering::Relaxed) == MANY - 1
     }
+}
+
+/// Names are those of the set-up; of the token there is nothing. `almost` is an issuer of the set-up whose name the token's
+/// `iss` would be, but for a slash at the end: names are compared exactly all the same (RFC 8725 §3.8).
+pub(super) fn warn(error: &AuthError, realm: &str, almost: Option<&str>) {
+    let source = error.source().map(tracing::field::display);
+    let hint = almost.map(|_| "its iss differs from this issuer in nothing but a slash at the end");
+    tracing::warn!(
+        reason = error.reason().name(),
+        issuer = almost.or(error.issuer()),
+        realm,
+        source,
+        hint,
+        "{MANY} tokens were refused and none accepted yet; this is why the last one was. \
+        Do the issuer and the audience of the set-up match those of its tokens?"
+    );
 }
 
 /// Whether tokens of the right issuer are refused for this if the set-up is wrong. They expire in any case.
@@ -63,15 +64,3 @@ fn can_be_a_mistake(reason: Reason) -> bool {
             | Reason::NotAUser
     )
 }
-
-/// A name that is almost one of the list. Names are compared exactly all the same (RFC 8725 §3.8).
-#[derive(Debug)]
-pub(super) struct AlmostKnown(pub(super) Arc<str>);
-
-impl fmt::Display for AlmostKnown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "its iss and the issuer {} differ in nothing but a slash at the end", self.0)
-    }
-}
-
-impl Error for AlmostKnown {}

@@ -1,7 +1,6 @@
 //! The allow-list of issuers: a token is judged by the one that its `iss` names, or by none.
 
-use super::{config::ConfigError, first_tokens::AlmostKnown, issuer::Issuer, receipt::Standing};
-use crate::error::{AuthError, Reason};
+use super::{config::ConfigError, issuer::Issuer, receipt::Standing};
 use arc_swap::{ArcSwap, Guard};
 use foldhash::fast::RandomState;
 use std::{
@@ -130,17 +129,13 @@ impl Issuers {
         .map(Arc::as_ref)
     }
 
-    /// Why nobody of the list made a token of this `iss`.
-    pub(super) fn unknown(&self, iss: Option<&str>) -> AuthError {
-        let error = AuthError::new(Reason::UnknownIssuer);
-        let almost = iss.and_then(|iss| match iss.strip_suffix('/') {
+    /// The name of the list that this one is but for a slash at the end.
+    pub(super) fn almost(&self, iss: &str) -> Option<&str> {
+        let listed = match iss.strip_suffix('/') {
             Some(without) => self.by_name.get(without),
             None => self.by_name.get(&*format!("{iss}/")),
-        });
-        match almost {
-            Some(listed) => error.with_source(AlmostKnown(Arc::clone(&listed.issuer.iss))),
-            None => error,
-        }
+        };
+        listed.map(|listed| listed.issuer.iss())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Issuer> {

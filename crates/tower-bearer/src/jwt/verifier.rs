@@ -4,7 +4,7 @@ use super::{
     Receipt, RegisteredClaims, TokenCache, TokenKind,
     compact::{self, Compact, Scratch},
     config::ConfigError,
-    first_tokens::FirstTokens,
+    first_tokens::{self, FirstTokens},
     header::Header,
     issuer::Issuer,
     issuers::{Issuers, ListId, Listed, Trusted},
@@ -206,7 +206,11 @@ impl JwtVerifier {
             }
             Ok(Outcome::Waiting(_)) => {}
             Ok(Outcome::Decided(Err(error))) | Err(error) => {
-                self.0.first_tokens.refused(error, &self.0.realm);
+                if self.0.first_tokens.is_time_to_warn(error) {
+                    let (iss, issuers) = (Self::claimed_issuer(token), self.0.issuers.load());
+                    let almost = iss.as_deref().and_then(|iss| issuers.almost(iss));
+                    first_tokens::warn(error, &self.0.realm, almost);
+                }
             }
         }
         outcome.unwrap_or_else(|error| Outcome::Decided(Err(error)))
@@ -238,8 +242,7 @@ fn decide<P: Proof>(
     let mut names = Members::default();
     let payload = Payload::parse_noting(json, &mut names)?;
 
-    let listed =
-        issuers.find(payload.iss.as_deref()).ok_or_else(|| issuers.unknown(payload.iss.as_deref()))?;
+    let listed = issuers.find(payload.iss.as_deref()).ok_or(Reason::UnknownIssuer)?;
     let by = Maker { listed, key: None };
     let signed =
         Signed { header, payload, json, names: &names, message: compact.signing_input.as_bytes(), signature };
