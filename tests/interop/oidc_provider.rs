@@ -149,7 +149,7 @@ async fn a_users_access_token_passes_and_the_id_token_beside_it_does_not() {
     bearer(&usual, &id_token).await.assert_invalid("the ID token", Reason::Audience);
 
     // Where the API goes by the client's name too, nothing in this ID token tells what it is: the profile does.
-    let shared = provider.issuer("ES256").or(&provider.about.client.id).rfc9068();
+    let shared = provider.issuer("ES256").also_for(&provider.about.client.id).rfc9068();
     let shared = gate(shared).await;
     bearer(&shared, &access_token).await.assert_passed("the access token");
     bearer(&shared, &id_token).await.assert_invalid("the ID token", Reason::TokenType);

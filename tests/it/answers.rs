@@ -18,7 +18,7 @@ use http::{
 use std::sync::{Arc, Mutex};
 use tower::Layer as _;
 use tower_bearer::{
-    Accepted, AccessToken, AuthError, Observe, ProblemDetails, Reason, Refused, RequireLayer, Verified,
+    Accepted, AuthError, Observe, ProblemDetails, Reason, Refused, RelayedToken, RequireLayer, Verified,
     policy::scope,
 };
 
@@ -260,8 +260,8 @@ async fn a_browser_that_opens_a_page_is_sent_to_sign_in_and_everybody_else_gets_
 #[tokio::test]
 async fn the_token_goes_further_only_where_that_was_asked_for() {
     async fn relayed(request: Request) -> String {
-        let token = request.extensions().get::<AccessToken>();
-        let value = token.map(AccessToken::authorization);
+        let token = request.extensions().get::<RelayedToken>();
+        let value = token.map(RelayedToken::authorization);
         assert!(value.as_ref().is_none_or(http::HeaderValue::is_sensitive));
         value.map_or_else(|| "nothing".to_owned(), |value| value.to_str().unwrap().to_owned())
     }
@@ -282,7 +282,7 @@ async fn the_token_goes_further_only_where_that_was_asked_for() {
 async fn of_two_gates_the_nearer_one_says_who_is_there() {
     async fn seen(request: Request) -> String {
         let verified = Verified::of(request.extensions()).map(|_| ()).map_err(|error| error.reason());
-        format!("{verified:?} {}", request.extensions().get::<AccessToken>().is_some())
+        format!("{verified:?} {}", request.extensions().get::<RelayedToken>().is_some())
     }
     let header = http::HeaderName::from_static("x-token");
     let outer = gate(issuer()).relay();

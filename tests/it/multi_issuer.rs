@@ -52,7 +52,7 @@ async fn each_issuer_has_its_own_allow_list_audience_and_secret() {
             .keys(source(&both))
             .algorithms([Ours::ES256])
             .hmac_secret(Ours::HS256, [7; 32]),
-        Issuer::new(B, "aud-b").or("aud-c").keys(source(&both)).algorithms([Ours::EdDSA]),
+        Issuer::new(B, "aud-b").also_for("aud-c").keys(source(&both)).algorithms([Ours::EdDSA]),
     ]));
     let from = |iss: &str, key: &SigningKey, aud: &str| TokenBuilder::new(key, iss, aud).sign();
     bearer(&app, &from(A, &a, "aud-a")).await.assert_passed("A");
@@ -118,7 +118,7 @@ async fn a_token_without_iss_is_that_of_the_one_issuer_that_allows_it() {
 #[tokio::test]
 async fn an_issuer_without_audience_binds_its_tokens_to_a_client() {
     let key = key(Algorithm::ES256);
-    let app = app(gate(Issuer::without_audience(A, "web").or("mobile").keys(source(&jwks(&[&key])))));
+    let app = app(gate(Issuer::without_audience(A, "web").also_for("mobile").keys(source(&jwks(&[&key])))));
     let bare = || token(A, &key).without("aud");
     for (name, token) in [
         ("client_id", bare().claim("client_id", "web")),
@@ -188,6 +188,6 @@ fn issuers_that_cannot_be_told_apart_or_trust_nobody_are_mistakes() {
     assert_eq!(error(vec![issuer("", &key)]), ConfigError::EmptyIssuer);
     let keys = || source(&jwks(&[&key]));
     assert_eq!(error(vec![Issuer::new(A, "").keys(keys())]), ConfigError::EmptyAudience);
-    assert_eq!(error(vec![issuer(A, &key).or("")]), ConfigError::EmptyAudience);
+    assert_eq!(error(vec![issuer(A, &key).also_for("")]), ConfigError::EmptyAudience);
     assert_eq!(error(vec![Issuer::without_audience(A, "").keys(keys())]), ConfigError::EmptyAudience);
 }

@@ -28,7 +28,7 @@ use tokio::{
     net::TcpStream,
 };
 use tower_bearer::{
-    AccessToken, AuthError, JwtVerifier, Presented, Reason, RequireLayer, Source, StripRefreshTokensLayer,
+    AuthError, JwtVerifier, Presented, Reason, RelayedToken, RequireLayer, Source, StripRefreshTokensLayer,
     Unauthenticated, Verification, Verified, Verify, policy::aal,
 };
 use tower_http::csrf::CsrfLayer;
@@ -434,7 +434,7 @@ async fn rs_116_a_stripped_credential_is_nowhere_in_what_is_let_in_whichever_way
 }
 
 async fn relayed(request: Request) -> String {
-    let token = request.extensions().get::<AccessToken>();
+    let token = request.extensions().get::<RelayedToken>();
     token.map(|token| token.authorization().to_str().unwrap().to_owned()).unwrap_or_default()
 }
 

@@ -103,7 +103,7 @@
 //! * What depends on the data, such as whose order it is, the handler decides, and answers with a [`Refusal`] of
 //!   [`AuthError::forbidden`].
 //!
-//! Everything of [`tower_bearer`] and [`bearer_jwks`] that an application names is here too.
+//! What most applications name of [`tower_bearer`] and [`bearer_jwks`] is here too; the rest is under these names.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -120,14 +120,17 @@ pub use guarded::GuardedRouter;
 pub use rejection::AuthRejection;
 
 #[doc(no_inline)]
-pub use bearer_jwks::{self, Connect, ConnectError, Connector};
+pub use bearer_jwks::{
+    self, Connect, ConnectError, Connector, DynamicVerifier, ResolveIssuer, Schedule, Status,
+};
 #[cfg(feature = "logout")]
 #[doc(no_inline)]
 pub use tower_bearer::LogoutReceiver;
 #[doc(no_inline)]
 pub use tower_bearer::{
-    self, AccessToken, Algorithm, AuthError, AuthErrorKind, BearerLayer, ConfigError, Issuer, JwtVerifier,
-    Observe, ProblemDetails, ProtectedResource, Reason, Refusal, RegisteredClaims, RequireLayer, ReturnPath,
-    Source, StripRefreshTokensLayer, TokenCache, Verified, Verify, policy, revocation,
+    self, Accepted, Algorithm, Audience, AuthError, AuthErrorKind, BearerLayer, ConfigError, Issuer,
+    JwtVerifier, Observe, Presented, ProblemDetails, ProtectedResource, Reason, Refusal, Refused,
+    RegisteredClaims, Rejection, RelayedToken, RequireLayer, ReturnPath, Scopes, Source,
+    StripRefreshTokensLayer, TokenCache, Verification, Verified, Verify, keys, policy, revocation,
     supabase::{self, SupabaseClaims},
 };

@@ -13,6 +13,9 @@ use http::{
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use std::sync::{Arc, OnceLock};
 
+/// When to try again where we could not decide, in seconds: a fetch of keys, or a revocation list, may take so long.
+pub(crate) const RETRY_AFTER_SECONDS: u64 = 5;
+
 /// What the challenges of one gate have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Challenge {
@@ -121,7 +124,7 @@ impl Challenge {
         // A refusal is about this credential at this moment; nobody may store it (RFC 9111 §3).
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if kind == AuthErrorKind::Unavailable {
-            headers.insert(RETRY_AFTER, HeaderValue::from(error.retry_after().as_secs()));
+            headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
         }
         match dialect {
             Dialect::Http => *response.status_mut() = status(kind),

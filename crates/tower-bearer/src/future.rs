@@ -18,6 +18,7 @@ use tower_service::Service;
 
 pin_project! {
     /// The response future of [`Bearer`](crate::Bearer).
+    #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, V, R, B>
     where
         S: Service<Request<B>>,

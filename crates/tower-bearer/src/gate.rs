@@ -2,7 +2,7 @@
 //! request.
 
 use crate::{
-    Accepted, AccessToken, AuthError, Reason, Rejection, Unauthenticated, Verified,
+    Accepted, AuthError, Reason, Rejection, RelayedToken, Unauthenticated, Verified,
     challenge::{Challenge, Dialect},
     observe::{Observe, Refused, Seen},
     pages::{Redirect, SignIn},
@@ -47,9 +47,8 @@ pub(crate) enum Preflight {
 }
 
 impl<V> Gate<V> {
-    /// The token of nearly all requests: in the one line of `Authorization`, where no other source is open and nobody
-    /// asked for more than the verdict. One look at the headers does for it, and marks it as sensitive. `None` says
-    /// nothing about the request.
+    /// The token of nearly all requests: in the one line of `Authorization`, where no other source is open and the token
+    /// is not relayed. One look at the headers does for it, and marks it as sensitive. `None` means: look properly.
     pub(crate) fn glance<'a>(&self, headers: &'a mut HeaderMap, scheme: &str) -> Option<&'a [u8]> {
         if self.relays { None } else { self.sources.glance(headers, scheme, self.limit) }
     }
@@ -74,18 +73,18 @@ impl<V> Gate<V> {
         request.extensions_mut().insert(verified);
     }
 
-    /// Hands over that nothing was proved, and nothing was claimed; nor is what a gate further out has proved or
-    /// relayed: of several gates the nearest one decides.
+    /// Lets a request in as anonymous, and takes away what a gate further out has proved or relayed: of several gates the
+    /// innermost one decides.
     pub(crate) fn admit_anonymous<B>(&self, request: &mut Request<B>) {
         let extensions = request.extensions_mut();
         extensions.remove::<Verified>();
-        extensions.remove::<AccessToken>();
+        extensions.remove::<RelayedToken>();
         extensions.insert(Unauthenticated::new(Arc::clone(&self.challenge)));
     }
 
     /// The token for the inner service, where that was asked for.
-    pub(crate) fn relayed(&self, token: &str) -> Option<AccessToken> {
-        if self.relays { AccessToken::new(self.challenge.scheme(), token) } else { None }
+    pub(crate) fn relayed(&self, token: &str) -> Option<RelayedToken> {
+        if self.relays { RelayedToken::new(self.challenge.scheme(), token) } else { None }
     }
 
     /// The gate's own answer.

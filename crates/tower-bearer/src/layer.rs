@@ -236,7 +236,7 @@ impl<V: Clone, R> BearerLayer<V, R> {
         self
     }
 
-    /// Takes the verified token along in the request extensions as [`AccessToken`](crate::AccessToken), for calls to a
+    /// Takes the verified token along in the request extensions as [`RelayedToken`](crate::RelayedToken), for calls to a
     /// service that the token is also meant for. Without this it is there all the same where it came, in the request's
     /// headers, unless it is [stripped](Self::strip_credential).
     pub fn relay(mut self) -> Self {

@@ -84,9 +84,12 @@ pub use pages::ReturnPath;
 pub use refresh_tokens::{StripRefreshTokens, StripRefreshTokensLayer};
 pub use refusal::Refusal;
 pub use rejection::{EmptyRejection, ProblemDetails, Rejection};
-pub use relay::AccessToken;
+pub use relay::RelayedToken;
 pub use require::{Require, RequireFuture, RequireLayer};
-pub use resource::{Metadata, MetadataFuture, MetadataLayer, MetadataService, ProtectedResource};
+pub use resource::{
+    ProtectedResource, ResourceMetadata, ResourceMetadataFuture, ResourceMetadataLayer,
+    ResourceMetadataService,
+};
 pub use service::Bearer;
 pub use source::Source;
 #[cfg(feature = "cookies")]

@@ -6,6 +6,7 @@ pub use future::LogoutFuture;
 
 use crate::{
     AuthError, AuthErrorKind, JwtVerifier, LogoutToken, VerifyLogoutToken,
+    challenge::RETRY_AFTER_SECONDS,
     revocation::{DenyList, Full, Key, Kind, Table, Term},
 };
 use http::{
@@ -251,8 +252,7 @@ impl Refusal {
         let mut response = if error.kind() == AuthErrorKind::Unavailable {
             tracing::warn!(reason = %error, source, "logout refused: cannot decide");
             let mut response = bad_request(UNAVAILABLE);
-            let seconds = error.retry_after().as_secs();
-            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+            response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS.into());
             response
         } else {
             tracing::debug!(reason = %error, source, "logout refused");

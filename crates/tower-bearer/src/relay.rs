@@ -13,7 +13,7 @@ use std::fmt;
 /// ```
 /// use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 /// use tower::{Layer, ServiceExt, service_fn};
-/// use tower_bearer::{AccessToken, Algorithm, BearerLayer, Issuer, JwtVerifier};
+/// use tower_bearer::{RelayedToken, Algorithm, BearerLayer, Issuer, JwtVerifier};
 /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -22,7 +22,7 @@ use std::fmt;
 /// # let verifier = JwtVerifier::new([issuer])?;
 /// async fn proxy(request: Request<()>) -> Result<Response<HeaderMap>, std::convert::Infallible> {
 ///     let mut upstream = HeaderMap::new();
-///     if let Some(token) = request.extensions().get::<AccessToken>() {
+///     if let Some(token) = request.extensions().get::<RelayedToken>() {
 ///         token.authorize(&mut upstream);
 ///     }
 ///     Ok(Response::new(upstream))
@@ -42,9 +42,9 @@ use std::fmt;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct AccessToken(HeaderValue);
+pub struct RelayedToken(HeaderValue);
 
-impl AccessToken {
+impl RelayedToken {
     /// `None` is never reached: a credential is made of characters that a header can carry.
     pub(crate) fn new(scheme: &str, token: &str) -> Option<Self> {
         let mut value = HeaderValue::try_from(format!("{scheme} {token}")).ok()?;
@@ -63,8 +63,8 @@ impl AccessToken {
     }
 }
 
-impl fmt::Debug for AccessToken {
+impl fmt::Debug for RelayedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AccessToken(..)")
+        f.write_str("RelayedToken(..)")
     }
 }

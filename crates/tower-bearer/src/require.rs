@@ -97,6 +97,7 @@ where
 
 pin_project! {
     /// The response future of [`Require`].
+    #[must_use = "futures do nothing unless polled"]
     pub struct RequireFuture<F, B> {
         #[pin]
         inner: ShortCut<F, B>,

@@ -132,7 +132,7 @@ pub struct SupabaseClaims {
 }
 
 impl SupabaseClaims {
-    /// Of a token that [`only_users`] let through, which has all that is wanted here.
+    /// Reads the claims once [`only_users`] has seen that the required ones are there.
     fn read(received: &ClaimsSet) -> Option<AnyClaims> {
         Self::of(received).map(|claims| Arc::new(claims) as _)
     }

@@ -63,13 +63,11 @@ pub trait Verify: Clone {
     /// Decides now, or says what it waits for.
     fn verify(&self, presented: &Presented<'_>) -> Verification<Self::Future>;
 
-    /// The proof for a token of these very bytes that was accepted before, if it would be accepted now. The gate asks
-    /// this first where one look at the request shows which bytes these are: what is remembered need not be looked at
-    /// again, be it for its grammar.
+    /// The proof for exactly these bytes, if they were accepted before and would be accepted now. The gate asks this
+    /// before it parses the token, where that stands in the one `Authorization` header and no other source is open.
     ///
-    /// `None` says nothing about the token; [`verify`](Self::verify) is asked then. Remembering is up to the verifier,
-    /// and so is forgetting: the default remembers nothing, and a verifier that wraps another and asks for more must
-    /// not hand on what the other remembers.
+    /// `None` means that nothing is remembered: [`verify`](Self::verify) is asked then. The default remembers nothing. A
+    /// verifier that wraps another and checks more must not forward the inner one's `recall`.
     fn recall(&self, token: &[u8], now: SystemTime) -> Option<Verified> {
         _ = (token, now);
         None
@@ -91,6 +89,7 @@ pub trait Verify: Clone {
 /// The answer of a [`Verify`]. Most are `Done`, so that the inner service can be called at once: no clone of it,
 /// no box.
 #[derive(Debug)]
+#[must_use]
 pub enum Verification<F = Ready<Result<Verified, AuthError>>> {
     /// Decided.
     Done(Result<Verified, AuthError>),

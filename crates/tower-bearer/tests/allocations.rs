@@ -152,7 +152,7 @@ fn asking_a_deny_list_costs_no_allocation() {
     };
     let (list, empty) = (list(), DenyList::new(1000));
     // A thread that asks for the first time gets its place among the readers.
-    list.standing(&of("ada", "s-1", "s-2"));
+    let _ = list.standing(&of("ada", "s-1", "s-2"));
     for (list, verified, expected) in [
         (&empty, of("gone", "closed", "closed"), Standing::Good),
         (&list, of("ada", "s-1", "s-2"), Standing::Good),

@@ -1,9 +1,6 @@
 //! The part to copy: what becomes of each decision of the gate.
 
-use axum_bearer::{
-    Observe,
-    tower_bearer::{Accepted, Refused},
-};
+use axum_bearer::{Accepted, Observe, Refused};
 
 /// Writes a line for each decision, and counts it.
 #[derive(Clone, Copy, Debug)]

@@ -15,8 +15,8 @@ use std::{
 #[derive(Clone)]
 pub(crate) struct ClaimsSet {
     json: Arc<str>,
-    /// In their order. Looked for by the first question, unless they were known before. `None` for what cannot be told,
-    /// which no text is that was checked.
+    /// The names of the members in their order, found by the first question unless they were known before. `None` where they
+    /// cannot be told, which does not happen for a text that was checked.
     names: OnceLock<Option<Box<[Name]>>>,
 }
 

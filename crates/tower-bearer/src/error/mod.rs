@@ -12,8 +12,8 @@ use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 /// Why a request was turned away.
 ///
 /// [`kind`](Self::kind) decides the answer (status and error code); [`reason`](Self::reason) is for logs and
-/// metrics, and never reaches the client except as one of a few fixed descriptions. The error holds no part of
-/// the token.
+/// metrics: the client gets one of a few fixed descriptions of it, unless
+/// [`detailed_errors`](crate::BearerLayer::detailed_errors) is on. The error holds no part of the token.
 ///
 /// A refusal carries its error in the **response** extensions:
 ///
@@ -174,12 +174,6 @@ impl AuthError {
     /// For requirements that are made once and refused with often.
     pub(crate) fn wanting(reason: Reason, wanted: Arc<Wanted>) -> Self {
         Self { wanted: Some(wanted), ..Self::new(reason) }
-    }
-
-    /// How long the client may wait before it tries again, for `Retry-After`.
-    #[allow(clippy::unused_self, reason = "the place where a verifier's own hint will come in")]
-    pub(crate) const fn retry_after(&self) -> Duration {
-        Duration::from_secs(5)
     }
 }
 

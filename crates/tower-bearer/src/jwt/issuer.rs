@@ -137,7 +137,7 @@ impl Issuer {
 
     /// Accepts one more audience, or client id for an issuer [without audience](Self::without_audience).
     #[must_use]
-    pub fn or(mut self, another: impl Into<String>) -> Self {
+    pub fn also_for(mut self, another: impl Into<String>) -> Self {
         self.binding.add(another.into().into());
         self
     }
@@ -290,7 +290,8 @@ impl Issuer {
     /// The first mistake of the set-up, if there is one.
     ///
     /// # Errors
-    /// Says what is wrong.
+    /// The first [`ConfigError`] of the set-up: an empty name, a symmetric algorithm without a secret, a leeway that is too
+    /// long, and so on.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let is_rfc9068 = self.profile == Profile::Rfc9068;
         if let Some(fault) = &self.fault {

@@ -80,7 +80,7 @@ impl Trusted {
             removed = next.remove(iss);
             next
         });
-        // What it was believed before is remembered no more.
+        // The tokens that were remembered of it count no more.
         removed.is_some_and(|listed| {
             listed.standing.end();
             true

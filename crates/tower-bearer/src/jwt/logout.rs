@@ -49,6 +49,7 @@ pub struct LogoutToken {
 }
 
 /// The future of [`JwtVerifier::verify_logout_token`]. Mostly ready at once; it waits when a key is not known yet.
+#[must_use = "futures do nothing unless polled"]
 pub struct VerifyLogoutToken(State);
 
 enum State {

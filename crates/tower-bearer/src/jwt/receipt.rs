@@ -10,8 +10,8 @@ use std::{
     time::SystemTime,
 };
 
-/// What of an issuer decides about the tokens that it was believed. It keeps no refresher of the issuer's keys alive:
-/// whoever remembers tokens may outlive the trust.
+/// What remembered tokens depend on of their issuer. It holds a mere reader of the keys, so that a cache of tokens keeps no
+/// refresher alive for an issuer that is trusted no more.
 #[derive(Debug)]
 pub(super) struct Standing {
     list: ListId,
@@ -40,7 +40,7 @@ pub(super) enum Holds {
     NoMore,
 }
 
-/// No state of any keys: they would have to change so often.
+/// A state of the keys that is never reached: the key has not been looked for yet.
 const NEVER: u64 = u64::MAX;
 
 impl Standing {

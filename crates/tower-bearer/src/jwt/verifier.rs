@@ -44,6 +44,7 @@ struct Shared {
 
 /// The future of a [`JwtVerifier`] for a token whose key is not known yet: the refresher is asked once, and
 /// answers within its own bounds.
+#[must_use = "futures do nothing unless polled"]
 pub struct WaitForKeys(Box<Waiting<Verified>>);
 
 /// A token of either kind whose key is not known yet.

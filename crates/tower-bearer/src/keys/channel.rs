@@ -54,8 +54,8 @@ struct Current {
     bad_signatures: AtomicU64,
 }
 
-/// The misses that need not be told, since the publisher knows its answer: that there is nothing new, until then. It
-/// says so with [`KeySink::filter`].
+/// Which misses the publisher does not want to hear of before the given instants, because another fetch would bring nothing
+/// new. It says so with [`KeySink::filter`].
 #[non_exhaustive]
 #[derive(Clone, Debug, Default)]
 pub struct MissFilter {
@@ -67,7 +67,7 @@ pub struct MissFilter {
     pub kids: HashMap<Box<str>, Instant>,
 }
 
-/// How many misses a [`MissFilter`] kept back that were of no `kid` of its list.
+/// How many misses the last [`MissFilter`] kept back, without those of the `kid`s that it listed.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct FilteredMisses {
@@ -95,7 +95,7 @@ pub struct KeySink {
     misses: mpsc::Receiver<Miss>,
 }
 
-/// The reader's keys do not do for a token, and somebody waits for better ones.
+/// Sent when no key verifies a token and a request waits for newer keys.
 ///
 /// Dropping it ends the wait, and the reader looks at its keys once more.
 #[derive(Debug)]
@@ -182,13 +182,13 @@ impl KeySource {
         Self { current: Arc::new(Current::new(snapshot)), misses: None }
     }
 
-    /// The same keys for who only reads: the publisher does not wait for its end.
+    /// The same keys for somebody who only reads: the publisher does not go on for its sake.
     pub(crate) fn reader(&self) -> Self {
         Self { current: Arc::clone(&self.current), misses: None }
     }
 
-    /// A snapshot that is read after this is the current one for as long as this stays the same, but for a change that
-    /// is being made just then.
+    /// Counts the changes of the keys. While it stays equal, a snapshot that is read after it is the current one, except
+    /// for a change that is being published at this moment.
     pub(crate) fn changes(&self) -> u64 {
         self.current.changes.load(Ordering::Acquire)
     }

@@ -20,9 +20,9 @@ const MAX_TRIES: usize = 4;
 
 /// A set of public keys, parsed when it is built, so that a request parses none.
 ///
-/// A token with a `kid` is held against the keys of that name, or where the set has none of it, against those without a
-/// name; a token without one against all. No more than the first four keys for the token's algorithm are tried: an
-/// issuer that publishes more must name them. A key with an `issuer` (Microsoft Entra, where tenants share a set) is
+/// A token with a `kid` is tried against the keys with that `kid`, or, if there are none, against those without one; a token
+/// without a `kid` against all. At most four keys of the token's algorithm are tried: an issuer that publishes more must
+/// name them. A key with an `issuer` (Microsoft Entra, where tenants share a set) is
 /// tried for that issuer alone.
 #[derive(Debug, Default)]
 pub struct KeySet {

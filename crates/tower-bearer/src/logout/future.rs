@@ -15,6 +15,7 @@ use std::{
 
 pin_project! {
     /// The response future of [`LogoutReceiver`](super::LogoutReceiver).
+    #[must_use = "futures do nothing unless polled"]
     pub struct LogoutFuture<B, ResBody> {
         #[pin]
         state: State<B, ResBody>,

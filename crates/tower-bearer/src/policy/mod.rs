@@ -37,8 +37,8 @@
 //! assert_eq!(refused.required_max_age(), Some(Duration::from_secs(300)));
 //! ```
 //!
-//! Whoever is permitted costs no allocation, except where two refusals in an `and` were made one before an `or` or a
-//! `not` around them permitted after all. All of them are cheap to clone.
+//! A check that permits allocates nothing, except for an `and` of two refusals inside of an `or` or a `not` that then
+//! permits. Policies are cheap to clone.
 
 mod assurance;
 mod basic;
@@ -71,7 +71,7 @@ pub trait Policy {
     /// Permits, or says which refusal the caller gets.
     ///
     /// # Errors
-    /// The refusal.
+    /// What becomes the answer: [`AuthError::forbidden`], or a more specific kind.
     fn check(&self, verified: &Verified) -> Result<(), AuthError>;
 
     /// Permits whom both permit.

@@ -1,4 +1,4 @@
-//! [`MetadataLayer`]: the document in front of a whole service.
+//! [`ResourceMetadataLayer`]: the document in front of a whole service.
 
 use super::service::answer;
 use crate::{service::give_back, short_cut::ShortCut};
@@ -19,41 +19,41 @@ use tower_service::Service;
 /// others; see [`layer`](crate::ProtectedResource::layer). Only the exact path is the document's.
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct MetadataLayer {
+pub struct ResourceMetadataLayer {
     path: Arc<str>,
     document: Bytes,
 }
 
-/// The service of a [`MetadataLayer`]; see there.
+/// The service of a [`ResourceMetadataLayer`]; see there.
 #[derive(Clone, Debug)]
-pub struct Metadata<S> {
+pub struct ResourceMetadata<S> {
     inner: S,
     path: Arc<str>,
     document: Bytes,
 }
 
-impl MetadataLayer {
+impl ResourceMetadataLayer {
     pub(super) fn new(path: String, document: Bytes) -> Self {
         Self { path: path.into(), document }
     }
 }
 
-impl<S> Layer<S> for MetadataLayer {
-    type Service = Metadata<S>;
+impl<S> Layer<S> for ResourceMetadataLayer {
+    type Service = ResourceMetadata<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Metadata { inner, path: Arc::clone(&self.path), document: self.document.clone() }
+        ResourceMetadata { inner, path: Arc::clone(&self.path), document: self.document.clone() }
     }
 }
 
-impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Metadata<S>
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for ResourceMetadata<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     ResBody: From<Bytes>,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
-    type Future = MetadataFuture<S::Future, ResBody>;
+    type Future = ResourceMetadataFuture<S::Future, ResBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
@@ -61,23 +61,24 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         if *request.uri().path() != *self.path {
-            return MetadataFuture { inner: ShortCut::Calling { calling: self.inner.call(request) } };
+            return ResourceMetadataFuture { inner: ShortCut::Calling { calling: self.inner.call(request) } };
         }
         give_back(&mut self.inner);
         let response = answer(request.method(), &self.document);
-        MetadataFuture { inner: ShortCut::answered(response) }
+        ResourceMetadataFuture { inner: ShortCut::answered(response) }
     }
 }
 
 pin_project! {
-    /// The response future of [`Metadata`].
-    pub struct MetadataFuture<F, B> {
+    /// The response future of [`ResourceMetadata`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResourceMetadataFuture<F, B> {
         #[pin]
         inner: ShortCut<F, B>,
     }
 }
 
-impl<F, B, E> Future for MetadataFuture<F, B>
+impl<F, B, E> Future for ResourceMetadataFuture<F, B>
 where
     F: Future<Output = Result<Response<B>, E>>,
 {
@@ -88,9 +89,9 @@ where
     }
 }
 
-impl<F, B> fmt::Debug for MetadataFuture<F, B> {
+impl<F, B> fmt::Debug for ResourceMetadataFuture<F, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MetadataFuture(..)")
+        f.write_str("ResourceMetadataFuture(..)")
     }
 }
 

@@ -5,8 +5,8 @@ mod layer;
 mod service;
 mod url;
 
-pub use layer::{Metadata, MetadataFuture, MetadataLayer};
-pub use service::MetadataService;
+pub use layer::{ResourceMetadata, ResourceMetadataFuture, ResourceMetadataLayer};
+pub use service::ResourceMetadataService;
 
 use crate::{
     challenge::Pointer,
@@ -214,14 +214,14 @@ impl ProtectedResource {
 
     /// A service that answers with the document whatever path it is asked for, for a route of its own:
     /// `.route_service(&resource.well_known_path(), resource.service::<Body>())`.
-    pub fn service<B>(&self) -> MetadataService<B> {
-        MetadataService::new(self.json())
+    pub fn service<B>(&self) -> ResourceMetadataService<B> {
+        ResourceMetadataService::new(self.json())
     }
 
     /// A layer that answers requests for [`well_known_path`](Self::well_known_path) itself, and passes on all others.
     /// It stands around the gate.
-    pub fn layer(&self) -> MetadataLayer {
-        MetadataLayer::new(self.well_known_path(), self.json())
+    pub fn layer(&self) -> ResourceMetadataLayer {
+        ResourceMetadataLayer::new(self.well_known_path(), self.json())
     }
 
     /// What challenges say of the resource.

@@ -1,4 +1,4 @@
-//! [`MetadataService`]: the document, for everybody who asks.
+//! [`ResourceMetadataService`]: the document, for everybody who asks.
 
 use bytes::Bytes;
 use http::{
@@ -23,18 +23,18 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 /// [`service`](crate::ProtectedResource::service).
 ///
 /// No token is asked for, and scripts of any origin may read the answer: clients in browsers begin here.
-pub struct MetadataService<B> {
+pub struct ResourceMetadataService<B> {
     document: Bytes,
     body: PhantomData<fn() -> B>,
 }
 
-impl<B> MetadataService<B> {
+impl<B> ResourceMetadataService<B> {
     pub(super) fn new(document: Bytes) -> Self {
         Self { document, body: PhantomData }
     }
 }
 
-impl<B: From<Bytes>, ReqBody> Service<Request<ReqBody>> for MetadataService<B> {
+impl<B: From<Bytes>, ReqBody> Service<Request<ReqBody>> for ResourceMetadataService<B> {
     type Response = Response<B>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Self::Error>>;
@@ -48,15 +48,15 @@ impl<B: From<Bytes>, ReqBody> Service<Request<ReqBody>> for MetadataService<B> {
     }
 }
 
-impl<B> Clone for MetadataService<B> {
+impl<B> Clone for ResourceMetadataService<B> {
     fn clone(&self) -> Self {
         Self::new(self.document.clone())
     }
 }
 
-impl<B> fmt::Debug for MetadataService<B> {
+impl<B> fmt::Debug for ResourceMetadataService<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MetadataService").field("document", &self.document).finish()
+        f.debug_struct("ResourceMetadataService").field("document", &self.document).finish()
     }
 }
 

@@ -15,6 +15,7 @@ use std::{
 
 pin_project! {
     /// The future of [`Revocable`](super::Revocable): waits for the verifier inside, the revocation, or both.
+    #[must_use = "futures do nothing unless polled"]
     pub struct RevocableFuture<V: Verify, R: Revocation> {
         #[pin]
         state: State<V::Future, R::Future, R>,

@@ -99,6 +99,7 @@ pub trait Revocation: Clone {
 
 /// Whether a token is still good.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
 pub enum Standing {
     /// It was not revoked.
     Good,
@@ -108,6 +109,7 @@ pub enum Standing {
 
 /// The answer of a [`Revocation`]. From memory it is `Answered`, so that nothing waits and nothing is boxed.
 #[derive(Debug)]
+#[must_use]
 pub enum Inquiry<F = Ready<Result<Standing, CannotTell>>> {
     /// Known now, or known that it cannot be told.
     Answered(Result<Standing, CannotTell>),
