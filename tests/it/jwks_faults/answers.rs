@@ -82,14 +82,16 @@ async fn j18_a_silly_retry_after_neither_stops_nor_hurries_the_refresher() {
     schedule.deadline = Duration::from_secs(10);
     schedule.every = Duration::from_secs(600);
     let (backoff, every) = (schedule.backoff, schedule.every);
+    // Up to a quarter more than was asked for, so that instances do not come back together.
+    let spread = |asked: Duration| asked * 5 / 4;
     let mut by_hand = ByHand::with_schedule(schedule).await;
     // What the pause is, at least and at most; garbage is left to the backoff.
     for (value, least, most) in [
-        ("0", backoff, backoff),
-        ("30", Duration::from_secs(30), Duration::from_secs(30)),
-        ("999999999999", every, every),
-        ("Fri, 31 Dec 2100 23:59:59 GMT", every, every),
-        ("Fri, 31 Dec 1999 23:59:59 GMT", backoff, backoff),
+        ("0", backoff, spread(backoff)),
+        ("30", Duration::from_secs(30), spread(Duration::from_secs(30))),
+        ("999999999999", every, spread(every)),
+        ("Fri, 31 Dec 2100 23:59:59 GMT", every, spread(every)),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", backoff, spread(backoff)),
         ("-1", backoff / 10, backoff),
         ("soon", backoff / 10, backoff),
     ] {
