@@ -17,7 +17,13 @@ const HERE: &str = concat!(
 );
 
 /// The proofs on paused time.
-const PAUSED: &str = include_str!("../../../crates/bearer-jwks/src/refresher/tests.rs");
+const PAUSED: &str = concat!(
+    include_str!("../../../crates/bearer-jwks/src/refresher/tests/lifecycle.rs"),
+    include_str!("../../../crates/bearer-jwks/src/refresher/tests/misses.rs"),
+    include_str!("../../../crates/bearer-jwks/src/refresher/tests/outage.rs"),
+    include_str!("../../../crates/bearer-jwks/src/refresher/tests/rotation.rs"),
+    include_str!("../../../crates/bearer-jwks/src/refresher/tests/schedule.rs"),
+);
 
 /// Scenarios in which time is what matters, and their tests there.
 const ON_PAUSED_TIME: &[(&str, &str)] = &[
