@@ -3,25 +3,24 @@
 //!
 //! Of each request: it is decided by the set of the last successful fetch; one whose key is there waits for nothing;
 //! any other is answered when the fetch that it waits for ends, or one more where that began before it came, and within
-//! 2 seconds. Of each fetch: it is the only
-//! one, and it is due by the schedule, or paid for from the bucket of its kind by a request of this very moment. And
+//! 2 seconds. Of each fetch: it is the only one, and it is due by the schedule, or paid for from the bucket of its kind by a request of this very moment. And
 //! what is due does happen.
 //!
 //! A failure prints the shortest history that shows it. `PROPTEST_CASES=10000` looks longer.
 
 mod model;
+mod steps;
+mod world;
 
-use self::model::{Claimed, IssuerKey, Model, Outcome, Wait};
-use super::*;
-use bearer_testing::{Algorithm, SigningKey, TokenBuilder};
-use proptest::{collection::vec, prelude::*};
-use std::{
-    future::pending,
-    sync::{Arc, LazyLock, Mutex, MutexGuard},
-    time::Duration,
+use self::{
+    model::{Model, Wait},
+    steps::{Change, Kind, Mode, Step, steps},
+    world::{World, jwks},
 };
+use super::*;
+use proptest::prelude::*;
+use std::time::Duration;
 use tokio::{
-    sync::Notify,
     task::{AbortHandle, yield_now},
     time::{sleep, sleep_until},
 };
@@ -31,284 +30,6 @@ use tower_bearer::{
 
 const ISS: &str = "https://issuer.example";
 const AUD: &str = "https://api.example";
-
-/// The most keys of the issuer: as many as are tried on a token without `kid`.
-const MOST_KEYS: usize = 4;
-
-/// Names that forgers are fond of.
-const FORGED_KIDS: usize = 2;
-
-/// Key pairs, made once for all histories. The last is the strangers'.
-static MATERIAL: LazyLock<Vec<SigningKey>> =
-    LazyLock::new(|| std::iter::repeat_with(|| SigningKey::generate(Algorithm::EdDSA)).take(24).collect());
-
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    /// The issuer changes its keys.
-    Keys(Change),
-    /// The issuer answers like this from now on, after so many milliseconds.
-    Answers(Mode, u64),
-    /// As many requests at once.
-    Requests(Kind, usize),
-    /// A request whose client leaves after so many milliseconds.
-    Cancelled(Kind, u64),
-    /// Milliseconds pass.
-    Passes(u64),
-    /// The machine sleeps for so many seconds: no timer fires before its end.
-    Sleeps(u64),
-    /// Forgeries come in, and a healthy issuer replaces its keys.
-    RotationUnderFlood,
-    /// Forgeries use up the bucket while the issuer is down, and go on while it says that nothing has changed.
-    FloodAndNothingNew,
-    /// The answer to a scheduled fetch, and the first token of a key that is younger than that answer, come in the
-    /// same moment.
-    AnswerMeetsRequest,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Change {
-    Add,
-    ReplaceAll,
-    Remove(usize),
-    /// New key material under an old name.
-    Renew(usize),
-    /// A second key under a name that is taken.
-    Twin(usize),
-    /// A new key under a name that tokens may have named before.
-    Late(usize),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Mode {
-    /// The set; with an `ETag`, and so 304 to whoever has it.
-    Set {
-        tagged: bool,
-        max_age: Option<u64>,
-    },
-    /// 304 to every conditional request, whatever has changed.
-    Stuck,
-    /// 304, whether it was asked for or not.
-    Rogue,
-    Status(u16, Option<u64>),
-    Garbage,
-    Empty,
-    Hang,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    /// Of a key that the issuer publishes now, whether it was fetched or not.
-    Current(usize),
-    /// Of a key that the issuer published once.
-    Former(usize),
-    /// Under a `kid` that is nobody's, one of a few.
-    ForgedKid(usize),
-    /// Under a `kid` that was never seen before.
-    FreshKid,
-    /// Under the `kid` of a held key.
-    ForgedSignature(usize),
-    /// Without `kid`, of a held key.
-    Nameless(usize),
-    NamelessForged,
-    Expired(usize),
-}
-
-/// The issuer as it is, and the model that hears of everything.
-#[derive(Clone)]
-struct World(Arc<Mutex<State>>);
-
-struct State {
-    model: Model,
-    mode: Mode,
-    delay: Duration,
-    keys: Vec<IssuerKey>,
-    former: Vec<IssuerKey>,
-    /// Counts the changes of the keys.
-    version: usize,
-    made: usize,
-    forged: usize,
-    is_over: bool,
-    /// Lets an answer that is under way arrive before its delay is over.
-    arrive: Arc<Notify>,
-}
-
-impl World {
-    fn new(schedule: Schedule) -> Self {
-        let model = Model::new(schedule, Instant::now());
-        let world = Self(Arc::new(Mutex::new(State {
-            model,
-            mode: Mode::Set { tagged: false, max_age: None },
-            delay: Duration::from_millis(1),
-            keys: Vec::new(),
-            former: Vec::new(),
-            version: 0,
-            made: 0,
-            forged: 0,
-            is_over: false,
-            arrive: Arc::default(),
-        })));
-        world.state().change(Change::Add);
-        world
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
-    }
-}
-
-impl State {
-    fn make(&mut self, kid: Option<String>) -> IssuerKey {
-        self.made += 1;
-        let kid = kid.unwrap_or_else(|| format!("key-{}", self.made));
-        let material = self.made % (MATERIAL.len() - 1);
-        let key = IssuerKey { signing: MATERIAL[material].clone().kid(&kid), kid, material };
-        self.former.push(key.clone());
-        key
-    }
-
-    fn change(&mut self, change: Change) {
-        self.version += 1;
-        match change {
-            Change::Add => {
-                let key = self.make(None);
-                self.keys.push(key);
-            }
-            Change::ReplaceAll => self.keys = vec![self.make(None)],
-            Change::Late(at) => {
-                let key = self.make(Some(forged_kid(at)));
-                self.keys.push(key);
-            }
-            Change::Remove(at) if !self.keys.is_empty() => drop(self.keys.remove(at % self.keys.len())),
-            Change::Renew(at) if !self.keys.is_empty() => {
-                let at = at % self.keys.len();
-                self.keys[at] = self.make(Some(self.keys[at].kid.clone()));
-            }
-            Change::Twin(at) if !self.keys.is_empty() => {
-                let key = self.make(Some(self.keys[at % self.keys.len()].kid.clone()));
-                self.keys.push(key);
-            }
-            Change::Remove(_) | Change::Renew(_) | Change::Twin(_) => {}
-        }
-        if self.keys.len() > MOST_KEYS {
-            self.keys.remove(0);
-        }
-    }
-
-    /// The answer to a request that arrives now, and what it means; `None` for none at all.
-    fn answer(&self, etag: Option<&str>) -> Option<(Result<Fetched, FetchError>, Outcome)> {
-        let full = |tag: Option<String>, max_age: Option<u64>| {
-            let max_age = max_age.map(Duration::from_secs);
-            let fetched = Fetched { max_age, etag: tag.clone(), ..Fetched::new(jwks(&self.keys)) };
-            Some((Ok(fetched), Outcome::Published { keys: self.keys.clone(), etag: tag, max_age }))
-        };
-        let unchanged = |max_age: Option<u64>| {
-            let max_age = max_age.map(Duration::from_secs);
-            Some((Ok(Fetched { max_age, ..Fetched::default() }), Outcome::Unchanged { max_age }))
-        };
-        let failed = |result| Some((result, Outcome::Failed { retry_after: None }));
-        let tag = format!("\"{}\"", self.version);
-        match self.mode {
-            Mode::Set { tagged: true, max_age } if etag == Some(&*tag) => unchanged(max_age),
-            Mode::Set { tagged, max_age } => full(tagged.then_some(tag), max_age),
-            Mode::Stuck if etag.is_some() => unchanged(None),
-            Mode::Stuck => full(Some("\"stuck\"".to_owned()), None),
-            Mode::Rogue => unchanged(None),
-            Mode::Status(status, seconds) => {
-                let asked = seconds.map(Duration::from_secs);
-                let heard = asked.filter(|_| matches!(status, 429 | 503));
-                Some((
-                    Err(FetchError::Status { status, retry_after: asked }),
-                    Outcome::Failed { retry_after: heard },
-                ))
-            }
-            Mode::Garbage => failed(Ok(Fetched::new("<html>"))),
-            Mode::Empty => failed(Ok(Fetched::new(r#"{"keys":[]}"#))),
-            Mode::Hang => None,
-        }
-    }
-
-    /// A token of this kind, or `None` where there is no such key.
-    fn token(&mut self, kind: Kind) -> Option<(Claimed, String)> {
-        let pick = |keys: &[IssuerKey], at: usize| keys.get(at.checked_rem(keys.len())?).cloned();
-        let claimed =
-            |kid: Option<&str>, signer| Claimed { kid: kid.map(str::to_owned), signer, expired: false };
-        let of = |key: &IssuerKey| TokenBuilder::new(&key.signing, ISS, AUD);
-        let forged = |kid: &str| {
-            let stranger = &MATERIAL[MATERIAL.len() - 1];
-            (claimed(Some(kid), None), TokenBuilder::new(stranger, ISS, AUD).header("kid", kid).sign())
-        };
-        Some(match kind {
-            Kind::Current(at) => {
-                let key = pick(&self.keys, at)?;
-                (claimed(Some(&key.kid), Some(key.material)), of(&key).sign())
-            }
-            Kind::Former(at) => {
-                let key = pick(&self.former, at)?;
-                (claimed(Some(&key.kid), Some(key.material)), of(&key).sign())
-            }
-            Kind::ForgedKid(at) => forged(&forged_kid(at)),
-            Kind::FreshKid => {
-                self.forged += 1;
-                forged(&format!("fresh-{}", self.forged))
-            }
-            Kind::ForgedSignature(at) => forged(&pick(&self.model.held, at)?.kid),
-            Kind::Nameless(at) => {
-                let key = pick(&self.model.held, at)?;
-                (claimed(None, Some(key.material)), of(&key).without_header("kid").sign())
-            }
-            Kind::NamelessForged => {
-                let stranger = MATERIAL[MATERIAL.len() - 1].clone().without_kid();
-                (claimed(None, None), TokenBuilder::new(&stranger, ISS, AUD).sign())
-            }
-            Kind::Expired(at) => {
-                let key = pick(&self.keys, at)?;
-                let claimed = Claimed { expired: true, ..claimed(Some(&key.kid), Some(key.material)) };
-                (claimed, of(&key).expired().sign())
-            }
-        })
-    }
-}
-
-impl Fetch for World {
-    async fn fetch(&mut self, etag: Option<&str>) -> Result<Fetched, FetchError> {
-        // What a slow issuer answers is from before the delay.
-        let (answer, delay, arrive) = {
-            let mut state = self.state();
-            state.model.fetch_started(etag, Instant::now());
-            (state.answer(etag), state.delay, Arc::clone(&state.arrive))
-        };
-        let cut = Cut(self);
-        let Some((result, outcome)) = answer else { return pending().await };
-        tokio::select! {
-            () = sleep(delay) => {}
-            () = arrive.notified() => {}
-        }
-        std::mem::forget(cut);
-        self.state().model.fetch_ended(outcome, Instant::now());
-        result
-    }
-}
-
-/// Tells the model of a fetch that was given up.
-struct Cut<'a>(&'a World);
-
-impl Drop for Cut<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.state();
-        if !state.is_over {
-            state.model.fetch_cut(Instant::now());
-        }
-    }
-}
-
-fn forged_kid(number: usize) -> String {
-    format!("forged-{number}")
-}
-
-fn jwks(keys: &[IssuerKey]) -> String {
-    let keys: Vec<_> = keys.iter().map(|key| key.signing.public_jwk()).collect();
-    serde_json::json!({ "keys": keys }).to_string()
-}
 
 /// A service in this world.
 struct Simulation {
@@ -512,63 +233,6 @@ impl Simulation {
         let status = self.status.borrow().clone();
         self.world.state().model.settled(&status, Instant::now());
     }
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let change = prop_oneof![
-        3 => Just(Change::Add),
-        3 => Just(Change::ReplaceAll),
-        2 => (0..MOST_KEYS).prop_map(Change::Remove),
-        2 => (0..MOST_KEYS).prop_map(Change::Renew),
-        1 => (0..MOST_KEYS).prop_map(Change::Twin),
-        1 => (0..FORGED_KIDS).prop_map(Change::Late),
-    ];
-    let max_age = prop_oneof![3 => Just(None), 1 => prop_oneof![0_u64..7200, Just(u64::MAX)].prop_map(Some)];
-    let set = || (any::<bool>(), max_age.clone()).prop_map(|(tagged, max_age)| Mode::Set { tagged, max_age });
-    let retry_after = prop_oneof![1 => Just(None), 3 => prop_oneof![0_u64..5, 0_u64..900, Just(u64::MAX / 2)].prop_map(Some)];
-    let status = prop::sample::select(vec![429, 503, 500, 404]);
-    let mode = prop_oneof![
-        8 => set(),
-        1 => Just(Mode::Stuck),
-        1 => Just(Mode::Rogue),
-        3 => (status, retry_after).prop_map(|(status, after)| Mode::Status(status, after)),
-        1 => Just(Mode::Garbage),
-        1 => Just(Mode::Empty),
-        1 => Just(Mode::Hang),
-    ];
-    // Beyond 2 s nobody waits for it, beyond 5 s neither does the refresher.
-    let delay = prop_oneof![3 => Just(1_u64), 3 => 1_u64..1900, 2 => 1900_u64..4900, 1 => 5100_u64..9000];
-    let kind = || {
-        prop_oneof![
-            6 => (0..MOST_KEYS).prop_map(Kind::Current),
-            2 => (0_usize..16).prop_map(Kind::Former),
-            6 => (0..FORGED_KIDS).prop_map(Kind::ForgedKid),
-            3 => Just(Kind::FreshKid),
-            4 => (0..MOST_KEYS).prop_map(Kind::ForgedSignature),
-            1 => (0..MOST_KEYS).prop_map(Kind::Nameless),
-            1 => Just(Kind::NamelessForged),
-            1 => (0..MOST_KEYS).prop_map(Kind::Expired),
-        ]
-    };
-    let passes = prop_oneof![
-        6 => 1_u64..1000,
-        8 => 1000_u64..15_000,
-        3 => 15_000_u64..700_000,
-        1 => 700_000_u64..26_000_000,
-    ];
-    let step = prop_oneof![
-        4 => change.prop_map(Step::Keys),
-        4 => (mode, delay).prop_map(|(mode, delay)| Step::Answers(mode, delay)),
-        16 => kind().prop_map(|kind| Step::Requests(kind, 1)),
-        2 => (kind(), 2_usize..40).prop_map(|(kind, count)| Step::Requests(kind, count)),
-        1 => (kind(), 0_u64..2500).prop_map(|(kind, after)| Step::Cancelled(kind, after)),
-        10 => passes.prop_map(Step::Passes),
-        1 => (1_u64..40_000).prop_map(Step::Sleeps),
-        1 => Just(Step::RotationUnderFlood),
-        1 => Just(Step::FloodAndNothingNew),
-        1 => Just(Step::AnswerMeetsRequest),
-    ];
-    vec(step, 20..40)
 }
 
 proptest! {
