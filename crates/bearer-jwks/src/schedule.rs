@@ -4,7 +4,13 @@
 //! On Linux that clock stands still while the machine is suspended: after a night of sleep the keys are a night older
 //! than they seem, and the next fetch comes when it would have come without the night.
 
-use std::{collections::HashMap, time::Duration};
+mod bucket;
+mod unknown_kids;
+
+pub(crate) use bucket::Bucket;
+pub(crate) use unknown_kids::UnknownKids;
+
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// The rhythm of a [`Refresher`](crate::Refresher). The defaults are good for issuers that publish a key some
@@ -108,86 +114,6 @@ fn scaled(duration: Duration, factor: f64) -> Duration {
     duration.min(FAR).mul_f64(factor)
 }
 
-/// A token bucket: fetches that strangers can cause. A plain cooldown could be held closed by a flood, and one
-/// forged `kid` before a rotation would use it up.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bucket {
-    tokens: u32,
-    burst: u32,
-    refill: Duration,
-    /// When the next token comes; `None` while the bucket is full.
-    next: Option<Instant>,
-}
-
-impl Bucket {
-    /// For tokens of unknown keys.
-    pub(crate) fn for_unknown_keys(schedule: &Schedule) -> Self {
-        Self { tokens: schedule.burst, burst: schedule.burst, refill: schedule.refill, next: None }
-    }
-
-    /// For bad signatures under a known `kid`: most of them are forgeries.
-    pub(crate) fn for_bad_signatures(schedule: &Schedule) -> Self {
-        Self { tokens: 1, burst: 1, refill: schedule.signature_refill, next: None }
-    }
-
-    /// Until when there is none; `None` when there is one.
-    pub(crate) fn empty_until(&mut self, now: Instant) -> Option<Instant> {
-        self.fill(now);
-        self.next.filter(|_| self.tokens == 0)
-    }
-
-    fn fill(&mut self, now: Instant) {
-        while let Some(next) = self.next.filter(|next| *next <= now) {
-            self.tokens += 1;
-            self.next = (self.tokens < self.burst).then_some(later(next, self.refill));
-        }
-    }
-
-    /// Takes a token if there is one. Never given back: failures cost as much as successes.
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
-        self.fill(now);
-        if self.tokens == 0 {
-            return false;
-        }
-        self.tokens -= 1;
-        self.next.get_or_insert(later(now, self.refill));
-        true
-    }
-}
-
-/// Key ids that a fetch has just proved unknown: asking again would bring the same answer.
-#[derive(Debug, Default)]
-pub(crate) struct UnknownKids(HashMap<Box<str>, Instant>);
-
-impl UnknownKids {
-    /// The most ids that are remembered; a flood of others finds an empty bucket instead.
-    const MOST: usize = 256;
-
-    /// Remembers an id until `until`: not for long, since an issuer may publish a key a moment after its first
-    /// token was seen.
-    pub(crate) fn insert(&mut self, kid: &str, now: Instant, until: Instant) {
-        if self.0.len() >= Self::MOST {
-            self.0.retain(|_, until| *until > now);
-        }
-        if self.0.len() < Self::MOST {
-            self.0.insert(kid.into(), until);
-        }
-    }
-
-    pub(crate) fn contains(&self, kid: &str, now: Instant) -> bool {
-        self.0.get(kid).is_some_and(|until| *until > now)
-    }
-
-    /// Those that are remembered still, and until when.
-    pub(crate) fn at(&self, now: Instant) -> impl Iterator<Item = (&str, Instant)> {
-        self.0.iter().filter(move |(_, until)| **until > now).map(|(kid, until)| (&**kid, *until))
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,32 +175,6 @@ mod tests {
         ]
     }
 
-    #[test]
-    fn a_bucket_lets_a_burst_through_and_then_one_at_a_time() {
-        let schedule = Schedule::default();
-        let mut bucket = Bucket::for_unknown_keys(&schedule);
-        let start = Instant::now();
-        let mut taken_at = |seconds: u64| (0..1000).filter(|_| bucket.take(start + secs(seconds))).count();
-        assert_eq!([0, 9, 10, 19, 20, 25, 29, 30].map(&mut taken_at), [3, 0, 1, 0, 1, 0, 0, 1]);
-        assert_eq!(taken_at(10_000), 3, "a long quiet fills it to its brim, no further");
-    }
-
-    #[test]
-    fn unknown_kids_are_forgotten_in_time_and_bounded() {
-        let now = Instant::now();
-        let mut unknown = UnknownKids::default();
-        unknown.insert("a", now, now + secs(10));
-        assert!(unknown.contains("a", now + secs(9)) && !unknown.contains("a", now + secs(10)));
-        for n in 0..10_000 {
-            unknown.insert(&n.to_string(), now, now + secs(10));
-        }
-        assert_eq!(unknown.0.len(), UnknownKids::MOST);
-        unknown.insert("late", now + secs(11), now + secs(21));
-        assert!(unknown.contains("late", now + secs(12)), "what is over makes room");
-        unknown.clear();
-        assert!(!unknown.contains("late", now));
-    }
-
     fn any_schedule() -> impl Strategy<Value = Schedule> {
         let burst = prop_oneof![Just(0), Just(3), Just(u32::MAX)];
         (proptest::collection::vec(any_duration(), 10), burst).prop_map(|(durations, burst)| Schedule {
@@ -314,20 +214,6 @@ mod tests {
                 prop_assert_eq!(taken, bucket.burst > 0);
                 // Where there is none at all, none is promised either.
                 prop_assert!(bucket.burst != 1 || bucket.empty_until(now).is_some_and(|until| until > now));
-            }
-        }
-
-        #[test]
-        fn no_sequence_of_takes_beats_the_rate(gaps in proptest::collection::vec(0u64..30_000, 1..200)) {
-            let schedule = Schedule::default();
-            let mut bucket = Bucket::for_unknown_keys(&schedule);
-            let start = Instant::now();
-            let (mut now, mut taken) = (start, 0u64);
-            for gap in gaps {
-                now += Duration::from_millis(gap);
-                taken += u64::from(bucket.take(now));
-                let allowed = 3 + (now - start).as_secs() / 10;
-                prop_assert!(taken <= allowed, "{taken} > {allowed}");
             }
         }
 
