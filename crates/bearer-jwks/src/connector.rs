@@ -23,7 +23,7 @@ const AT_ONCE: usize = 32;
 /// Between two first fetches on average, when many issuers start together and nobody waits.
 const BETWEEN: Duration = Duration::from_millis(5);
 
-/// Connects [`Issuer`]s with a client and a rhythm of the application's own, and shows how they are doing.
+/// Connects [`Issuer`]s with a client and a [`Schedule`] of the application's own, and shows how they are doing.
 /// [`Connect`](crate::Connect) is the same with the defaults. Clones share what they show.
 ///
 /// ```
@@ -77,7 +77,7 @@ impl Connector {
         self
     }
 
-    /// Fetches in another rhythm.
+    /// Replaces the default [`Schedule`].
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.schedule = Some(schedule);
         self
@@ -207,7 +207,7 @@ impl ReadyConnector {
             None => HttpFetch::discover_with_client(issuer.iss(), client),
         };
         let (refresher, keys) = Refresher::new(fetch.map_err(ConnectError::Location)?);
-        let mut refresher = refresher.name(issuer.iss());
+        let mut refresher = refresher.issuer(issuer.iss());
         if let Some(schedule) = self.connector.schedule {
             refresher = refresher.schedule(schedule);
         }

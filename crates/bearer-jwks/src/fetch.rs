@@ -34,7 +34,7 @@ pub trait Fetch: Send + 'static {
     /// The refresher drops the future when it takes too long.
     fn fetch(&mut self, etag: Option<&str>) -> impl Future<Output = Result<Fetched, FetchError>> + Send;
 
-    /// The rhythm that suits the source.
+    /// The [`Schedule`] that suits the source.
     fn schedule(&self) -> Schedule {
         Schedule::default()
     }
@@ -59,8 +59,7 @@ impl Fetched {
     }
 }
 
-/// Why there are no new keys. Of what was fetched it holds no key, only the `kid`s of a set without a usable one, and the
-/// location that metadata names.
+/// Why a fetch brought no new keys. Contains no key material; at most `kid`s and the location named by metadata.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub enum FetchError {

@@ -59,11 +59,12 @@ impl HttpFetch {
         Self::with_client(location, Self::default_client()?)
     }
 
-    /// As [`new`](Self::new), for an issuer on a link-local or metadata address: the opt-out, for this host alone.
+    /// As [`new`](Self::new), for an issuer on a link-local or metadata address, which [`new`](Self::new) refuses: the
+    /// opt-out, for this host alone.
     ///
     /// # Errors
     /// When keys must not be fetched from there for another reason.
-    pub fn allow_link_local(location: &str) -> Result<Self, InvalidLocation> {
+    pub fn link_local(location: &str) -> Result<Self, InvalidLocation> {
         let location = check_scheme(location)?;
         let client = client(GuardedResolver { exempt: location.host_str().map(str::to_owned) })?;
         Ok(Self { client, location: Location::Keys(location) })

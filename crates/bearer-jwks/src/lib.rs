@@ -1,6 +1,11 @@
 //! Keeps the keys of [`tower_bearer`] fresh: fetches an issuer's JWK Set in the background, parses it key by key and
 //! swaps it in whole, so that requests read keys and never wait for a fetch, except the first one of a new key.
 //!
+//! [`Connect`] is the short way: from issuers to a verifier in one call. [`Connector`] is the same with settings, a
+//! [`Seed`] for each issuer, and its [`Status`]. [`DynamicVerifier`] asks the application for an issuer when its first
+//! token comes. [`Refresher`] is the long way: its [`run`](Refresher::run) is a future that the caller owns, and its
+//! source is any [`Fetch`], of which [`HttpFetch`] and [`FileFetch`] are two.
+//!
 //! ```
 //! use bearer_jwks::Connect;
 //! use tower_bearer::Issuer;
@@ -40,9 +45,6 @@
 //! 1970-01-01T00:00:00Z), `bearer_jwks_age_seconds` (told with each fetch, when the keys get too old, and at the end; between
 //! those moments the time of the last success says more), and `bearer_lagging_accepts_total`, the tokens accepted while
 //! the last refresh had failed, or by the keys of a seed that none has confirmed.
-//!
-//! [`Connect`] is the short way, [`Connector`] the same with settings and [`Status`] for each issuer. [`Refresher`] is the
-//! long one: its [`run`](Refresher::run) is a future that the caller owns, its [`status`](Refresher::status) is visible from outside, and its source is any [`Fetch`].
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -13,7 +13,7 @@ pub(crate) use unknown_kids::UnknownKids;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The rhythm of a [`Refresher`](crate::Refresher). The defaults are good for issuers that publish a key some
+/// When a [`Refresher`](crate::Refresher) fetches, and how long its keys are trusted. The defaults are good for issuers that publish a key some
 /// minutes before they sign with it.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]

@@ -70,7 +70,7 @@ fn fetches_refusals_to_fetch_keys_and_their_age_are_counted_by_issuer() {
         let answers = [set.clone(), set.clone(), set.clone(), set.clone(), set.clone(), set.clone(), down];
         let source = Source(Arc::new(Mutex::new(answers.into())));
         let (refresher, keys) = Refresher::new(source);
-        let refresher = refresher.name(ISS);
+        let refresher = refresher.issuer(ISS);
         let mut status = refresher.status();
         let verifier = JwtVerifier::new([Issuer::new(ISS, AUD).keys(keys)]).expect("a verifier");
         tokio::spawn(refresher.run());
@@ -151,7 +151,7 @@ fn the_age_of_keys_is_told_from_the_start_on_and_when_nothing_is_fetched_any_mor
         let (refresher, keys) = Refresher::new(source);
         let schedule =
             Schedule { backoff: Duration::MAX, longest_backoff: Duration::MAX, ..Schedule::default() };
-        let refresher = refresher.name(ISS).schedule(schedule).seed(&seed).first_fetch_in(HOUR / 2);
+        let refresher = refresher.issuer(ISS).schedule(schedule).seed(&seed).first_fetch_in(HOUR / 2);
         let verifier = JwtVerifier::new([Issuer::new(ISS, AUD).keys(keys)]).expect("a verifier");
         let handle = refresher.spawn();
         sleep(Duration::from_secs(1)).await;

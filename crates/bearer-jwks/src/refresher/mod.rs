@@ -58,7 +58,7 @@ impl<F: Fetch> Refresher<F> {
         (Self { fetch, publisher }, source)
     }
 
-    /// Another rhythm.
+    /// Replaces the default [`Schedule`].
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.publisher.set_schedule(schedule);
         self
@@ -77,8 +77,8 @@ impl<F: Fetch> Refresher<F> {
         self
     }
 
-    /// The name of the issuer, for events and metrics.
-    pub fn name(mut self, issuer: impl Into<String>) -> Self {
+    /// The issuer, as events and the label `issuer` of metrics name it.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.publisher.telemetry.issuer = issuer.into();
         self
     }

@@ -182,8 +182,8 @@ impl Publisher {
         self.telemetry.limited(Trigger::BadSignature, before.bad_signatures);
     }
 
-    /// Whether somebody is worth one more fetch who came during the last one, for a key that it was not made for and has
-    /// not brought: the issuer may have answered before it had that key. The others have their answer.
+    /// Whether a request came during the last fetch for a key that the fetch neither targeted nor delivered: the issuer
+    /// may have answered before it had that key, so one more fetch is due. Other requests have their answer.
     pub(super) fn asks_for_more(&mut self, asked: &[String]) -> bool {
         let now = Instant::now();
         self.sink.with(|snapshot| {
