@@ -2,8 +2,8 @@
 //!
 //! `cargo bench -p bearer-jwks --bench issuers`
 //!
-//! Every issuer has a refresher that runs and a key of its own; their sets come from memory, so that no sockets are
-//! counted.
+//! Every issuer has a refresher that runs and a key of its own; their sets come from memory, so that no
+//! sockets are counted.
 
 use bearer_jwks::{Fetch, FetchError, Fetched, Refresher};
 use bearer_testing::{Algorithm, SigningKey, TokenBuilder};

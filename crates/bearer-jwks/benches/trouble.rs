@@ -1,11 +1,11 @@
-//! How long a good token of a known key takes while the issuer is calm, rotates, is down, or while strangers send
-//! tokens of invented keys: side by side, in one run.
+//! How long a good token of a known key takes while the issuer is calm, rotates, is down, or while strangers
+//! send tokens of invented keys: side by side, in one run.
 //!
 //! `cargo bench -p bearer-jwks --bench trouble`
 //!
-//! In every scenario another thread works as hard on requests of its own (good ones, or the flood), so that what is
-//! compared is the trouble and not the load. The scenarios take turns in short rounds, so that the noise of the
-//! machine falls on all alike.
+//! In every scenario another thread works as hard on requests of its own (good ones, or the flood), so that
+//! what is compared is the trouble and not the load. The scenarios take turns in short rounds, so that the
+//! noise of the machine falls on all alike.
 
 use bearer_jwks::{HttpFetch, Refresher, RefresherHandle, Schedule, Status};
 use bearer_testing::{SigningKey, TestIssuer, TokenBuilder};

@@ -4,11 +4,12 @@ use crate::{connector::Connector, fetch::FetchError, location::InvalidLocation};
 use std::{error::Error, fmt, future::Future};
 use tower_bearer::{ConfigError, JwtVerifier};
 
-/// Makes a [`JwtVerifier`] whose keys are fetched from the issuers' [`jwks_uri`](tower_bearer::Issuer::jwks_uri), or from where their
-/// metadata says, and kept fresh, as long as a clone of the verifier lives, by tasks of the current Tokio runtime.
+/// Makes a [`JwtVerifier`] whose keys are fetched from the issuers'
+/// [`jwks_uri`](tower_bearer::Issuer::jwks_uri), or from where their metadata says, and kept fresh, as long
+/// as a clone of the verifier lives, by tasks of the current Tokio runtime.
 ///
-/// For one [`Issuer`](tower_bearer::Issuer), or several at once (an array or `Vec`). An issuer that was given [keys](tower_bearer::Issuer::keys) keeps
-/// them; one with nothing but a shared secret fetches nothing.
+/// For one [`Issuer`](tower_bearer::Issuer), or several at once (an array or `Vec`). An issuer that was given
+/// [keys](tower_bearer::Issuer::keys) keeps them; one with nothing but a shared secret fetches nothing.
 pub trait Connect: Sized + sealed::Issuers {
     /// Fetches the keys of all issuers first: with the verifier in hand, tokens can be verified.
     ///

@@ -23,8 +23,8 @@ const AT_ONCE: usize = 32;
 /// Between two first fetches on average, when many issuers start together and nobody waits.
 const BETWEEN: Duration = Duration::from_millis(5);
 
-/// Connects [`Issuer`]s with a client and a [`Schedule`] of the application's own, and shows how they are doing.
-/// [`Connect`](crate::Connect) is the same with the defaults. Clones share what they show.
+/// Connects [`Issuer`]s with a client and a [`Schedule`] of the application's own, and shows how they are
+/// doing. [`Connect`](crate::Connect) is the same with the defaults. Clones share what they show.
 ///
 /// ```
 /// use bearer_jwks::{Connector, Schedule};
@@ -69,9 +69,9 @@ impl Connector {
         Self::default()
     }
 
-    /// Fetches with the application's own client: its proxy, certificates, timeouts, redirects and name resolution.
-    /// Names of addresses that are off limits are then that client's to refuse. It may follow redirects to other
-    /// origins, but the answer from there is not taken.
+    /// Fetches with the application's own client: its proxy, certificates, timeouts, redirects and name
+    /// resolution. Names of addresses that are off limits are then that client's to refuse. It may follow
+    /// redirects to other origins, but the answer from there is not taken.
     pub fn client(mut self, client: Client) -> Self {
         self.client = Some(client);
         self
@@ -84,14 +84,15 @@ impl Connector {
     }
 
     /// Starts an issuer with the keys of a former run, so that a start while it is down serves at once: see
-    /// [`Refresher::seed`]. [`Status::seed`](field@Status::seed) is what to keep for it. A seed that is too old is left
-    /// aside, and so is one of an issuer that is not connected.
+    /// [`Refresher::seed`]. [`Status::seed`](field@Status::seed) is what to keep for it. A seed that is too
+    /// old is left aside, and so is one of an issuer that is not connected.
     pub fn seed(mut self, iss: impl Into<String>, seed: Seed) -> Self {
         Arc::make_mut(&mut self.seeds).insert(iss.into(), seed);
         self
     }
 
-    /// As [`Connect::connect`](crate::Connect::connect). Where the first fetch fails, a [seed](Self::seed) serves.
+    /// As [`Connect::connect`](crate::Connect::connect). Where the first fetch fails, a [seed](Self::seed)
+    /// serves.
     ///
     /// # Errors
     /// When the set-up is wrong, or the keys of one issuer cannot be fetched, and no seed serves.
@@ -130,9 +131,9 @@ impl Connector {
         JwtVerifier::new(issuers.collect::<Result<Vec<_>, _>>()?).map_err(ConnectError::Config)
     }
 
-    /// The issuers whose keys are in use, by name, and how each is doing: to look at, or to wait for. One is left out
-    /// when nobody uses its keys any more. One whose refresher was stopped, with its runtime or by a panic, stays, as
-    /// unavailable, until the same issuer is connected again.
+    /// The issuers whose keys are in use, by name, and how each is doing: to look at, or to wait for. One is
+    /// left out when nobody uses its keys any more. One whose refresher was stopped, with its runtime or by a
+    /// panic, stays, as unavailable, until the same issuer is connected again.
     pub fn statuses(&self) -> Vec<(String, watch::Receiver<Status>)> {
         self.running().clone()
     }
@@ -162,7 +163,8 @@ pub(crate) struct ReadyConnector {
 }
 
 impl ReadyConnector {
-    /// Starts fetching the keys of an issuer, if they are fetched: after a while, or when a request wants them.
+    /// Starts fetching the keys of an issuer, if they are fetched: after a while, or when a request wants
+    /// them.
     pub(crate) fn start(&self, issuer: Issuer, delay: Duration) -> Result<Issuer, ConnectError> {
         Ok(match self.refresher(&issuer)? {
             None => issuer,

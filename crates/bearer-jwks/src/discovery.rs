@@ -1,13 +1,13 @@
-//! Where an issuer publishes its keys, by its own metadata (OpenID Connect Discovery 1.0 §4, RFC 8414 §3): pure
-//! functions of the issuer's name and of a document.
+//! Where an issuer publishes its keys, by its own metadata (OpenID Connect Discovery 1.0 §4, RFC 8414 §3):
+//! pure functions of the issuer's name and of a document.
 
 use crate::location::{InvalidLocation, check, shown};
 use serde::Deserialize;
 use std::{error::Error, fmt};
 use url::Url;
 
-/// The places where the metadata of an issuer may lie, the most common first: OIDC appends to the path, RFC 8414
-/// inserts before it; with a path, some servers do either with the other's name.
+/// The places where the metadata of an issuer may lie, the most common first: OIDC appends to the path, RFC
+/// 8414 inserts before it; with a path, some servers do either with the other's name.
 pub(crate) fn locations(iss: &Url) -> Vec<Url> {
     const OIDC: &str = ".well-known/openid-configuration";
     const OAUTH: &str = ".well-known/oauth-authorization-server";
@@ -65,8 +65,9 @@ pub(crate) fn jwks_uri(document: &str, iss: &str) -> Result<String, InvalidMetad
     Ok(metadata.jwks_uri)
 }
 
-/// Where keys are fetched from, as the metadata at `place` names it. Over plain `http` only where the metadata came that
-/// way, from this machine: an issuer elsewhere must not have us ask a service of our own host.
+/// Where keys are fetched from, as the metadata at `place` names it. Over plain `http` only where the
+/// metadata came that way, from this machine: an issuer elsewhere must not have us ask a service of our own
+/// host.
 pub(crate) fn key_location(jwks_uri: &str, place: &Url) -> Result<Url, InvalidLocation> {
     let location = check(jwks_uri)?;
     if location.scheme() != "https" && place.scheme() != "http" {

@@ -43,8 +43,8 @@ const QUESTIONS: usize = 64;
 
 /// Names the issuers that are trusted, one at a time.
 ///
-/// It is asked for the `iss` of tokens that **anybody** may have made: look it up in a list of yours, never derive
-/// an issuer from it.
+/// It is asked for the `iss` of tokens that **anybody** may have made: look it up in a list of yours, never
+/// derive an issuer from it.
 pub trait ResolveIssuer: Send + Sync + 'static {
     /// Why the question could not be answered.
     type Error: Error + Send + Sync + 'static;
@@ -53,11 +53,12 @@ pub trait ResolveIssuer: Send + Sync + 'static {
     fn resolve(&self, iss: &str) -> impl Future<Output = Result<Option<Issuer>, Self::Error>> + Send;
 }
 
-/// A [`Verify`] that asks a [`ResolveIssuer`] for the issuers it does not know yet, and keeps the keys of those that
-/// are in use fresh. Cheap to clone.
+/// A [`Verify`] that asks a [`ResolveIssuer`] for the issuers it does not know yet, and keeps the keys of
+/// those that are in use fresh. Cheap to clone.
 ///
-/// A request of a known issuer waits for nothing. The number of issuers is bounded; the least used make room, and
-/// their keys are no longer fetched. Nothing is ever fetched for an issuer that the resolver did not name.
+/// A request of a known issuer waits for nothing. The number of issuers is bounded; the least used make room,
+/// and their keys are no longer fetched. Nothing is ever fetched for an issuer that the resolver did not
+/// name.
 ///
 /// ```
 /// use bearer_jwks::{DynamicVerifier, ResolveIssuer};

@@ -4,7 +4,8 @@ use crate::{InvalidLocation, InvalidMetadata, Schedule, location::start};
 use std::{error::Error, fmt, future::Future, sync::Arc, time::Duration};
 use tower_bearer::keys::{KeySetError, SkippedKey};
 
-/// A place that a [`Refresher`](crate::Refresher) gets JWK Sets from. [`HttpFetch`](crate::HttpFetch) is the usual one.
+/// A place that a [`Refresher`](crate::Refresher) gets JWK Sets from. [`HttpFetch`](crate::HttpFetch) is the
+/// usual one.
 ///
 /// ```
 /// use bearer_jwks::{Fetch, FetchError, Fetched, Refresher};
@@ -59,7 +60,8 @@ impl Fetched {
     }
 }
 
-/// Why a fetch brought no new keys. Contains no key material; at most `kid`s and the location named by metadata.
+/// Why a fetch brought no new keys. Contains no key material; at most `kid`s and the location named by
+/// metadata.
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub enum FetchError {
@@ -80,9 +82,9 @@ pub enum FetchError {
     Encoded,
     /// The answer was not a JWK Set.
     Malformed(KeySetError),
-    /// The set has no key that can be used; what it has was skipped. An empty set often means that the issuer signs
-    /// with a shared secret; beside such a [secret](tower_bearer::Issuer::hmac_secret) it is an answer, until the first
-    /// key has come.
+    /// The set has no key that can be used; what it has was skipped. An empty set often means that the issuer
+    /// signs with a shared secret; beside such a [secret](tower_bearer::Issuer::hmac_secret) it is an answer,
+    /// until the first key has come.
     NoUsableKey(Arc<[SkippedKey]>),
     /// The set was said to be unchanged, but there is none.
     NotModified,
@@ -95,7 +97,8 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// A failure below HTTP. The texts of the error and its sources go into the log: no secret may be in them.
+    /// A failure below HTTP. The texts of the error and its sources go into the log: no secret may be in
+    /// them.
     pub fn transport(error: impl Error + Send + Sync + 'static) -> Self {
         Self::Transport(Arc::new(error))
     }

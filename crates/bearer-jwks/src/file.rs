@@ -12,8 +12,8 @@ use std::{
 
 /// Reads a JWK Set from a file, every 5 seconds, and at once when a token names a key that is not there.
 ///
-/// Replace the file in one step (write another and rename it): a half-written one is an error, and the keys of the
-/// last whole one stay.
+/// Replace the file in one step (write another and rename it): a half-written one is an error, and the keys
+/// of the last whole one stay.
 ///
 /// ```
 /// use bearer_jwks::{FileFetch, Refresher};
@@ -48,8 +48,8 @@ impl FileFetch {
 
 impl Fetch for FileFetch {
     async fn fetch(&mut self, etag: Option<&str>) -> Result<Fetched, FetchError> {
-        // A few kilobytes are soon read. Time and length of a file may stay when its content changes: `cp -p` and
-        // `rsync -t` keep the time, and most keys of a kind are of one length.
+        // A few kilobytes are soon read. Time and length of a file may stay when its content changes: `cp -p`
+        // and `rsync -t` keep the time, and most keys of a kind are of one length.
         let text = tokio::fs::read_to_string(&self.path).await.map_err(FetchError::transport)?;
         let version = format!("{:016x}", self.hasher.hash_one(&text));
         if etag == Some(&*version) {

@@ -1,9 +1,10 @@
-//! What the headers of an answer say about its lifetime (RFC 9111 §5, RFC 9110 §10.2.3): pure functions of text.
+//! What the headers of an answer say about its lifetime (RFC 9111 §5, RFC 9110 §10.2.3): pure functions of
+//! text.
 
 use std::time::{Duration, SystemTime};
 
-/// The lifetime that is left: `max-age` less `Age`. `no-store` and `no-cache` leave none, and so do garbled values:
-/// the schedule has a floor for all of them.
+/// The lifetime that is left: `max-age` less `Age`. `no-store` and `no-cache` leave none, and so do garbled
+/// values: the schedule has a floor for all of them.
 pub(crate) fn lifetime<'a>(
     cache_control: impl Iterator<Item = &'a str>,
     age: Option<&str>,
@@ -21,8 +22,8 @@ pub(crate) fn lifetime<'a>(
     max_age.map(|max_age| max_age.saturating_sub(age))
 }
 
-/// `Retry-After`, in seconds or as a date (RFC 9110 §10.2.3). A date is held against that of the answer, where it has
-/// one, since clocks differ; one that has passed means now.
+/// `Retry-After`, in seconds or as a date (RFC 9110 §10.2.3). A date is held against that of the answer,
+/// where it has one, since clocks differ; one that has passed means now.
 pub(crate) fn retry_after(value: &str, answered: Option<&str>, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     seconds(value).or_else(|| {

@@ -33,9 +33,9 @@ const MOST_REDIRECTS: usize = 3;
 
 /// Fetches over `https` (`http` only on this machine), with a bounded body. Nothing of a token is ever sent.
 ///
-/// The default client follows redirects only within the same origin, and never asks a link-local or metadata address,
-/// whatever the name. With a client of the application's own, names of such addresses are for that client to refuse; an
-/// answer that it brings from another origin is not taken.
+/// The default client follows redirects only within the same origin, and never asks a link-local or metadata
+/// address, whatever the name. With a client of the application's own, names of such addresses are for that
+/// client to refuse; an answer that it brings from another origin is not taken.
 #[derive(Clone, Debug)]
 pub struct HttpFetch {
     client: Client,
@@ -51,7 +51,8 @@ enum Location {
 }
 
 impl HttpFetch {
-    /// Fetches the JWK Set at `location`, with a client of its own: 1 s to connect, 5 s in all, no proxy, no cookies.
+    /// Fetches the JWK Set at `location`, with a client of its own: 1 s to connect, 5 s in all, no proxy, no
+    /// cookies.
     ///
     /// # Errors
     /// When keys must not be fetched from there.
@@ -59,8 +60,8 @@ impl HttpFetch {
         Self::with_client(location, Self::default_client()?)
     }
 
-    /// As [`new`](Self::new), for an issuer on a link-local or metadata address, which [`new`](Self::new) refuses: the
-    /// opt-out, for this host alone.
+    /// As [`new`](Self::new), for an issuer on a link-local or metadata address, which [`new`](Self::new)
+    /// refuses: the opt-out, for this host alone.
     ///
     /// # Errors
     /// When keys must not be fetched from there for another reason.
@@ -70,9 +71,9 @@ impl HttpFetch {
         Ok(Self { client, location: Location::Keys(location) })
     }
 
-    /// Fetches the JWK Set that the metadata of the issuer names (OpenID Connect Discovery 1.0, RFC 8414). The
-    /// metadata is read again with the keys, so that a set that moves is followed. It may name another host, but plain
-    /// `http` only where it was itself read over `http`, on this machine.
+    /// Fetches the JWK Set that the metadata of the issuer names (OpenID Connect Discovery 1.0, RFC 8414).
+    /// The metadata is read again with the keys, so that a set that moves is followed. It may name another
+    /// host, but plain `http` only where it was itself read over `http`, on this machine.
     ///
     /// # Errors
     /// When `iss` is not a URL that metadata may be fetched from.
@@ -80,9 +81,9 @@ impl HttpFetch {
         Self::discover_with_client(iss, Self::default_client()?)
     }
 
-    /// As [`new`](Self::new), with the application's own client: its proxy, certificates, timeouts, redirects and
-    /// name resolution. Names of addresses that are off limits are then that client's to refuse. It may follow redirects
-    /// to other origins, but the answer from there is not taken.
+    /// As [`new`](Self::new), with the application's own client: its proxy, certificates, timeouts, redirects
+    /// and name resolution. Names of addresses that are off limits are then that client's to refuse. It may
+    /// follow redirects to other origins, but the answer from there is not taken.
     ///
     /// # Errors
     /// When keys must not be fetched from there.
@@ -90,7 +91,8 @@ impl HttpFetch {
         Ok(Self { client, location: Location::Keys(check(location)?) })
     }
 
-    /// As [`discover`](Self::discover), with the application's own client, as in [`with_client`](Self::with_client).
+    /// As [`discover`](Self::discover), with the application's own client, as in
+    /// [`with_client`](Self::with_client).
     ///
     /// # Errors
     /// When `iss` is not a URL that metadata may be fetched from.
@@ -166,7 +168,8 @@ async fn fetch(client: &Client, location: Url, etag: Option<&str>) -> Result<Fet
         request = request.header(IF_NONE_MATCH, etag);
     }
     let response = request.send().await.map_err(transport)?;
-    // An application's own client follows redirects by rules of its own. Keys are still the issuer's to publish.
+    // An application's own client follows redirects by rules of its own. Keys are still the issuer's to
+    // publish.
     if response.url().origin() != origin {
         return Err(FetchError::Redirected);
     }

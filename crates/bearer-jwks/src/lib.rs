@@ -1,10 +1,11 @@
-//! Keeps the keys of [`tower_bearer`] fresh: fetches an issuer's JWK Set in the background, parses it key by key and
-//! swaps it in whole, so that requests read keys and never wait for a fetch, except the first one of a new key.
+//! Keeps the keys of [`tower_bearer`] fresh: fetches an issuer's JWK Set in the background, parses it key by
+//! key and swaps it in whole, so that requests read keys and never wait for a fetch, except the first one of
+//! a new key.
 //!
-//! [`Connect`] is the short way: from issuers to a verifier in one call. [`Connector`] is the same with settings, a
-//! [`Seed`] for each issuer, and its [`Status`]. [`DynamicVerifier`] asks the application for an issuer when its first
-//! token comes. [`Refresher`] is the long way: its [`run`](Refresher::run) is a future that the caller owns, and its
-//! source is any [`Fetch`], of which [`HttpFetch`] and [`FileFetch`] are two.
+//! [`Connect`] is the short way: from issuers to a verifier in one call. [`Connector`] is the same with
+//! settings, a [`Seed`] for each issuer, and its [`Status`]. [`DynamicVerifier`] asks the application for an
+//! issuer when its first token comes. [`Refresher`] is the long way: its [`run`](Refresher::run) is a future
+//! that the caller owns, and its source is any [`Fetch`], of which [`HttpFetch`] and [`FileFetch`] are two.
 //!
 //! ```
 //! use bearer_jwks::Connect;
@@ -25,26 +26,32 @@
 //!
 //! # How it behaves
 //!
-//! | what happens | what is done |
-//! |---|---|
-//! | time passes | a fetch at 80 % of the set's lifetime (± 5 %): after about 8 of the 10 minutes that it has by default, or as `Cache-Control: max-age` says, but after 60 s at least and an hour at most |
-//! | a token names a `kid` that is not there | one fetch for all who ask; each waits 2 s at most; 3 fetches at once, then one every 10 s |
-//! | a signature is bad under a known `kid` | the same, at most one fetch in 60 s, in case the issuer reused the name |
-//! | a fetch fails | the last good keys stay; the next try after 1 s to 60 s, growing, with jitter, or later where `Retry-After` says so, by 10 minutes at most, and up to a quarter more so that instances do not come back together |
-//! | a fetch succeeds | its set replaces the last one; a key that is gone no longer verifies |
-//! | no key of the answer can be used | it counts as failed, and says so; beside a shared secret only once there were keys |
-//! | no success for 6 hours | requests are answered 503 until there is one |
-//! | the issuer is down at the start | 503, and recovery by itself; or a [`Seed`] from the last run serves until then |
+//! - Time passes: a fetch at 80 % of the set's lifetime (± 5 %): after about 8 of the 10 minutes that it has
+//!   by default, or as `Cache-Control: max-age` says, but after 60 s at least and an hour at most.
+//! - A token names a `kid` that is not there: one fetch for all who ask; each waits 2 s at most; 3 fetches at
+//!   once, then one every 10 s.
+//! - A signature is bad under a known `kid`: the same, at most one fetch in 60 s, in case the issuer reused
+//!   the name.
+//! - A fetch fails: the last good keys stay; the next try after 1 s to 60 s, growing, with jitter, or later
+//!   where `Retry-After` says so, by 10 minutes at most, and up to a quarter more so that instances do not
+//!   come back together.
+//! - A fetch succeeds: its set replaces the last one; a key that is gone no longer verifies.
+//! - No key of the answer can be used: it counts as failed, and says so; beside a shared secret only once
+//!   there were keys.
+//! - No success for 6 hours: requests are answered 503 until there is one.
+//! - The issuer is down at the start: 503, and recovery by itself; or a [`Seed`] from the last run serves
+//!   until then.
 //!
 //! # What it shows
 //!
-//! [`Status`], `tracing` events (a warning for the first failure after a success, and when keys get too old), and with
-//! the feature `metrics` these of the `metrics` facade, all with the label `issuer`: `bearer_jwks_fetches_total`
-//! (`trigger`, `result`), `bearer_jwks_limited_total` (`trigger`; tokens that were worth no fetch, counted with the
-//! next), `bearer_jwks_keys`, `bearer_jwks_last_success_timestamp_seconds` (of the keys in use, seconds since
-//! 1970-01-01T00:00:00Z), `bearer_jwks_age_seconds` (told with each fetch, when the keys get too old, and at the end; between
-//! those moments the time of the last success says more), and `bearer_lagging_accepts_total`, the tokens accepted while
-//! the last refresh had failed, or by the keys of a seed that none has confirmed.
+//! [`Status`], `tracing` events (a warning for the first failure after a success, and when keys get too old),
+//! and with the feature `metrics` these of the `metrics` facade, all with the label `issuer`:
+//! `bearer_jwks_fetches_total` (`trigger`, `result`), `bearer_jwks_limited_total` (`trigger`; tokens that
+//! were worth no fetch, counted with the next), `bearer_jwks_keys`,
+//! `bearer_jwks_last_success_timestamp_seconds` (of the keys in use, seconds since 1970-01-01T00:00:00Z),
+//! `bearer_jwks_age_seconds` (told with each fetch, when the keys get too old, and at the end; between those
+//! moments the time of the last success says more), and `bearer_lagging_accepts_total`, the tokens accepted
+//! while the last refresh had failed, or by the keys of a seed that none has confirmed.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -7,17 +7,18 @@ use std::{
 };
 use url::{Host, Url};
 
-/// A location that keys are not fetched from, as it was given, but without what may be secret in it: user name,
-/// password, query and fragment.
+/// A location that keys are not fetched from, as it was given, but without what may be secret in it: user
+/// name, password, query and fragment.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum InvalidLocation {
     /// Not a URL with a host.
     NotAUrl(String),
-    /// Neither `https`, nor `http` on a loopback address; or the latter, named by metadata that came over `https`.
+    /// Neither `https`, nor `http` on a loopback address; or the latter, named by metadata that came over
+    /// `https`.
     Insecure(String),
-    /// With a user name or password. Where the keys are not public, give the fetch a client of the application's own
-    /// that sends what it takes.
+    /// With a user name or password. Where the keys are not public, give the fetch a client of the
+    /// application's own that sends what it takes.
     Credentials(String),
     /// A link-local address, or that of a cloud's metadata service.
     LinkLocal(String),
@@ -57,9 +58,9 @@ pub(crate) fn check_scheme(location: &str) -> Result<Url, InvalidLocation> {
     Ok(url)
 }
 
-/// Addresses that no issuer has, and that an attacker would like to see us ask: link-local ones, "any", and those of
-/// services elsewhere that give away credentials or settings of the machine. An IPv4 address is as much off limits where
-/// an IPv6 address stands for it.
+/// Addresses that no issuer has, and that an attacker would like to see us ask: link-local ones, "any", and
+/// those of services elsewhere that give away credentials or settings of the machine. An IPv4 address is as
+/// much off limits where an IPv6 address stands for it.
 pub(crate) fn is_off_limits(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
@@ -84,8 +85,8 @@ pub(crate) fn is_off_limits(address: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address that a translator or a tunnel makes of this one: NAT64 (RFC 6052 §2.1), 6to4 (RFC 3056 §2), or
-/// IPv4-compatible (RFC 4291 §2.5.5.1).
+/// The IPv4 address that a translator or a tunnel makes of this one: NAT64 (RFC 6052 §2.1), 6to4 (RFC 3056
+/// §2), or IPv4-compatible (RFC 4291 §2.5.5.1).
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let (high, low) = match address.segments() {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => (high, low),

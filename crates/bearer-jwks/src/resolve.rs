@@ -9,15 +9,16 @@ use std::{
 };
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-/// The most lookups at a time, of all fetches of the process together. A lookup holds a thread of the runtime's, and
-/// cannot be called off: of a name whose servers do not answer it takes many seconds, whether anybody still waits for it
-/// or not. Many issuers of such names would take all the threads that files are read with too.
+/// The most lookups at a time, of all fetches of the process together. A lookup holds a thread of the
+/// runtime's, and cannot be called off: of a name whose servers do not answer it takes many seconds, whether
+/// anybody still waits for it or not. Many issuers of such names would take all the threads that files are
+/// read with too.
 const LOOKUPS: usize = 64;
 
 static TURNS: Semaphore = Semaphore::const_new(LOOKUPS);
 
-/// Resolves with the system's resolver and leaves out the addresses that are off limits: a name is as good a way to
-/// a metadata service as its number.
+/// Resolves with the system's resolver and leaves out the addresses that are off limits: a name is as good a
+/// way to a metadata service as its number.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GuardedResolver {
     /// The one name that may lead anywhere.

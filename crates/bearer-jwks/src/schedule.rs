@@ -1,8 +1,8 @@
-//! When to fetch: pure functions of what happened and the time. Times are monotonic, so that a jump of the wall clock
-//! costs nothing, and a long time in which nothing ran costs one fetch and not many.
+//! When to fetch: pure functions of what happened and the time. Times are monotonic, so that a jump of the
+//! wall clock costs nothing, and a long time in which nothing ran costs one fetch and not many.
 //!
-//! On Linux that clock stands still while the machine is suspended: after a night of sleep the keys are a night older
-//! than they seem, and the next fetch comes when it would have come without the night.
+//! On Linux that clock stands still while the machine is suspended: after a night of sleep the keys are a
+//! night older than they seem, and the next fetch comes when it would have come without the night.
 
 mod bucket;
 mod unknown_kids;
@@ -13,20 +13,21 @@ pub(crate) use unknown_kids::UnknownKids;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// When a [`Refresher`](crate::Refresher) fetches, and how long its keys are trusted. The defaults are good for issuers that publish a key some
-/// minutes before they sign with it.
+/// When a [`Refresher`](crate::Refresher) fetches, and how long its keys are trusted. The defaults are good
+/// for issuers that publish a key some minutes before they sign with it.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
-    /// How long a set is taken to be current, where the source does not say. The refresh comes at 80 % of that time,
-    /// give or take 5 % so that many instances do not ask together. Default 10 min: a refresh about every 8 min.
+    /// How long a set is taken to be current, where the source does not say. The refresh comes at 80 % of
+    /// that time, give or take 5 % so that many instances do not ask together. Default 10 min: a refresh
+    /// about every 8 min.
     pub every: Duration,
     /// The least time between two refreshes, whatever the source says, give or take 5 %. Default 60 s.
     pub at_least: Duration,
     /// The longest lifetime of a set that is believed, whatever the source says. Nor is more than a fifth of
-    /// [`max_stale`](Self::max_stale) believed, so that an outage that begins just before a refresh is survived for
-    /// most of that time. Default 24 h; with the default `max_stale`, the fifth of it counts: a refresh about every
-    /// hour.
+    /// [`max_stale`](Self::max_stale) believed, so that an outage that begins just before a refresh is
+    /// survived for most of that time. Default 24 h; with the default `max_stale`, the fifth of it counts: a
+    /// refresh about every hour.
     pub at_most: Duration,
     /// For one fetch, from its start to its last byte. Default 5 s.
     pub deadline: Duration,
@@ -42,8 +43,8 @@ pub struct Schedule {
     pub backoff: Duration,
     /// The longest pause after a failure. Default 60 s.
     pub longest_backoff: Duration,
-    /// How long keys are trusted without a successful refresh. Default 6 h. By the monotonic clock: on Linux the time
-    /// in which the machine is suspended does not count.
+    /// How long keys are trusted without a successful refresh. Default 6 h. By the monotonic clock: on Linux
+    /// the time in which the machine is suspended does not count.
     pub max_stale: Duration,
 }
 
@@ -66,11 +67,11 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// The pause after a success: at 80 % of the lifetime, give or take 5 %, so that many instances do not ask
-    /// together. `random` is within `0.0..1.0`.
+    /// The pause after a success: at 80 % of the lifetime, give or take 5 %, so that many instances do not
+    /// ask together. `random` is within `0.0..1.0`.
     pub(crate) fn after_success(&self, max_age: Option<Duration>, random: f64) -> Duration {
-        // What has passed of `max_stale` when an outage begins is lost: the keys are to be young at any time, however
-        // long the source lets them live.
+        // What has passed of `max_stale` when an outage begins is lost: the keys are to be young at any time,
+        // however long the source lets them live.
         let longest = self.at_most.min(self.max_stale / 5).max(self.at_least);
         let lifetime = max_age.unwrap_or(self.every).clamp(self.at_least, longest);
         let jitter = 0.95 + 0.1 * random;
@@ -78,8 +79,9 @@ impl Schedule {
         scaled(lifetime, 0.8 * jitter).max(scaled(self.at_least, jitter))
     }
 
-    /// The pause after a failure: exponential with full jitter, and no shorter than the server asked for. A short
-    /// `Retry-After` that comes with every failure is no reason to go on at that pace. `random` is within `0.0..1.0`.
+    /// The pause after a failure: exponential with full jitter, and no shorter than the server asked for. A
+    /// short `Retry-After` that comes with every failure is no reason to go on at that pace. `random` is
+    /// within `0.0..1.0`.
     pub(crate) fn after_failure(
         &self,
         failures: u32,
@@ -94,9 +96,9 @@ impl Schedule {
         retry_after.map_or(pause, |asked| pause.max(self.silence(asked, random)))
     }
 
-    /// How long a source that asks for silence is left alone: as long as it asked, and up to a quarter more, so that
-    /// the instances that it told the same time do not come back together. A silly `Retry-After` must not stop us
-    /// from noticing a recovery.
+    /// How long a source that asks for silence is left alone: as long as it asked, and up to a quarter more,
+    /// so that the instances that it told the same time do not come back together. A silly `Retry-After` must
+    /// not stop us from noticing a recovery.
     pub(crate) fn silence(&self, asked: Duration, random: f64) -> Duration {
         scaled(asked.clamp(self.backoff, self.every.max(self.backoff)), 1.0 + random / 4.0)
     }
@@ -218,11 +220,16 @@ mod tests {
         }
 
         #[test]
-        fn pauses_stay_within_bounds(max_age in proptest::option::of(0u64..u64::from(u32::MAX)), random in 0.0..1.0, failures in 0u32..100) {
+        fn pauses_stay_within_bounds(
+            max_age in proptest::option::of(0u64..u64::from(u32::MAX)),
+            random in 0.0..1.0,
+            failures in 0u32..100,
+        ) {
             let schedule = Schedule::default();
             let pause = schedule.after_success(max_age.map(secs), random);
             prop_assert!(pause >= secs(57) && pause <= schedule.at_most);
-            prop_assert!(schedule.after_failure(failures, max_age.map(secs), random) <= schedule.every * 5 / 4);
+            let pause = schedule.after_failure(failures, max_age.map(secs), random);
+            prop_assert!(pause <= schedule.every * 5 / 4);
         }
     }
 }

@@ -6,8 +6,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// A JWK Set and when it was fetched: [exported](field@crate::Status::seed) by one process, given to
-/// the next, by [`Connector::seed`](crate::Connector::seed) or [`Refresher::seed`](crate::Refresher::seed). Public keys only; but whoever can change it can make tokens.
+/// A JWK Set and when it was fetched: [exported](field@crate::Status::seed) by one process, given to the
+/// next, by [`Connector::seed`](crate::Connector::seed) or [`Refresher::seed`](crate::Refresher::seed).
+/// Public keys only; but whoever can change it can make tokens.
 ///
 /// Serializes as `{"jwks": "…", "fetched_at": 1700000000}`, seconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
@@ -23,8 +24,8 @@ impl Seed {
         Self { jwks: jwks.into(), fetched_at }
     }
 
-    /// When the set was fetched, or last confirmed, in whole seconds. A time that the system cannot tell reads as
-    /// 1970-01-01T00:00:00Z.
+    /// When the set was fetched, or last confirmed, in whole seconds. A time that the system cannot tell
+    /// reads as 1970-01-01T00:00:00Z.
     pub fn fetched_at(&self) -> SystemTime {
         self.time().unwrap_or(UNIX_EPOCH)
     }

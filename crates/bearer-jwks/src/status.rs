@@ -15,19 +15,21 @@ pub struct Status {
     pub key_ids: Vec<String>,
     /// The keys of the set that are not used, and why.
     pub skipped: Vec<SkippedKey>,
-    /// When the keys were last fetched, or confirmed unchanged; those of a [`Seed`], when it says. `None` before the
-    /// first keys, and for a seed from before the start of the machine where its clock cannot tell such a time.
+    /// When the keys were last fetched, or confirmed unchanged; those of a [`Seed`], when it says. `None`
+    /// before the first keys, and for a seed from before the start of the machine where its clock cannot tell
+    /// such a time.
     pub last_success: Option<Instant>,
     /// Why the last attempt failed; `None` after a success.
     pub last_error: Option<FetchError>,
     /// Failures since the last success.
     pub failures: u32,
-    /// When the next scheduled fetch is due; `None` before the first attempt, and when the refresher has ended.
+    /// When the next scheduled fetch is due; `None` before the first attempt, and when the refresher has
+    /// ended.
     pub next_fetch: Option<Instant>,
     /// The set in use, to start another process with.
     pub seed: Option<Arc<Seed>>,
-    /// Whether requests are answered 503, because there are no keys, or they are too old, or nobody keeps them fresh
-    /// any more.
+    /// Whether requests are answered 503, because there are no keys, or they are too old, or nobody keeps
+    /// them fresh any more.
     pub unavailable: bool,
     /// Whether the refresher ended because nobody reads its keys any more.
     pub(crate) unread: bool,

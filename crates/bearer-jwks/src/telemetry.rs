@@ -44,8 +44,8 @@ impl Telemetry {
         self.aged(Some(Duration::ZERO));
     }
 
-    /// The keys in use are from that time. What is told of their age is right in the moment in which it is told; from
-    /// this, a dashboard can tell it at any time.
+    /// The keys in use are from that time. What is told of their age is right in the moment in which it is
+    /// told; from this, a dashboard can tell it at any time.
     #[cfg_attr(not(feature = "metrics"), allow(clippy::unused_self, reason = "there is nowhere to tell it"))]
     pub(crate) fn succeeded(&self, at: SystemTime) {
         let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
@@ -66,14 +66,21 @@ impl Telemetry {
         let _ = seconds;
     }
 
-    /// A fetch failed. The first failure after a success is worth a warning; `age` is that of the keys in use.
+    /// A fetch failed. The first failure after a success is worth a warning; `age` is that of the keys in
+    /// use.
     pub(crate) fn failed(&self, trigger: Trigger, error: &FetchError, failures: u32, age: Option<Duration>) {
         let (issuer, trigger_name) = (&self.issuer, trigger.name());
         let age_seconds = age.map(|age| age.as_secs());
         if failures == 1 {
-            tracing::warn!(issuer, trigger = trigger_name, %error, age_seconds, "fetching keys failed; those that are there stay in use");
+            tracing::warn!(
+                issuer, trigger = trigger_name, %error, age_seconds,
+                "fetching keys failed; those that are there stay in use"
+            );
         } else {
-            tracing::debug!(issuer, trigger = trigger_name, %error, failures, age_seconds, "fetching keys failed again");
+            tracing::debug!(
+                issuer, trigger = trigger_name, %error, failures, age_seconds,
+                "fetching keys failed again"
+            );
         }
         #[cfg(feature = "metrics")]
         self.count(trigger, error.label());
@@ -87,8 +94,11 @@ impl Telemetry {
         }
         tracing::debug!(issuer = self.issuer, trigger = trigger.name(), tokens, "no fetch: too many of them");
         #[cfg(feature = "metrics")]
-        metrics::counter!("bearer_jwks_limited_total", "issuer" => self.issuer.clone(), "trigger" => trigger.name())
-            .increment(tokens);
+        metrics::counter!(
+            "bearer_jwks_limited_total",
+            "issuer" => self.issuer.clone(), "trigger" => trigger.name()
+        )
+        .increment(tokens);
     }
 
     /// The keys are too old to trust.

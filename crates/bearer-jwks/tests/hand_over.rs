@@ -1,12 +1,14 @@
-//! The hand-over of keys under a scheduler that tries the orders in which threads can run: a reader that misses a key
-//! and waits is always answered, and sees what was published before the answer, whoever goes away meanwhile.
+//! The hand-over of keys under a scheduler that tries the orders in which threads can run: a reader that
+//! misses a key and waits is always answered, and sees what was published before the answer, whoever goes
+//! away meanwhile.
 //!
-//! It is the source of `tower_bearer::keys` itself that runs here, compiled once more in a crate where `tokio` and
-//! `arc_swap` are the stand-ins below, made of [Shuttle](shuttle)'s locks. They promise what the originals promise, and
-//! no more. (`shuttle-tokio` promises more: there no message can come in between the end of a channel and the end of
-//! its receiver, as it can in tokio.)
+//! It is the source of `tower_bearer::keys` itself that runs here, compiled once more in a crate where
+//! `tokio` and `arc_swap` are the stand-ins below, made of [Shuttle](shuttle)'s locks. They promise what the
+//! originals promise, and no more. (`shuttle-tokio` promises more: there no message can come in between the
+//! end of a channel and the end of its receiver, as it can in tokio.)
 //!
-//! Without the test harness, for it would run the unit tests of that source too, and those want the real tokio.
+//! Without the test harness, for it would run the unit tests of that source too, and those want the real
+//! tokio.
 
 #![allow(unreachable_pub, reason = "the stand-ins look like the originals")]
 
@@ -216,8 +218,8 @@ impl<T> ArcSwap<T> {
 
 /// Instead of `tokio::sync`.
 mod sync {
-    /// A bounded queue. A message takes its place first, and then goes in: in between, the receiver can go away, and
-    /// what comes in later stays until the last sender is gone.
+    /// A bounded queue. A message takes its place first, and then goes in: in between, the receiver can go
+    /// away, and what comes in later stays until the last sender is gone.
     pub mod mpsc {
         use crate::Mutex;
         use std::{

@@ -14,7 +14,8 @@ use url::Url;
 /// How long the metadata of an issuer is taken to be current.
 const METADATA_AGE: Duration = Duration::from_secs(60);
 
-/// For reading the metadata again while a location is known. Requests wait 2 s in all, and the keys need their part.
+/// For reading the metadata again while a location is known. Requests wait 2 s in all, and the keys need
+/// their part.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
@@ -44,7 +45,8 @@ impl Metadata {
         match &mut self.found {
             Some(found) if now < found.until => Ok(found.location.clone()),
             Some(found) => {
-                // Noted first: where even this is too long for the refresher, its next fetch asks for the keys.
+                // Noted first: where even this is too long for the refresher, its next fetch asks for the
+                // keys.
                 found.until = now + METADATA_AGE;
                 match timeout(READ_AGAIN, reading).await.unwrap_or(Err(FetchError::Timeout)) {
                     Ok(location) => found.location = location,

@@ -70,8 +70,8 @@ impl<F: Fetch> Refresher<F> {
         self
     }
 
-    /// Takes a set without a usable key for an answer as long as there were no keys: for an issuer that may sign with
-    /// nothing but a shared secret.
+    /// Takes a set without a usable key for an answer as long as there were no keys: for an issuer that may
+    /// sign with nothing but a shared secret.
     pub(crate) fn keys_may_be_absent(mut self) -> Self {
         self.publisher.keys_may_be_absent = true;
         self
@@ -84,11 +84,11 @@ impl<F: Fetch> Refresher<F> {
     }
 
     /// Starts with the keys of a former run, trusted until [`max_stale`](Schedule::max_stale) after they were
-    /// fetched, so that a start while the issuer is down serves at once. The first fetch is due all the same; until it
-    /// succeeds, the keys are [`Lagging`](keys::KeyState::Lagging).
+    /// fetched, so that a start while the issuer is down serves at once. The first fetch is due all the same;
+    /// until it succeeds, the keys are [`Lagging`](keys::KeyState::Lagging).
     ///
-    /// A seed that is too old, or not a usable set, is left aside, and the log says so. A [`schedule`](Self::schedule)
-    /// of its own is set before.
+    /// A seed that is too old, or not a usable set, is left aside, and the log says so. A
+    /// [`schedule`](Self::schedule) of its own is set before.
     pub fn seed(mut self, seed: &Seed) -> Self {
         if let Err(reason) = self.publisher.plant(seed, SystemTime::now()) {
             tracing::warn!(%reason, "the seed is not used");
@@ -101,8 +101,8 @@ impl<F: Fetch> Refresher<F> {
         self.publisher.status.subscribe()
     }
 
-    /// Makes one attempt now, whatever the schedule says. Tokens that wait for a key, and keys that get too old, are
-    /// looked after by [`run`](Self::run) only.
+    /// Makes one attempt now, whatever the schedule says. Tokens that wait for a key, and keys that get too
+    /// old, are looked after by [`run`](Self::run) only.
     ///
     /// # Errors
     /// Why there are no new keys; what was published before stays.

@@ -103,7 +103,8 @@ impl Publisher {
         }
     }
 
-    /// Waits for a fetch, and meanwhile takes in who else waits for it, and lets go who has waited long enough.
+    /// Waits for a fetch, and meanwhile takes in who else waits for it, and lets go who has waited long
+    /// enough.
     pub(super) async fn attend<T>(&mut self, fetching: impl Future<Output = T>) -> Result<T, NoReader> {
         let mut fetching = pin!(fetching);
         // This fetch may help anybody, whatever another one may.
@@ -124,7 +125,8 @@ impl Publisher {
         }
     }
 
-    /// Says that it ends because nobody reads the keys: for any other reason, its readers are left alone with them.
+    /// Says that it ends because nobody reads the keys: for any other reason, its readers are left alone with
+    /// them.
     fn unread(&self) -> NoReader {
         self.status.send_modify(|status| status.unread = true);
         NoReader
@@ -139,8 +141,9 @@ impl Publisher {
         !self.is_answered(miss) && !is_known_unknown
     }
 
-    /// Whether keys were published since the reader looked that decide about its token. Those of a fetch that the
-    /// issuer answered before it had the key do not: the miss of an older generation may still be worth a fetch.
+    /// Whether keys were published since the reader looked that decide about its token. Those of a fetch that
+    /// the issuer answered before it had the key do not: the miss of an older generation may still be worth a
+    /// fetch.
     fn is_answered(&self, miss: &Miss) -> bool {
         self.sink.with(|now| match miss.kid().filter(|_| miss.kind() == MissKind::UnknownKey) {
             Some(kid) => now.keys().ids().any(|id| id == kid),
@@ -182,8 +185,9 @@ impl Publisher {
         self.telemetry.limited(Trigger::BadSignature, before.bad_signatures);
     }
 
-    /// Whether a request came during the last fetch for a key that the fetch neither targeted nor delivered: the issuer
-    /// may have answered before it had that key, so one more fetch is due. Other requests have their answer.
+    /// Whether a request came during the last fetch for a key that the fetch neither targeted nor delivered:
+    /// the issuer may have answered before it had that key, so one more fetch is due. Other requests have
+    /// their answer.
     pub(super) fn asks_for_more(&mut self, asked: &[String]) -> bool {
         let now = Instant::now();
         self.sink.with(|snapshot| {

@@ -1,10 +1,10 @@
-//! Generated histories of an issuer and its clients, on paused time: after each step the refresher must have done what
-//! a [model](model::Model) of it says, no more, no less and no later.
+//! Generated histories of an issuer and its clients, on paused time: after each step the refresher must have
+//! done what a [model](model::Model) of it says, no more, no less and no later.
 //!
-//! Of each request: it is decided by the set of the last successful fetch; one whose key is there waits for nothing;
-//! any other is answered when the fetch that it waits for ends, or one more where that began before it came, and within
-//! 2 seconds. Of each fetch: it is the only one, and it is due by the schedule, or paid for from the bucket of its kind by a request of this very moment. And
-//! what is due does happen.
+//! Of each request: it is decided by the set of the last successful fetch; one whose key is there waits for
+//! nothing; any other is answered when the fetch that it waits for ends, or one more where that began before
+//! it came, and within 2 seconds. Of each fetch: it is the only one, and it is due by the schedule, or paid
+//! for from the bucket of its kind by a request of this very moment. And what is due does happen.
 //!
 //! A failure prints the shortest history that shows it. `PROPTEST_CASES=10000` looks longer.
 
@@ -149,7 +149,8 @@ impl Simulation {
         }
     }
 
-    /// A healthy issuer's new key is accepted within the refill of the bucket and a fetch, whatever else comes in.
+    /// A healthy issuer's new key is accepted within the refill of the bucket and a fetch, whatever else
+    /// comes in.
     async fn rotation_under_flood(&self) {
         {
             let mut state = self.world.state();
@@ -196,7 +197,8 @@ impl Simulation {
         }
     }
 
-    /// Which of the two the refresher looks at first is open; that it fetches once more, if it can pay, is not.
+    /// Which of the two the refresher looks at first is open; that it fetches once more, if it can pay, is
+    /// not.
     async fn answer_meets_request(&self) {
         {
             let mut state = self.world.state();

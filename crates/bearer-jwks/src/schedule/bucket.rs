@@ -4,8 +4,8 @@ use super::{Schedule, later};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A token bucket: fetches that strangers can cause. A plain cooldown could be held closed by a flood, and one
-/// forged `kid` before a rotation would use it up.
+/// A token bucket: fetches that strangers can cause. A plain cooldown could be held closed by a flood, and
+/// one forged `kid` before a rotation would use it up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bucket {
     tokens: u32,

@@ -11,8 +11,8 @@ impl UnknownKids {
     /// The most ids that are remembered; a flood of others finds an empty bucket instead.
     const MOST: usize = 256;
 
-    /// Remembers an id until `until`: not for long, since an issuer may publish a key a moment after its first
-    /// token was seen.
+    /// Remembers an id until `until`: not for long, since an issuer may publish a key a moment after its
+    /// first token was seen.
     pub(crate) fn insert(&mut self, kid: &str, now: Instant, until: Instant) {
         if self.0.len() >= Self::MOST {
             self.0.retain(|_, until| *until > now);

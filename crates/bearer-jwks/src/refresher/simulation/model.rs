@@ -1,5 +1,5 @@
-//! What a refresher is to do, said a second time and without its machinery: no tasks, no channels, no dice. The
-//! simulation tells it what happened; it says what had to happen, and notes where that differs.
+//! What a refresher is to do, said a second time and without its machinery: no tasks, no channels, no dice.
+//! The simulation tells it what happened; it says what had to happen, and notes where that differs.
 
 use crate::{Schedule, Status};
 use bearer_testing::SigningKey;
@@ -18,7 +18,8 @@ pub(super) struct IssuerKey {
     pub(super) signing: SigningKey,
 }
 
-/// What matters about a token: the key id it names, what signed it (`None` for a stranger), and whether it is over.
+/// What matters about a token: the key id it names, what signed it (`None` for a stranger), and whether it is
+/// over.
 #[derive(Clone, Debug)]
 pub(super) struct Claimed {
     pub(super) kid: Option<String>,
@@ -217,8 +218,8 @@ impl Model {
         Wait::For(self.fetches + 1)
     }
 
-    /// Whether a request that misses a key may be answered without a word to the refresher: nothing runs that could help
-    /// it, and it is worth no fetch.
+    /// Whether a request that misses a key may be answered without a word to the refresher: nothing runs that
+    /// could help it, and it is worth no fetch.
     pub(super) fn may_keep_back(&self, kind: MissKind, kid: Option<&str>, now: Instant) -> bool {
         let asks_for_a_key = kind == MissKind::UnknownKey;
         let is_known = kid.and_then(|kid| self.unknown.get(kid)).is_some_and(|until| *until > now);

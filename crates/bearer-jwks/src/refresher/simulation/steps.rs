@@ -24,10 +24,11 @@ pub(super) enum Step {
     Sleeps(u64),
     /// Forgeries come in, and a healthy issuer replaces its keys.
     RotationUnderFlood,
-    /// Forgeries use up the bucket while the issuer is down, and go on while it says that nothing has changed.
+    /// Forgeries use up the bucket while the issuer is down, and go on while it says that nothing has
+    /// changed.
     FloodAndNothingNew,
-    /// The answer to a scheduled fetch, and the first token of a key that is younger than that answer, come in the
-    /// same moment.
+    /// The answer to a scheduled fetch, and the first token of a key that is younger than that answer, come
+    /// in the same moment.
     AnswerMeetsRequest,
 }
 
@@ -90,7 +91,8 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     ];
     let max_age = prop_oneof![3 => Just(None), 1 => prop_oneof![0_u64..7200, Just(u64::MAX)].prop_map(Some)];
     let set = || (any::<bool>(), max_age.clone()).prop_map(|(tagged, max_age)| Mode::Set { tagged, max_age });
-    let retry_after = prop_oneof![1 => Just(None), 3 => prop_oneof![0_u64..5, 0_u64..900, Just(u64::MAX / 2)].prop_map(Some)];
+    let seconds = prop_oneof![0_u64..5, 0_u64..900, Just(u64::MAX / 2)];
+    let retry_after = prop_oneof![1 => Just(None), 3 => seconds.prop_map(Some)];
     let status = prop::sample::select(vec![429, 503, 500, 404]);
     let mode = prop_oneof![
         8 => set(),
