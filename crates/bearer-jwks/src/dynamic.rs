@@ -1,9 +1,10 @@
 //! Issuers that are found when their first token comes: one service, many tenants.
 
-use crate::{
-    connect::ConnectError,
-    connector::{Connector, ReadyConnector},
-};
+mod builder;
+
+pub use builder::DynamicVerifierBuilder;
+
+use crate::{connect::ConnectError, connector::ReadyConnector};
 use quick_cache::sync::Cache;
 use std::{
     error::Error,
@@ -22,9 +23,6 @@ use tower_bearer::{
     AuthError, Issuer, JwtVerifier, Presented, Reason, TokenCache, Verification, Verified, Verify,
     WaitForKeys,
 };
-
-/// The most issuers that are kept, by default.
-const CAPACITY: usize = 10_000;
 
 /// The most names that are remembered as nobody's.
 const STRANGERS: usize = 1024;
@@ -64,20 +62,41 @@ pub trait ResolveIssuer: Send + Sync + 'static {
 /// use bearer_jwks::{DynamicVerifier, ResolveIssuer};
 /// use std::{collections::HashMap, convert::Infallible};
 /// use tower_bearer::{BearerLayer, Issuer};
+/// # use bearer_testing::TestIssuer;
+/// # use tower_bearer::{Credential, Presented, Verification, Verify as _};
 ///
+/// /// Where each tenant publishes its keys.
 /// struct Tenants(HashMap<String, String>);
 ///
 /// impl ResolveIssuer for Tenants {
 ///     type Error = Infallible;
 ///     async fn resolve(&self, iss: &str) -> Result<Option<Issuer>, Infallible> {
-///         Ok(self.0.get(iss).map(|audience| Issuer::new(iss, audience)))
+///         let jwks_uri = self.0.get(iss);
+///         Ok(jwks_uri.map(|jwks_uri| Issuer::new(iss, "https://api.example").jwks_uri(jwks_uri)))
 ///     }
 /// }
+/// # async fn is_accepted(verifier: &DynamicVerifier<Tenants>, token: &str) -> bool {
+/// #     let (credential, request) = (Credential::new(token).expect("a token"), http::Request::new(()));
+/// #     match verifier.verify(&Presented::new(credential, &request, std::time::SystemTime::now())) {
+/// #         Verification::Done(result) => result.is_ok(),
+/// #         Verification::Pending(verifying) => verifying.await.is_ok(),
+/// #     }
+/// # }
 ///
-/// let verifier = DynamicVerifier::new(Tenants(HashMap::new()))?;
-/// assert!(!verifier.forget("https://nobody.example"), "nobody is known yet");
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// # let (tenant, stranger) = (TestIssuer::start().await, TestIssuer::start().await);
+/// # let token = |of: &TestIssuer| of.token().audience("https://api.example").sign();
+/// let tenants = HashMap::from([(tenant.issuer().to_owned(), tenant.jwks_uri().to_string())]);
+/// let verifier = DynamicVerifier::new(Tenants(tenants))?;
+/// assert!(verifier.is_empty(), "none has come yet");
+///
+/// assert!(is_accepted(&verifier, &token(&tenant)).await);
+/// assert!(!is_accepted(&verifier, &token(&stranger)).await, "the resolver does not name its issuer");
+/// assert_eq!(verifier.len(), 1);
 /// let layer = BearerLayer::new(verifier);
-/// # Ok::<(), bearer_jwks::ConnectError>(())
+/// # drop(layer);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct DynamicVerifier<R>(Arc<Tenants<R>>);
 
@@ -105,22 +124,33 @@ impl<R: ResolveIssuer> DynamicVerifier<R> {
     /// # Errors
     /// When the HTTP client for their keys cannot be made.
     pub fn new(resolver: R) -> Result<Self, ConnectError> {
-        Self::with(&Connector::new(), resolver, CAPACITY)
+        Self::builder(resolver).build()
     }
 
-    /// Asks `resolver`, keeps up to `capacity` issuers, and fetches their keys with `connector`.
+    /// With settings.
     ///
-    /// # Errors
-    /// When the HTTP client for their keys cannot be made.
-    pub fn with(connector: &Connector, resolver: R, capacity: usize) -> Result<Self, ConnectError> {
-        Ok(Self(Arc::new(Tenants {
-            resolver,
-            connector: connector.ready()?,
-            known: Cache::new(capacity),
-            tokens: TokenCache::default(),
-            refused: Cache::new(STRANGERS),
-            questions: Semaphore::new(QUESTIONS),
-        })))
+    /// ```
+    /// # use bearer_jwks::{Connector, DynamicVerifier, ResolveIssuer};
+    /// # use std::convert::Infallible;
+    /// # use tower_bearer::{Issuer, TokenCache};
+    /// # struct Tenants;
+    /// # impl ResolveIssuer for Tenants {
+    /// #     type Error = Infallible;
+    /// #     async fn resolve(&self, _: &str) -> Result<Option<Issuer>, Infallible> {
+    /// #         Ok(None)
+    /// #     }
+    /// # }
+    /// let connector = Connector::new();
+    /// let verifier = DynamicVerifier::builder(Tenants)
+    ///     .connector(&connector)
+    ///     .capacity(100)
+    ///     .cache(&TokenCache::new(64 * 1024 * 1024))
+    ///     .build()?;
+    /// # assert!(verifier.is_empty());
+    /// # Ok::<(), bearer_jwks::ConnectError>(())
+    /// ```
+    pub fn builder(resolver: R) -> DynamicVerifierBuilder<R> {
+        DynamicVerifierBuilder::new(resolver)
     }
 
     /// Trusts this issuer no more until the resolver names it again; says whether it was known.
@@ -130,8 +160,13 @@ impl<R: ResolveIssuer> DynamicVerifier<R> {
     }
 
     /// How many issuers are kept.
-    pub fn issuers(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.0.known.len()
+    }
+
+    /// Whether none is kept.
+    pub fn is_empty(&self) -> bool {
+        self.0.known.is_empty()
     }
 }
 

@@ -74,7 +74,7 @@ mod telemetry;
 pub use connect::{Connect, ConnectError};
 pub use connector::Connector;
 pub use discovery::InvalidMetadata;
-pub use dynamic::{DynamicFuture, DynamicVerifier, ResolveIssuer};
+pub use dynamic::{DynamicFuture, DynamicVerifier, DynamicVerifierBuilder, ResolveIssuer};
 pub use fetch::{Fetch, FetchError, Fetched};
 pub use file::FileFetch;
 pub use http::HttpFetch;

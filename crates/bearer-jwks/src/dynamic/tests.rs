@@ -1,7 +1,7 @@
 //! Many tenants, some of them strangers. Where nothing is fetched, on paused time.
 
 use super::*;
-use crate::Schedule;
+use crate::{Connector, Schedule};
 use bearer_testing::{Algorithm, SigningKey, TestIssuer, TokenBuilder};
 use std::{
     collections::HashMap,
@@ -174,7 +174,7 @@ async fn nothing_is_fetched_for_an_issuer_that_the_resolver_did_not_name() {
     assert_eq!(reason(verify(&verifier, &canary.token().sign()).await), Some(Reason::UnknownIssuer));
     let asked = canary.token().issuer("https://asked.example").sign();
     assert_eq!(kind(verify(&verifier, &asked).await), Some(AuthErrorKind::Unavailable));
-    assert_eq!(verifier.issuers(), 1);
+    assert_eq!(verifier.len(), 1);
     assert_eq!(canary.requests(), 0);
 }
 
@@ -206,7 +206,7 @@ async fn fifty_first_requests_share_one_question_and_one_fetch() {
         })
         .collect();
     assert!(requests.join_all().await.iter().all(Result::is_ok));
-    assert_eq!((directory.questions(), tenant.requests(), verifier.issuers()), (1, 1, 1));
+    assert_eq!((directory.questions(), tenant.requests(), verifier.len()), (1, 1, 1));
     assert!(verify_now(&verifier, &tenant.token().sign()).is_ok(), "and later ones neither");
 }
 
@@ -263,7 +263,7 @@ async fn a_flood_of_names_asks_for_each_once_a_few_at_a_time_and_drives_no_tenan
     let directory = Directory::default();
     let tenants: Vec<_> =
         (0..4).map(|n| Local::of(&directory, &format!("https://tenant-{n}.example"))).collect();
-    let verifier = DynamicVerifier::with(&Connector::new(), directory.clone(), 8).unwrap();
+    let verifier = DynamicVerifier::builder(directory.clone()).capacity(8).build().unwrap();
     for tenant in &tenants {
         assert!(verify(&verifier, &tenant.token().sign()).await.is_ok());
     }
@@ -293,7 +293,7 @@ async fn a_flood_of_names_asks_for_each_once_a_few_at_a_time_and_drives_no_tenan
     assert_eq!(directory.questions(), tenants.len() + NAMES);
     assert_eq!(directory.0.most_at_once.load(Ordering::Relaxed), QUESTIONS);
     assert!(verifier.0.refused.len() <= STRANGERS);
-    assert_eq!(verifier.issuers(), tenants.len());
+    assert_eq!(verifier.len(), tenants.len());
     for tenant in &tenants {
         assert!(verify_now(&verifier, &tenant.token().sign()).is_ok(), "after it");
         assert_eq!(directory.questions_for(&tenant.iss), 1);
@@ -380,7 +380,7 @@ async fn a_tenant_that_is_set_up_wrongly_is_a_503_and_is_not_kept() {
         let verifier = new(&directory);
         let token = TokenBuilder::new(&SigningKey::generate(Algorithm::EdDSA), iss, "api").sign();
         assert_eq!(kind(verify(&verifier, &token).await), Some(AuthErrorKind::Unavailable));
-        assert_eq!(verifier.issuers(), 0);
+        assert_eq!(verifier.len(), 0);
     }
 }
 
@@ -406,13 +406,25 @@ async fn what_names_no_issuer_asks_nobody_and_a_known_issuers_bad_tokens_wait_fo
     assert_eq!(directory.questions(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn all_tenants_share_the_cache_of_the_application() {
+    let directory = Directory::default();
+    let cache = TokenCache::default();
+    let verifier = DynamicVerifier::builder(directory.clone()).cache(&cache).build().unwrap();
+    for n in 0..2 {
+        let tenant = Local::of(&directory, &format!("https://tenant-{n}.example"));
+        assert!(verify(&verifier, &tenant.token().sign()).await.is_ok());
+    }
+    assert_eq!((verifier.len(), cache.len()), (2, 2));
+}
+
 #[tokio::test]
 async fn forgetting_works_at_once_and_ends_the_refresher() {
     let tenant = TestIssuer::start().await;
     let directory = Directory::default();
     directory.trust(&tenant);
     let connector = Connector::new();
-    let verifier = DynamicVerifier::with(&connector, directory.clone(), CAPACITY).unwrap();
+    let verifier = DynamicVerifier::builder(directory.clone()).connector(&connector).build().unwrap();
     assert!(verify(&verifier, &tenant.token().sign()).await.is_ok());
     assert_eq!(connector.statuses().len(), 1);
 
@@ -438,7 +450,7 @@ async fn an_answer_from_before_forgetting_is_not_kept() {
     directory.tenants().clear();
     verifier.forget(&tenant.iss);
     assert!(early.await.unwrap().is_ok(), "it was asked for before");
-    assert_eq!(verifier.issuers(), 0);
+    assert_eq!(verifier.len(), 0);
     assert_eq!(reason(verify(&verifier, &tenant.token().sign()).await), Some(Reason::UnknownIssuer));
 }
 
@@ -449,16 +461,17 @@ async fn the_least_used_makes_room_its_keys_are_fetched_no_more_and_it_comes_bac
     schedule.every = Duration::from_millis(20);
     schedule.at_least = schedule.every;
     let connector = Connector::new().schedule(schedule);
-    let verifier = DynamicVerifier::with(&connector, directory.clone(), 2).unwrap();
+    let verifier =
+        DynamicVerifier::builder(directory.clone()).connector(&connector).capacity(2).build().unwrap();
     let mut issuers = Vec::new();
     for _ in 0..4 {
         let issuer = TestIssuer::start().await;
         directory.trust(&issuer);
         assert!(verify(&verifier, &issuer.token().sign()).await.is_ok());
-        assert!(verifier.issuers() <= 2);
+        assert!(verifier.len() <= 2);
         issuers.push(issuer);
     }
-    eventually("the refreshers of the others end", || connector.statuses().len() == verifier.issuers()).await;
+    eventually("the refreshers of the others end", || connector.statuses().len() == verifier.len()).await;
     let kept: Vec<_> = connector.statuses().into_iter().map(|(name, _)| name).collect();
     assert!(!kept.is_empty(), "some are kept");
     let (kept, gone): (Vec<_>, Vec<_>) =

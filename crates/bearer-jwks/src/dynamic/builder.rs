@@ -1,0 +1,59 @@
+//! The settings of a verifier whose issuers are found.
+
+use super::{DynamicVerifier, QUESTIONS, ResolveIssuer, STRANGERS, Tenants};
+use crate::{connect::ConnectError, connector::Connector};
+use quick_cache::sync::Cache;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tower_bearer::TokenCache;
+
+/// The most issuers that are kept, by default.
+const CAPACITY: usize = 10_000;
+
+/// Settings of a [`DynamicVerifier`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct DynamicVerifierBuilder<R> {
+    resolver: R,
+    connector: Connector,
+    capacity: usize,
+    cache: TokenCache,
+}
+
+impl<R: ResolveIssuer> DynamicVerifierBuilder<R> {
+    pub(super) fn new(resolver: R) -> Self {
+        Self { resolver, connector: Connector::new(), capacity: CAPACITY, cache: TokenCache::default() }
+    }
+
+    /// Fetches keys with the client, the schedule and the seeds of this one, which shows the issuers'
+    /// [statuses](Connector::statuses).
+    pub fn connector(mut self, connector: &Connector) -> Self {
+        self.connector = connector.clone();
+        self
+    }
+
+    /// Keeps up to so many issuers. Default 10,000.
+    pub fn capacity(mut self, capacity: usize) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    /// Remembers accepted tokens there, those of all issuers, instead of in a cache of 8 MiB of its own.
+    pub fn cache(mut self, cache: &TokenCache) -> Self {
+        self.cache = cache.clone();
+        self
+    }
+
+    /// # Errors
+    /// When the HTTP client for the issuers' keys cannot be made.
+    pub fn build(self) -> Result<DynamicVerifier<R>, ConnectError> {
+        Ok(DynamicVerifier(Arc::new(Tenants {
+            resolver: self.resolver,
+            connector: self.connector.ready()?,
+            known: Cache::new(self.capacity),
+            tokens: self.cache,
+            refused: Cache::new(STRANGERS),
+            questions: Semaphore::new(QUESTIONS),
+        })))
+    }
+}
