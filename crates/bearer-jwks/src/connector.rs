@@ -1,7 +1,7 @@
 //! How keys are fetched for issuers, and what became of it.
 
 use crate::{
-    connect::{ConnectError, sealed::Issuers},
+    connect::{Connect, ConnectError},
     http::HttpFetch,
     refresher::Refresher,
     schedule::Schedule,
@@ -24,7 +24,7 @@ const AT_ONCE: usize = 32;
 const BETWEEN: Duration = Duration::from_millis(5);
 
 /// Connects [`Issuer`]s with a client and a [`Schedule`] of the application's own, and shows how they are
-/// doing. [`Connect`](crate::Connect) is the same with the defaults. Clones share what they show.
+/// doing. [`Connect`] is the same with the defaults. Clones share what they show.
 ///
 /// ```
 /// use bearer_jwks::{Connector, Schedule};
@@ -91,7 +91,7 @@ impl Connector {
         self
     }
 
-    /// As [`Connect::connect`](crate::Connect::connect). Where the first fetch fails, a [seed](Self::seed)
+    /// As [`Connect::connect`]. Where the first fetch fails, a [seed](Self::seed)
     /// serves.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl Connector {
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub async fn connect(&self, issuers: impl Issuers) -> Result<JwtVerifier, ConnectError> {
+    pub async fn connect(&self, issuers: impl Connect) -> Result<JwtVerifier, ConnectError> {
         let ready = self.ready()?;
         let turns = Arc::new(Semaphore::new(AT_ONCE));
         let connecting: Vec<_> = issuers
@@ -115,20 +115,64 @@ impl Connector {
         JwtVerifier::new(connected).map_err(ConnectError::Config)
     }
 
-    /// As [`Connect::connect_lazy`](crate::Connect::connect_lazy).
+    /// As [`Connect::connect_lazy`].
     ///
     /// # Errors
     /// When the set-up is wrong.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub fn connect_lazy(&self, issuers: impl Issuers) -> Result<JwtVerifier, ConnectError> {
+    pub fn connect_lazy(&self, issuers: impl Connect) -> Result<JwtVerifier, ConnectError> {
         let ready = self.ready()?;
         let issuers = issuers.into_vec();
         let others = u32::try_from(issuers.len()).unwrap_or(u32::MAX).saturating_sub(1);
         let spread = BETWEEN * others;
         let issuers = issuers.into_iter().map(|issuer| ready.start(issuer, spread.mul_f64(fastrand::f64())));
         JwtVerifier::new(issuers.collect::<Result<Vec<_>, _>>()?).map_err(ConnectError::Config)
+    }
+
+    /// Fetches the keys of one more issuer, and yields it with them, for a verifier that is at work already
+    /// ([`JwtVerifier::insert`]). What this makes is kept fresh and shown as with [`connect`](Self::connect),
+    /// until the verifier [removes](JwtVerifier::remove) the issuer.
+    ///
+    /// Where tenants come and go all the time, a [`DynamicVerifier`](crate::DynamicVerifier) does this by itself.
+    ///
+    /// ```
+    /// use bearer_jwks::Connector;
+    /// use std::time::SystemTime;
+    /// use tower_bearer::{Issuer, JwtVerifier, Verification};
+    /// # use bearer_testing::TestIssuer;
+    /// # fn config(issuer: &TestIssuer) -> Issuer {
+    /// #     Issuer::new(issuer.issuer(), issuer.audience()).jwks_uri(issuer.jwks_uri())
+    /// # }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// # let (one, other) = (TestIssuer::start().await, TestIssuer::start().await);
+    /// let connector = Connector::new();
+    /// let verifier = connector.connect(config(&one)).await?;
+    /// let token = other.token().sign();
+    /// let is_accepted = |token: &str| {
+    ///     matches!(verifier.verify_token(token, SystemTime::now()), Verification::Done(Ok(_)))
+    /// };
+    /// assert!(!is_accepted(&token), "its issuer is not trusted yet");
+    ///
+    /// verifier.insert(connector.connect_issuer(config(&other)).await?)?;
+    /// assert!(is_accepted(&token));
+    /// assert_eq!(connector.statuses().len(), 2);
+    ///
+    /// verifier.remove(other.issuer());
+    /// assert!(!is_accepted(&token));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub async fn connect_issuer(&self, issuer: Issuer) -> Result<Issuer, ConnectError> {
+        self.ready()?.first_keys(issuer, Arc::new(Semaphore::new(1))).await
     }
 
     /// The issuers whose keys are in use, by name, and how each is doing: to look at, or to wait for. One is
