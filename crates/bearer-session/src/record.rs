@@ -69,9 +69,17 @@ impl Record {
     }
 
     /// The next one, of these tokens. An ID token stays where none came (OpenID Connect Core §12.2): it says who signed in.
-    pub(crate) fn renewed(&self, tokens: TokenSet) -> Self {
+    ///
+    /// `None` for tokens that say they are another user's, or of another session: whoever gets them would be let in as
+    /// that user.
+    pub(crate) fn renewed(&self, tokens: TokenSet) -> Option<Self> {
         let next = Self::of(tokens, self.signed_in, self.is_aliased);
-        Self { id_token: next.id_token.or_else(|| self.id_token.clone()), ..next }
+        let is_same = self.labels.agree_with(&next.labels) && self.id_labels().agree_with(&next.id_labels());
+        is_same.then(|| Self { id_token: next.id_token.or_else(|| self.id_token.clone()), ..next })
+    }
+
+    fn id_labels(&self) -> Labels {
+        self.id_token.as_ref().map(|token| Labels::of(token.expose())).unwrap_or_default()
     }
 
     /// The same, never to be refreshed again.
@@ -150,6 +158,15 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Labels {
+    /// Whether they can be about one session of one user: what both say is the same. The issuer is not looked at. It
+    /// answered itself, and its name changes when it moves to a domain of its own.
+    fn agree_with(&self, other: &Self) -> bool {
+        let agree = |ours: &Option<Arc<str>>, theirs: &Option<Arc<str>>| {
+            ours.is_none() || theirs.is_none() || ours == theirs
+        };
+        agree(&self.subject, &other.subject) && agree(&self.session, &other.session)
+    }
+
     /// Of a JWT (RFC 7519 §4.1). A token of another form has none.
     pub(crate) fn of(access_token: &str) -> Self {
         #[derive(Deserialize)]
@@ -218,9 +235,35 @@ mod tests {
             ..TokenSet::new(AccessToken::new("a"), Duration::from_secs(60))
         };
         let first = Record::signed_in(tokens(Some("first")), false);
-        let second = first.renewed(tokens(None));
+        let second = first.renewed(tokens(None)).unwrap();
         assert_eq!(second.id_token, Some(Secret::new("first")));
-        assert_eq!(second.renewed(tokens(Some("third"))).id_token, Some(Secret::new("third")));
+        assert_eq!(second.renewed(tokens(Some("third"))).unwrap().id_token, Some(Secret::new("third")));
+    }
+
+    #[test]
+    fn tokens_of_another_user_or_session_are_no_successors() {
+        let tokens = |access: &str, id_token: Option<&str>| TokenSet {
+            id_token: id_token.map(|payload| Secret::new(jwt(payload))),
+            ..TokenSet::new(AccessToken::new(jwt(access)), Duration::from_secs(60))
+        };
+        let whole = r#"{"iss":"i","sub":"u","session_id":"s"}"#;
+        let cases = [
+            (whole, None, true),
+            (r#"{"sub":"u","sid":"s"}"#, Some(r#"{"sub":"u"}"#), true),
+            (r#"{"sub":"u"}"#, None, true),
+            ("{}", None, true),
+            (r#"{"iss":"moved","sub":"u","session_id":"s"}"#, None, true),
+            (r#"{"iss":"i","sub":"other","session_id":"s"}"#, None, false),
+            (r#"{"iss":"i","sub":"u","session_id":"other"}"#, None, false),
+            (whole, Some(r#"{"sub":"other"}"#), false),
+        ];
+        let first = Record::signed_in(tokens(whole, Some(r#"{"sub":"u"}"#)), false);
+        for (access, id_token, expected) in cases {
+            let next = first.renewed(tokens(access, id_token));
+            assert_eq!(next.is_some(), expected, "{access} {id_token:?}");
+        }
+        let opaque = Record::signed_in(TokenSet::new(AccessToken::new("a"), Duration::ZERO), false);
+        assert!(opaque.renewed(tokens(whole, None)).is_some());
     }
 
     proptest! {

@@ -18,7 +18,7 @@ use crate::{
 use http::StatusCode;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// How a flight ended.
 #[derive(Clone, Debug)]
@@ -150,16 +150,21 @@ impl Owner {
             let exchange = self.endpoint.refresh(token, on_behalf);
             let error = match within(sent + self.settings.request_timeout, exchange).await {
                 Some(Ok(tokens)) => {
-                    pass.ended(Sign::Well, Instant::now());
                     // The token lives since some moment after the request was sent.
                     let expires = after(tokens.expires_in, sent);
-                    let mut record = held.record.renewed(tokens);
-                    if was_lost {
-                        // The request that was lost may still be under way, with a token that must be no more than
-                        // one behind when it arrives.
-                        record.settles_in = self.settings.request_timeout;
+                    if let Some(mut record) = held.record.renewed(tokens) {
+                        pass.ended(Sign::Well, Instant::now());
+                        if was_lost {
+                            // The request that was lost may still be under way, with a token that must be no more
+                            // than one behind when it arrives.
+                            record.settles_in = self.settings.request_timeout;
+                        }
+                        let successor = Successor { of: held.generation, record, expires };
+                        return self.store(claim, successor).await;
                     }
-                    return self.store(claim, Successor { of: held.generation, record, expires }).await;
+                    // As good as an answer that nobody can read.
+                    error!(key = ?claim.key, "the issuer answered with tokens of another user or session");
+                    ExchangeError::new(Outcome::Unknown)
                 }
                 Some(Err(error)) => error,
                 None => ExchangeError::new(Outcome::Unknown),

@@ -10,7 +10,7 @@ mod store_trouble;
 mod unreadable;
 
 use self::{
-    issuer::{Answer, Issuer, tokens},
+    issuer::{Answer, Issuer, tokens, tokens_of},
     store::Faulty,
 };
 use super::*;

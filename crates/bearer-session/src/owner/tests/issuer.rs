@@ -1,6 +1,7 @@
 //! An issuer that does what it is told.
 
 use super::*;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 /// An issuer whose every token succeeds the one before: `r0`, `r1` and so on.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub(super) enum Answer {
     CommittedAndLost(Outcome),
     Hangs,
     Fails(ExchangeError),
+    /// Those of whoever this is.
+    TokensOf(&'static str),
 }
 
 impl Issuer {
@@ -83,6 +86,12 @@ pub(super) fn tokens(number: u32, expires_in: Duration) -> TokenSet {
         .refresh_token(RefreshToken::new(format!("r{number}")))
 }
 
+/// An access token that says whose it is.
+pub(super) fn tokens_of(user: &str, number: u32, expires_in: Duration) -> TokenSet {
+    let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"sub":"{user}","n":{number}}}"#));
+    TokenSet { access_token: AccessToken::new(format!("e30.{payload}.c2ln")), ..tokens(number, expires_in) }
+}
+
 impl TokenEndpoint for Issuer {
     fn refresh<'a>(
         &'a self,
@@ -111,6 +120,7 @@ impl TokenEndpoint for Issuer {
                 Answer::CommittedAndLost(outcome) => Err(ExchangeError::new(outcome)),
                 Answer::Hangs => pending().await,
                 Answer::Fails(error) => Err(error),
+                Answer::TokensOf(user) => Ok(tokens_of(user, number + 1, expires_in)),
             }
         })
     }

@@ -257,6 +257,30 @@ async fn an_issuer_that_forgives_is_not_held_up_by_a_lost_answer() {
     assert_eq!(issuer.0.lock().unwrap().probes, 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn tokens_of_another_user_are_handed_to_nobody() {
+    for issuer in [Issuer::supabase(), Issuer::strict()] {
+        let issuer = issuer.answers((0..4).map(|_| (Duration::ZERO, Answer::TokensOf("eve"))));
+        let store = Faulty::new();
+        let sessions = owner(&issuer, &store);
+        let id = sessions.create(tokens_of("ada", 0, secs(60))).await.unwrap();
+        let mut events = sessions.events();
+        let _ = sessions.refresh(&id, OnBehalf::default()).await;
+        for sessions in [&sessions, &owner(&issuer, &store)] {
+            assert_eq!(sessions.access(&id, OnBehalf::default()).await.unwrap().subject(), Some("ada"));
+        }
+        assert!(timeout(secs(1), events.next()).await.is_err(), "nobody has new tokens");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_of_the_same_user_are() {
+    let issuer = Issuer::strict().answers([(Duration::ZERO, Answer::TokensOf("ada"))]);
+    let sessions = owner(&issuer, &Faulty::new());
+    let id = sessions.create(tokens_of("ada", 0, Duration::ZERO)).await.unwrap();
+    assert_eq!(sessions.access(&id, OnBehalf::default()).await.unwrap().generation(), 1);
+}
+
 fn too_many() -> ExchangeError {
     ExchangeError::new(Outcome::NotSpent).with_status(http::StatusCode::TOO_MANY_REQUESTS)
 }
