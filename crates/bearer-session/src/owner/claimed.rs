@@ -76,7 +76,8 @@ impl Owner {
         if self.release_once(claim).await.is_none() {
             // An issuer that allows no second try would lose the session over it. Nobody who waits needs to wait for that.
             let owner = Arc::clone(self);
-            tokio::spawn(async move { owner.retry_until(claim.until, || owner.release_once(claim)).await });
+            let release = async move { owner.retry_until(claim.until, || owner.release_once(claim)).await };
+            drop(self.releases.run(claim.key, || release));
         }
     }
 

@@ -196,6 +196,9 @@ impl Owner {
 
     /// Leave to present a token, or how long to wait for it.
     async fn may_ask(&self, claim: Claimed) -> Result<Pass<'_>, Duration> {
+        if self.flights.is_closed() {
+            return Err(SOON);
+        }
         let now = Instant::now();
         let pass = self.breaker.enter(now)?;
         if pass.is_to_probe() {

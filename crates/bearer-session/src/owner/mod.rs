@@ -7,6 +7,7 @@ mod begin;
 mod breaker;
 mod builder;
 mod claimed;
+mod close;
 mod end;
 mod error;
 mod events;
@@ -139,6 +140,8 @@ struct Owner {
     unsaved: Unsaved,
     looks: Single<Looked>,
     flights: Single<Landing>,
+    /// Claims that the store did not take back at once.
+    releases: Single<Option<()>>,
     announcer: Announcer,
 }
 
@@ -162,6 +165,7 @@ impl Sessions {
             unsaved: Unsaved::default(),
             looks: Single::default(),
             flights: Single::default(),
+            releases: Single::default(),
             announcer: Announcer::new(on_sign_out),
         }))
     }
@@ -262,6 +266,28 @@ impl Sessions {
     /// [`Unavailable`](SessionErrorKind::Unavailable) when the store cannot be reached or is full.
     pub async fn adopt(&self, tokens: TokenSet) -> Result<Key, SessionError> {
         self.0.adopt(tokens).await
+    }
+
+    /// Shuts down in order: begins no refresh any more, waits for those under way, and has the store take what it did not
+    /// take before. For a process that is about to end, once it takes no requests any more. It takes at most the time of
+    /// [`lease`](SessionsBuilder::lease), and usually none.
+    ///
+    /// A refresh that is cut off between the issuer's answer and the store costs the session, where the issuer forgives
+    /// nothing. What is in memory is served as before; where an access token has expired, the answer is
+    /// [`Unavailable`](SessionErrorKind::Unavailable). All clones are closed.
+    ///
+    /// ```
+    /// # use bearer_session::Sessions;
+    /// # async fn of(sessions: Sessions, app: axum::Router, stop: impl Future<Output = ()> + Send + 'static)
+    /// # -> std::io::Result<()> {
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    /// axum::serve(listener, app).with_graceful_shutdown(stop).await?;
+    /// sessions.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn close(&self) {
+        self.0.close().await;
     }
 
     /// What happens from now on.

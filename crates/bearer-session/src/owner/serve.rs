@@ -99,6 +99,9 @@ impl Owner {
 
     /// How long a refresh of this session is not even tried.
     fn held_back(&self, key: &Key, now: Instant) -> Option<Duration> {
+        if self.flights.is_closed() {
+            return Some(SOON);
+        }
         // What only waits to be stored needs no issuer.
         let issuer = if self.unsaved.has(key) { None } else { self.breaker.left(now) };
         self.pauses.left(key, now).max(issuer)

@@ -3,7 +3,7 @@
 use crate::store::Key;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::{
     sync::watch,
@@ -12,7 +12,14 @@ use tokio::{
 
 /// Runs one task per key at a time. It is a task of its own: whoever waits for it may leave, and it goes on.
 #[derive(Debug)]
-pub(super) struct Single<T>(Arc<Mutex<HashMap<Key, Running<T>>>>);
+pub(super) struct Single<T>(Arc<Mutex<Tasks<T>>>);
+
+#[derive(Debug)]
+struct Tasks<T> {
+    running: HashMap<Key, Running<T>>,
+    /// No other is begun.
+    is_closed: bool,
+}
 
 /// A task that runs, or has ended with this.
 #[derive(Clone, Debug)]
@@ -20,25 +27,28 @@ pub(super) struct Running<T>(watch::Receiver<Option<T>>);
 
 /// Takes the task off the list, also when it panics.
 struct Listed<T> {
-    tasks: Arc<Mutex<HashMap<Key, Running<T>>>>,
+    single: Single<T>,
     key: Key,
 }
 
 impl<T: Clone + Send + Sync + 'static> Single<T> {
-    /// The task of this key that is running already, or this one.
+    /// The task of this key that is running already, or this one. Nothing comes of one that is begun after the end.
     pub(super) fn run<F>(&self, key: Key, task: impl FnOnce() -> F) -> Running<T>
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = tasks.get(&key) {
+        let mut tasks = self.tasks();
+        if let Some(running) = tasks.running.get(&key) {
             return running.clone();
         }
         let (done, running) = watch::channel(None);
         let running = Running(running);
-        tasks.insert(key, running.clone());
+        if tasks.is_closed {
+            return running;
+        }
+        tasks.running.insert(key, running.clone());
         drop(tasks);
-        let listed = Listed { tasks: Arc::clone(&self.0), key };
+        let listed = Listed { single: Self(Arc::clone(&self.0)), key };
         let task = task();
         tokio::spawn(async move {
             let result = task.await;
@@ -47,6 +57,29 @@ impl<T: Clone + Send + Sync + 'static> Single<T> {
             done.send_replace(Some(result));
         });
         running
+    }
+}
+
+impl<T: Clone> Single<T> {
+    /// What is running now.
+    pub(super) fn running(&self) -> Vec<Running<T>> {
+        self.tasks().running.values().cloned().collect()
+    }
+
+    /// Begins no other. Returns what is running still.
+    pub(super) fn close(&self) -> Vec<Running<T>> {
+        self.tasks().is_closed = true;
+        self.running()
+    }
+}
+
+impl<T> Single<T> {
+    pub(super) fn is_closed(&self) -> bool {
+        self.tasks().is_closed
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Tasks<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -60,13 +93,13 @@ impl<T: Clone> Running<T> {
 
 impl<T> Drop for Listed<T> {
     fn drop(&mut self) {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.single.tasks().running.remove(&self.key);
     }
 }
 
 impl<T> Default for Single<T> {
     fn default() -> Self {
-        Self(Arc::default())
+        Self(Arc::new(Mutex::new(Tasks { running: HashMap::new(), is_closed: false })))
     }
 }
 
@@ -113,5 +146,17 @@ mod tests {
         assert_eq!(broken.until(soon()).await, None);
         assert_eq!(Instant::now(), before);
         assert_eq!(single.run(key(), || after_a_second(3)).until(soon()).await, Some(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_the_end_what_runs_goes_on_and_nothing_is_begun() {
+        let single = Single::default();
+        let before = single.run(key(), || after_a_second(1));
+        assert_eq!(single.close().len(), 1);
+        assert_eq!(single.run(key(), || after_a_second(2)).until(soon()).await, Some(1));
+        assert_eq!(before.until(soon()).await, Some(1));
+        let now = Instant::now();
+        assert_eq!(single.run(key(), || after_a_second(3)).until(soon()).await, None);
+        assert_eq!(Instant::now(), now, "and nobody waits for it");
     }
 }

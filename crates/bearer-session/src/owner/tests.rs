@@ -1,6 +1,7 @@
 //! The owner against an issuer and a store that do what they are told, on paused time.
 
 mod adopted;
+mod close;
 mod issuer;
 mod issuer_trouble;
 mod late;

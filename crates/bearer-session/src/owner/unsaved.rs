@@ -73,6 +73,10 @@ impl Unsaved {
         self.all().contains_key(key)
     }
 
+    pub(super) fn keys(&self) -> Vec<Key> {
+        self.all().keys().copied().collect()
+    }
+
     pub(super) fn forget(&self, key: &Key) {
         self.all().remove(key);
     }
