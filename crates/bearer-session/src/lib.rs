@@ -85,8 +85,8 @@ pub use self::{
     id::SessionId,
     layer::{CurrentSession, SessionFuture, SessionLayer, SessionService},
     owner::{
-        Access, SessionError, SessionErrorKind, SessionEvent, SessionEvents, Sessions, SessionsBuilder,
-        SignedOut, Who,
+        Access, ReplaceError, SessionError, SessionErrorKind, SessionEvent, SessionEvents, Sessions,
+        SessionsBuilder, SignedOut, Who,
     },
     revocation::revoke_in,
     seal::Keyring,

@@ -1,12 +1,18 @@
-//! The claim: the right to spend a refresh token, and how it ends, with new tokens or without.
+//! The claim: the right to spend a refresh token, how it is got, and how it ends, with new tokens or without.
 
-use super::{Owner, local::Held, unsaved::Successor};
+use super::{
+    Owner,
+    flight::Landing,
+    local::{Held, Kept},
+    rules,
+    unsaved::Successor,
+};
 use crate::{
-    endpoint::AfterUnknown,
-    store::{Commit, Fence, Key},
+    endpoint::{AfterUnknown, SignOutScope},
+    store::{Claim, Commit, Fence, Key, Row},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// The right to spend a refresh token, until then.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +27,15 @@ pub(super) struct Claimed {
     pub(super) until: Instant,
 }
 
+/// What a claim is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Purpose {
+    /// New tokens, whoever brings them.
+    Refresh,
+    /// Tokens that the caller has, or is about to get.
+    Replace,
+}
+
 /// How a commit ended.
 pub(super) enum Committed {
     Stored(Arc<Held>),
@@ -30,6 +45,93 @@ pub(super) enum Committed {
 }
 
 impl Owner {
+    /// Claims a session, and returns it as it lies there now. Or how it ended without: somebody else had the claim and
+    /// has brought newer tokens, or this process had some that were not stored yet.
+    pub(super) async fn claim(
+        self: &Arc<Self>,
+        mut known: Arc<Held>,
+        purpose: Purpose,
+    ) -> Result<(Claimed, Arc<Held>), Landing> {
+        let key = known.key;
+        let patience = Instant::now() + 2 * self.settings.lease;
+        let mut waits = 0;
+        while Instant::now() < patience {
+            let changed = self.store.changed(&key);
+            let asked = Instant::now();
+            let claim = self.store.claim(&key, known.row, self.settings.lease);
+            match self.ask(claim).await {
+                None => return Err(self.soon(key)),
+                Some(Claim::Granted { fence, row, interrupted }) => {
+                    let until = asked + self.settings.lease;
+                    let claim = Claimed { key, fence, row: row.generation, interrupted, until };
+                    return self.granted(claim, &row, asked).await.map(|held| (claim, held));
+                }
+                Some(Claim::Held(left)) => {
+                    let _ = timeout(rules::look_again(left, waits, fastrand::f64()), changed).await;
+                    waits += 1;
+                }
+                Some(Claim::Moved(row)) => match self.absorb(key, &row, asked) {
+                    None => return Err(self.later(key, None)),
+                    Some((_, Kept::Ended)) => return Err(Landing::Over),
+                    Some((held, Kept::Behind(ours))) if known.generation > held.generation => {
+                        return Err(self.bring_forward(ours, row.generation).await);
+                    }
+                    // What came here while the store was asked is news to its answer.
+                    Some((_, Kept::Behind(newest)) | (newest, _)) => {
+                        if purpose == Purpose::Refresh && !self.is_to_be_refreshed(&newest) {
+                            return Err(self.arrived(newest));
+                        }
+                        known = newest;
+                    }
+                },
+                Some(Claim::Ended | Claim::Unknown) => {
+                    self.over(&key, SignOutScope::Local);
+                    return Err(Landing::Over);
+                }
+            }
+        }
+        Err(self.soon(key))
+    }
+
+    /// Whether there is something to do about tokens that somebody else has brought.
+    fn is_to_be_refreshed(&self, newest: &Held) -> bool {
+        let is_over = newest.left(Instant::now()).is_zero() && newest.record.refresh_token.is_some();
+        is_over || self.is_followed(newest)
+    }
+
+    /// What was claimed, if it is fit for what comes next.
+    async fn granted(
+        self: &Arc<Self>,
+        claim: Claimed,
+        row: &Row,
+        asked: Instant,
+    ) -> Result<Arc<Held>, Landing> {
+        let held = match self.absorb(claim.key, row, asked) {
+            Some((held, Kept::First | Kept::Same | Kept::Newer)) => held,
+            Some((_, Kept::Behind(ours))) => {
+                self.release(claim).await;
+                return Err(self.bring_forward(ours, row.generation).await);
+            }
+            Some((_, Kept::Ended)) => {
+                self.release(claim).await;
+                return Err(Landing::Over);
+            }
+            None => {
+                self.release(claim).await;
+                return Err(self.later(claim.key, None));
+            }
+        };
+        if let Some(successor) = self.unsaved.take(&held, self.endpoint.after_unknown()) {
+            return Err(self.store(claim, successor).await);
+        }
+        let unsettled = held.settled.saturating_duration_since(Instant::now());
+        if !unsettled.is_zero() {
+            self.release(claim).await;
+            return Err(self.after(claim.key, unsettled));
+        }
+        Ok(held)
+    }
+
     /// Stores a successor, trying while the claim lasts.
     pub(super) async fn commit(&self, claim: Claimed, successor: &Successor) -> Committed {
         match self.retry_until(claim.until, || self.commit_once(claim, successor)).await {

@@ -3,7 +3,7 @@
 use super::{
     Owner, SOON,
     breaker::{Pass, Sign},
-    claimed::{Claimed, Committed},
+    claimed::{Claimed, Committed, Purpose},
     local::{Held, Kept, after},
     rules::{self, Failed, Granted},
     unsaved::Successor,
@@ -13,11 +13,11 @@ use crate::{
     RefreshToken,
     endpoint::{AfterUnknown, ExchangeError, OnBehalf, Outcome, SignOutScope},
     record::Record,
-    store::{Claim, Key, Lookup, Row},
+    store::{Claim, Key, Lookup},
 };
 use http::StatusCode;
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::{debug, error, info, warn};
 
 /// How a flight ended.
@@ -33,79 +33,11 @@ pub(super) enum Landing {
 
 impl Owner {
     /// Brings the successor of these tokens, or what somebody else has brought meanwhile.
-    pub(super) async fn flight(self: Arc<Self>, mut known: Arc<Held>, on_behalf: OnBehalf) -> Landing {
-        let key = known.key;
-        let patience = Instant::now() + 2 * self.settings.lease;
-        let mut waits = 0;
-        while Instant::now() < patience {
-            let changed = self.store.changed(&key);
-            let asked = Instant::now();
-            let claim = self.store.claim(&key, known.row, self.settings.lease);
-            match self.ask(claim).await {
-                None => return self.soon(key),
-                Some(Claim::Granted { fence, row, interrupted }) => {
-                    let until = asked + self.settings.lease;
-                    let claim = Claimed { key, fence, row: row.generation, interrupted, until };
-                    return self.claimed(claim, &row, asked, on_behalf).await;
-                }
-                Some(Claim::Held(left)) => {
-                    let _ = timeout(rules::look_again(left, waits, fastrand::f64()), changed).await;
-                    waits += 1;
-                }
-                Some(Claim::Moved(row)) => match self.absorb(key, &row, asked) {
-                    None => return self.later(key, None),
-                    Some((_, Kept::Ended)) => return Landing::Over,
-                    Some((held, Kept::Behind(ours))) if known.generation > held.generation => {
-                        return self.bring_forward(ours, row.generation).await;
-                    }
-                    // What came here while the store was asked is news to its answer.
-                    Some((_, Kept::Behind(newest)) | (newest, _)) => {
-                        let is_wanted = newest.left(Instant::now()).is_zero() && can_go_on(&newest);
-                        if !is_wanted && !self.is_followed(&newest) {
-                            return self.arrived(newest);
-                        }
-                        known = newest;
-                    }
-                },
-                Some(Claim::Ended | Claim::Unknown) => {
-                    self.over(&key, SignOutScope::Local);
-                    return Landing::Over;
-                }
-            }
-        }
-        self.soon(key)
-    }
-
-    async fn claimed(
-        self: &Arc<Self>,
-        claim: Claimed,
-        row: &Row,
-        asked: Instant,
-        on_behalf: OnBehalf,
-    ) -> Landing {
-        let held = match self.absorb(claim.key, row, asked) {
-            Some((held, Kept::First | Kept::Same | Kept::Newer)) => held,
-            Some((_, Kept::Behind(ours))) => {
-                self.release(claim).await;
-                return self.bring_forward(ours, row.generation).await;
-            }
-            Some((_, Kept::Ended)) => {
-                self.release(claim).await;
-                return Landing::Over;
-            }
-            None => {
-                self.release(claim).await;
-                return self.later(claim.key, None);
-            }
+    pub(super) async fn flight(self: Arc<Self>, known: Arc<Held>, on_behalf: OnBehalf) -> Landing {
+        let (claim, held) = match self.claim(known, Purpose::Refresh).await {
+            Ok(claimed) => claimed,
+            Err(landing) => return landing,
         };
-        if let Some(successor) = self.unsaved.take(&held, self.endpoint.after_unknown()) {
-            return self.store(claim, successor).await;
-        }
-        let unsettled = held.settled.saturating_duration_since(Instant::now());
-        if !unsettled.is_zero() {
-            self.release(claim).await;
-            return self.after(claim.key, unsettled);
-        }
         let rule = self.endpoint.after_unknown();
         match (
             rules::granted(held.record.refresh_token.is_some(), claim.interrupted, rule),
@@ -299,7 +231,7 @@ impl Owner {
     ///
     /// They are not refreshed right away either: a process that knows still newer ones is to speak up, or to finish
     /// the exchange that it had begun.
-    async fn bring_forward(&self, ours: Arc<Held>, row: u64) -> Landing {
+    pub(super) async fn bring_forward(&self, ours: Arc<Held>, row: u64) -> Landing {
         let key = ours.key;
         warn!(?key, "the session store has gone back; it is brought forward");
         let asked = Instant::now();
@@ -326,7 +258,7 @@ impl Owner {
         }
     }
 
-    fn arrived(&self, held: Arc<Held>) -> Landing {
+    pub(super) fn arrived(&self, held: Arc<Held>) -> Landing {
         let now = Instant::now();
         if held.left(now).is_zero() {
             // It came dead on arrival. Asking for the next at once would go on for ever.
@@ -337,16 +269,16 @@ impl Owner {
     }
 
     /// Nothing is wrong with the issuer: the store, or another process, is to have a moment.
-    fn soon(&self, key: Key) -> Landing {
+    pub(super) fn soon(&self, key: Key) -> Landing {
         self.after(key, SOON)
     }
 
-    fn after(&self, key: Key, pause: Duration) -> Landing {
+    pub(super) fn after(&self, key: Key, pause: Duration) -> Landing {
         self.pauses.hold(key, pause, Instant::now());
         Landing::Later(pause)
     }
 
-    fn later(&self, key: Key, retry_after: Option<Duration>) -> Landing {
+    pub(super) fn later(&self, key: Key, retry_after: Option<Duration>) -> Landing {
         Landing::Later(self.pauses.failed(key, retry_after, Instant::now()))
     }
 }
@@ -355,8 +287,4 @@ impl Owner {
 /// of what it then finishes.
 fn gave_up(status: StatusCode) -> bool {
     matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT)
-}
-
-fn can_go_on(held: &Held) -> bool {
-    held.record.refresh_token.is_some()
 }

@@ -15,6 +15,7 @@ mod flight;
 mod local;
 mod look;
 mod pauses;
+mod replace;
 mod rules;
 mod serve;
 mod sign_out;
@@ -29,6 +30,7 @@ pub use self::{
     builder::SessionsBuilder,
     error::{SessionError, SessionErrorKind},
     events::{SessionEvent, SessionEvents, SignedOut, Who},
+    replace::ReplaceError,
 };
 
 use self::{
