@@ -8,7 +8,7 @@ use std::{
     fmt,
     future::ready,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::time::Instant;
 
@@ -17,6 +17,10 @@ use tokio::time::Instant;
 /// It holds a fixed number of sessions, each for the time it was given. One that is full refuses a new session and
 /// drops none; what has expired makes room. The sessions that it remembers as ended count. Of other names it drops the
 /// [oldest](Self::aliases) instead.
+///
+/// How old a row is, it reckons by two clocks, of which the one that stands still while the machine is suspended must not
+/// have the last word: an access token may have expired meanwhile. A clock on the wall that jumps ahead costs each session
+/// a refresh; one that is put back changes nothing.
 ///
 /// ```
 /// use bearer_session::store::{Key, Lookup, MemoryStore, Store as _};
@@ -40,6 +44,14 @@ pub struct MemoryStore {
     notices: Notices,
     sessions: usize,
     aliases: usize,
+    wall: Arc<dyn Fn() -> SystemTime + Send + Sync>,
+}
+
+/// A moment, by the clock that is never put back, and by the one that goes on while the machine is suspended.
+#[derive(Clone, Copy)]
+struct Moment {
+    steady: Instant,
+    wall: SystemTime,
 }
 
 #[derive(Default)]
@@ -58,7 +70,7 @@ enum Session {
 struct Live {
     generation: u64,
     sealed: Vec<u8>,
-    written: Instant,
+    written: Moment,
     /// The claim that was neither committed nor released, and when its lease ends.
     claim: Option<(Fence, Instant)>,
     /// A claim of this generation lapsed.
@@ -83,7 +95,8 @@ impl MemoryStore {
     /// An empty store for so many sessions.
     pub fn new(sessions: usize) -> Self {
         let aliases = sessions.saturating_mul(Self::ALIASES_PER_SESSION);
-        Self { state: Arc::default(), notices: Notices::default(), sessions, aliases }
+        let wall = Arc::new(SystemTime::now);
+        Self { state: Arc::default(), notices: Notices::default(), sessions, aliases, wall }
     }
 
     /// How many other names there may be for all sessions together, each some 150 bytes; at least one. Default 16 times
@@ -99,12 +112,19 @@ impl MemoryStore {
         self
     }
 
+    /// With another clock on the wall.
+    #[cfg(test)]
+    pub(crate) fn with_wall_clock(mut self, wall: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.wall = Arc::new(wall);
+        self
+    }
+
     /// Acts on what has not expired.
-    fn with<T>(&self, act: impl FnOnce(&mut State, Instant) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut State, Moment) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        state.sessions.drop_expired(now);
-        state.aliases.drop_expired(now);
+        let now = Moment { steady: Instant::now(), wall: (self.wall)() };
+        state.sessions.drop_expired(now.steady);
+        state.aliases.drop_expired(now.steady);
         act(&mut state, now)
     }
 }
@@ -124,7 +144,7 @@ impl Store for MemoryStore {
         let created = self.with(|state, now| match state.lookup(key, now) {
             Lookup::Unknown if state.sessions.len() >= self.sessions => Err(StoreError::new(Full)),
             Lookup::Unknown => {
-                state.sessions.insert(*key, Session::Live(Live::new(sealed, now)), until(now, ttl));
+                state.sessions.insert(*key, Session::Live(Live::new(sealed, now)), until(now.steady, ttl));
                 Ok(Lookup::Unknown)
             }
             there => Ok(there),
@@ -159,7 +179,7 @@ impl Store for MemoryStore {
                 return Commit::Fenced;
             }
             live.advance(sealed, now);
-            state.sessions.keep_until(key, until(now, ttl));
+            state.sessions.keep_until(key, until(now.steady, ttl));
             self.notices.tell(key);
             Commit::Stored
         });
@@ -180,7 +200,7 @@ impl Store for MemoryStore {
     fn end<'a>(&'a self, key: &'a Key, remember: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
         let lived = self.with(|state, now| {
             let Some(Session::Live(_)) = state.sessions.get_mut(key) else { return false };
-            state.sessions.insert(*key, Session::Ended, until(now, remember));
+            state.sessions.insert(*key, Session::Ended, until(now.steady, remember));
             self.notices.tell(key);
             true
         });
@@ -194,7 +214,7 @@ impl Store for MemoryStore {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         self.with(|state, now| {
-            state.aliases.insert(*alias, *key, until(now, ttl));
+            state.aliases.insert(*alias, *key, until(now.steady, ttl));
             // The new name is that of tokens which were just exchanged: to refuse it would lose them.
             while state.aliases.len() > self.aliases.max(1) {
                 state.aliases.drop_next();
@@ -214,7 +234,7 @@ impl Store for MemoryStore {
 }
 
 impl State {
-    fn lookup(&mut self, key: &Key, now: Instant) -> Lookup {
+    fn lookup(&mut self, key: &Key, now: Moment) -> Lookup {
         match self.sessions.get_mut(key) {
             Some(Session::Live(live)) => Lookup::Live(live.row(now)),
             Some(Session::Ended) => Lookup::Ended,
@@ -224,25 +244,25 @@ impl State {
 }
 
 impl Live {
-    fn new(sealed: &[u8], now: Instant) -> Self {
+    fn new(sealed: &[u8], now: Moment) -> Self {
         Self { generation: 0, sealed: sealed.to_vec(), written: now, claim: None, interrupted: false }
     }
 
-    fn row(&self, now: Instant) -> Row {
-        Row::new(self.generation, self.sealed.clone(), now.saturating_duration_since(self.written))
+    fn row(&self, now: Moment) -> Row {
+        Row::new(self.generation, self.sealed.clone(), now.since(self.written))
     }
 
-    fn claim(&mut self, generation: u64, lease: Duration, now: Instant, claims: &mut u64) -> Claim {
+    fn claim(&mut self, generation: u64, lease: Duration, now: Moment, claims: &mut u64) -> Claim {
         if self.generation != generation {
             return Claim::Moved(self.row(now));
         }
-        if let Some((_, until)) = self.claim.filter(|(_, until)| *until > now) {
-            return Claim::Held(until.saturating_duration_since(now));
+        if let Some((_, until)) = self.claim.filter(|(_, until)| *until > now.steady) {
+            return Claim::Held(until.saturating_duration_since(now.steady));
         }
         *claims += 1;
         let Some(fence) = Fence::new(*claims) else { return Claim::Unknown };
         self.interrupted |= self.claim.is_some();
-        self.claim = Some((fence, until(now, lease)));
+        self.claim = Some((fence, until(now.steady, lease)));
         Claim::Granted { fence, row: self.row(now), interrupted: self.interrupted }
     }
 
@@ -251,12 +271,24 @@ impl Live {
         self.claim.is_some_and(|(held, _)| held == fence)
     }
 
-    fn advance(&mut self, sealed: &[u8], now: Instant) {
+    fn advance(&mut self, sealed: &[u8], now: Moment) {
         self.generation += 1;
         self.sealed = sealed.to_vec();
         self.written = now;
         self.claim = None;
         self.interrupted = false;
+    }
+}
+
+impl Moment {
+    /// How long ago `then` was, by the clock that says more. Leases and the lives of rows are left to the steady one: this
+    /// process was suspended too, and the issuer knows how long a session lives.
+    fn since(self, then: Self) -> Duration {
+        /// So far apart two clocks may be that are right.
+        const APART: Duration = Duration::from_secs(5);
+        let steady = self.steady.saturating_duration_since(then.steady);
+        let wall = self.wall.duration_since(then.wall).unwrap_or_default();
+        if wall > steady.saturating_add(APART) { wall } else { steady }
     }
 }
 
@@ -444,6 +476,30 @@ mod tests {
         assert_eq!(store.load(&key).await.unwrap(), Lookup::Live(Row::new(1, b"1".to_vec(), HOUR * 3 / 4)));
         advance(HOUR / 4).await;
         assert_eq!(store.load(&key).await.unwrap(), Lookup::Unknown);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_machine_was_suspended_rows_have_aged_and_nothing_else_has_passed() {
+        let wall = Arc::new(Mutex::new(SystemTime::UNIX_EPOCH + HOUR * 1000));
+        let clock = Arc::clone(&wall);
+        let store = MemoryStore::new(8).with_wall_clock(move || *clock.lock().unwrap());
+        let key = key("a");
+        store.create(&key, b"0", HOUR).await.unwrap();
+        let age = async || match store.load(&key).await.unwrap() {
+            Lookup::Live(row) => row.age,
+            other => panic!("{other:?}"),
+        };
+        let (fence, _) = granted(&store, &key, 0).await;
+        advance(Duration::from_secs(7)).await;
+        *wall.lock().unwrap() += HOUR * 2;
+        assert_eq!(age().await, HOUR * 2);
+        assert!(matches!(store.claim(&key, 0, LEASE).await.unwrap(), Claim::Held(_)));
+
+        assert_eq!(store.commit(&key, fence, b"1", HOUR).await.unwrap(), Commit::Stored);
+        assert_eq!(age().await, Duration::ZERO, "once it is written anew");
+        *wall.lock().unwrap() -= HOUR * 3;
+        advance(Duration::from_secs(7)).await;
+        assert_eq!(age().await, Duration::from_secs(7), "put back, it changes nothing");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! What comes late: requests, answers, and tokens that the store did not take in time.
 
 use super::*;
+use std::time::SystemTime;
 
 /// At an issuer whose first exchange is lost in this way, nothing is presented that could be two behind when the lost
 /// request arrives after all: not before this long after the time-out.
@@ -122,6 +123,23 @@ async fn a_token_that_expired_while_the_machine_slept_is_not_served() {
     assert_eq!((found.token().expose(), found.expires_in().as_secs()), ("a0", 1787));
     store.set(|faults| faults.slept = HOUR);
     advance(secs(6)).await;
+    assert_eq!(access(&sessions, &id).await, got("a1"));
+    assert_eq!(issuer.presented(), ["r0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_expired_while_the_machine_slept_is_not_served_from_memory_either() {
+    let issuer = Issuer::strict();
+    let wall = Arc::new(Mutex::new(SystemTime::UNIX_EPOCH + 1000 * HOUR));
+    let clock = Arc::clone(&wall);
+    let store = MemoryStore::new(1).with_wall_clock(move || *clock.lock().unwrap());
+    let sessions = Sessions::builder(issuer.clone(), store, keyring()).build();
+    let id = sessions.create(tokens(0, HOUR)).await.unwrap();
+    *wall.lock().unwrap() += HOUR;
+    sleep(secs(5)).await;
+    assert_eq!(access(&sessions, &id).await, got("a1"));
+    *wall.lock().unwrap() -= 2 * HOUR;
+    sleep(secs(5)).await;
     assert_eq!(access(&sessions, &id).await, got("a1"));
     assert_eq!(issuer.presented(), ["r0"]);
 }
