@@ -71,9 +71,10 @@ impl fmt::Display for ConnectError {
 impl Error for ConnectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Config(error) => Some(error),
-            Self::Location(error) => Some(error),
-            Self::Fetch { error, .. } => Some(error),
+            // What is said of them already is not said again by whoever prints all sources.
+            Self::Config(error) => error.source(),
+            Self::Location(error) => error.source(),
+            Self::Fetch { error, .. } => error.source(),
             Self::Task(_) => None,
         }
     }

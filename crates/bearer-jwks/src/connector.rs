@@ -3,6 +3,7 @@
 use crate::{
     connect::{Connect, ConnectError},
     http::HttpFetch,
+    location::PlainHosts,
     refresher::Refresher,
     schedule::Schedule,
     seed::Seed,
@@ -55,6 +56,7 @@ const BETWEEN: Duration = Duration::from_millis(5);
 pub struct Connector {
     client: Option<Client>,
     schedule: Option<Schedule>,
+    plain: PlainHosts,
     /// By issuer.
     seeds: Arc<HashMap<String, Seed>>,
     statuses: Arc<Mutex<Vec<NamedStatus>>>,
@@ -74,6 +76,25 @@ impl Connector {
     /// redirects to other origins, but the answer from there is not taken.
     pub fn client(mut self, client: Client) -> Self {
         self.client = Some(client);
+        self
+    }
+
+    /// Fetches over plain `http` from this very host, such as `keycloak` or `kong` in a network of containers. Whoever
+    /// can answer in its place there makes the keys, and so any token: a network that only your own services are in.
+    ///
+    /// ```
+    /// use bearer_jwks::Connector;
+    /// use tower_bearer::Issuer;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let issuer = || Issuer::new("https://sso.example", "api").jwks_uri("http://keycloak:8080/certs");
+    /// assert!(Connector::new().connect_lazy(issuer()).is_err());
+    /// assert!(Connector::new().allow_http("keycloak").connect_lazy(issuer()).is_ok());
+    /// # });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn allow_http(mut self, host: impl Into<String>) -> Self {
+        self.plain.add(host.into());
         self
     }
 
@@ -248,9 +269,9 @@ impl ReadyConnector {
         let client = self.client.clone();
         let fetch = match issuer.key_location() {
             _ if issuer.has_keys() => return Ok(None),
-            Some(location) => HttpFetch::with_client(location, client),
+            Some(location) => HttpFetch::keys_at(location, client, &self.connector.plain),
             None if issuer.has_secret() => return Ok(None),
-            None => HttpFetch::discover_with_client(issuer.iss(), client),
+            None => HttpFetch::keys_of(issuer.iss(), client, &self.connector.plain),
         };
         let (refresher, keys) = Refresher::new(fetch.map_err(ConnectError::Location)?);
         let mut refresher = refresher.issuer(issuer.iss());

@@ -1,7 +1,7 @@
 //! Where an issuer publishes its keys, by its own metadata (OpenID Connect Discovery 1.0 §4, RFC 8414 §3):
 //! pure functions of the issuer's name and of a document.
 
-use crate::location::{InvalidLocation, check, shown};
+use crate::location::{InvalidLocation, PlainHosts, check, shown, start};
 use serde::Deserialize;
 use std::{error::Error, fmt};
 use url::Url;
@@ -28,20 +28,32 @@ pub(crate) fn locations(iss: &Url) -> Vec<Url> {
 
 /// Why a document is not the metadata of the issuer.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum InvalidMetadata {
+    /// There is none at any of the well-known places, of which this is the first.
+    Absent(String),
     /// Not a JSON object with the strings `issuer` and `jwks_uri`.
     Malformed,
     /// `issuer` is not, to the letter, the configured one: nothing of the document is used (RFC 8414 §3.3).
-    OtherIssuer,
+    /// This is its name there, or the beginning of it.
+    OtherIssuer(String),
 }
 
 impl fmt::Display for InvalidMetadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Malformed => "not the metadata of an issuer (a JSON object with `issuer` and `jwks_uri`)",
-            Self::OtherIssuer => "the metadata names another issuer",
-        })
+        match self {
+            Self::Absent(place) => {
+                write!(f, "there is no metadata at {place:?}, nor at the other well-known places")
+            }
+            Self::Malformed => {
+                f.write_str("not the metadata of an issuer (a JSON object with `issuer` and `jwks_uri`)")
+            }
+            Self::OtherIssuer(name) => write!(
+                f,
+                "the metadata names another issuer, {name:?}: names are compared to the letter, a slash at the end \
+                included"
+            ),
+        }
     }
 }
 
@@ -60,16 +72,15 @@ pub(crate) fn jwks_uri(document: &str, iss: &str) -> Result<String, InvalidMetad
     }
     let metadata: Metadata = serde_json::from_str(document).map_err(|_| InvalidMetadata::Malformed)?;
     if metadata.issuer != iss {
-        return Err(InvalidMetadata::OtherIssuer);
+        return Err(InvalidMetadata::OtherIssuer(start(&metadata.issuer).to_owned()));
     }
     Ok(metadata.jwks_uri)
 }
 
 /// Where keys are fetched from, as the metadata at `place` names it. Over plain `http` only where the
-/// metadata came that way, from this machine: an issuer elsewhere must not have us ask a service of our own
-/// host.
-pub(crate) fn key_location(jwks_uri: &str, place: &Url) -> Result<Url, InvalidLocation> {
-    let location = check(jwks_uri)?;
+/// metadata came that way: an issuer elsewhere must not have us ask a service of our own host or network.
+pub(crate) fn key_location(jwks_uri: &str, place: &Url, plain: &PlainHosts) -> Result<Url, InvalidLocation> {
+    let location = check(jwks_uri, plain)?;
     if location.scheme() != "https" && place.scheme() != "http" {
         return Err(InvalidLocation::Insecure(shown(jwks_uri)));
     }
@@ -124,7 +135,8 @@ mod tests {
         for other in
             ["https://i.example", "https://I.example/", "https://evil.example/", "https://i.example/a", ""]
         {
-            assert_eq!(jwks_uri(&document(other), iss), Err(InvalidMetadata::OtherIssuer), "{other}");
+            let expected = Err(InvalidMetadata::OtherIssuer(other.to_owned()));
+            assert_eq!(jwks_uri(&document(other), iss), expected, "{other}");
         }
         for malformed in [
             "",
@@ -143,7 +155,15 @@ mod tests {
 
     #[test]
     fn metadata_from_elsewhere_names_no_plain_http_on_this_machine() {
-        let at = |place: &str, jwks_uri| key_location(jwks_uri, &Url::parse(place).expect(place));
+        let mut plain = PlainHosts::default();
+        plain.add("keycloak".to_owned());
+        let at = |place: &str, jwks_uri| key_location(jwks_uri, &Url::parse(place).expect(place), &plain);
+        assert!(at("http://keycloak/.well-known/x", "http://keycloak/jwks").is_ok());
+        let within = "http://keycloak/jwks".to_owned();
+        assert_eq!(
+            at("https://i.example/.well-known/x", &within),
+            Err(InvalidLocation::Insecure(within.clone()))
+        );
         let (far, near) = ("https://i.example/.well-known/x", "http://127.0.0.1:80/.well-known/x");
         for local in ["http://127.0.0.1:8080/jwks", "http://localhost/jwks", "http://[::1]/jwks"] {
             assert_eq!(at(far, local), Err(InvalidLocation::Insecure(local.to_owned())), "{local}");

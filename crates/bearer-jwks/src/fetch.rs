@@ -159,14 +159,8 @@ impl fmt::Display for FetchError {
     }
 }
 
-impl Error for FetchError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Malformed(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+/// Without a source: what the causes say is part of what it says.
+impl Error for FetchError {}
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ mod metadata;
 use crate::{
     fetch::{Fetch, FetchError, Fetched},
     freshness,
-    location::{InvalidLocation, check, check_scheme, shown},
+    location::{InvalidLocation, PlainHosts, check, check_scheme, shown},
     resolve::GuardedResolver,
 };
 use metadata::Metadata;
@@ -66,7 +66,7 @@ impl HttpFetch {
     /// # Errors
     /// When keys must not be fetched from there for another reason.
     pub fn link_local(location: &str) -> Result<Self, InvalidLocation> {
-        let location = check_scheme(location)?;
+        let location = check_scheme(location, &PlainHosts::default())?;
         let client = client(GuardedResolver { exempt: location.host_str().map(str::to_owned) })?;
         Ok(Self { client, location: Location::Keys(location) })
     }
@@ -88,7 +88,7 @@ impl HttpFetch {
     /// # Errors
     /// When keys must not be fetched from there.
     pub fn with_client(location: &str, client: Client) -> Result<Self, InvalidLocation> {
-        Ok(Self { client, location: Location::Keys(check(location)?) })
+        Self::keys_at(location, client, &PlainHosts::default())
     }
 
     /// As [`discover`](Self::discover), with the application's own client, as in
@@ -97,7 +97,21 @@ impl HttpFetch {
     /// # Errors
     /// When `iss` is not a URL that metadata may be fetched from.
     pub fn discover_with_client(iss: &str, client: Client) -> Result<Self, InvalidLocation> {
-        let metadata = Metadata::new(iss, &check(iss)?);
+        Self::keys_of(iss, client, &PlainHosts::default())
+    }
+
+    /// As [`with_client`](Self::with_client), with hosts that may be asked over plain `http`.
+    pub(crate) fn keys_at(
+        location: &str,
+        client: Client,
+        plain: &PlainHosts,
+    ) -> Result<Self, InvalidLocation> {
+        Ok(Self { client, location: Location::Keys(check(location, plain)?) })
+    }
+
+    /// As [`discover_with_client`](Self::discover_with_client), with hosts that may be asked over plain `http`.
+    pub(crate) fn keys_of(iss: &str, client: Client, plain: &PlainHosts) -> Result<Self, InvalidLocation> {
+        let metadata = Metadata::new(iss, &check(iss, plain)?, plain.clone());
         Ok(Self { client, location: Location::Issuer(metadata) })
     }
 

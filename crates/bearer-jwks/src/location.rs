@@ -4,6 +4,7 @@ use std::{
     error::Error,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
 };
 use url::{Host, Url};
 
@@ -14,8 +15,8 @@ use url::{Host, Url};
 pub enum InvalidLocation {
     /// Not a URL with a host.
     NotAUrl(String),
-    /// Neither `https`, nor `http` on a loopback address; or the latter, named by metadata that came over
-    /// `https`.
+    /// Neither `https`, nor `http` on a loopback address or a host that was
+    /// [allowed](crate::Connector::allow_http); or one of the latter, named by metadata that came over `https`.
     Insecure(String),
     /// With a user name or password. Where the keys are not public, give the fetch a client of the
     /// application's own that sends what it takes.
@@ -26,9 +27,23 @@ pub enum InvalidLocation {
     Client(String),
 }
 
-/// Parses a location, and refuses it unless it is `https`, or `http` on this machine.
-pub(crate) fn check(location: &str) -> Result<Url, InvalidLocation> {
-    let url = check_scheme(location)?;
+/// The hosts that the application asks over plain `http`, though they are not this machine.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PlainHosts(Arc<Vec<String>>);
+
+impl PlainHosts {
+    pub(crate) fn add(&mut self, host: String) {
+        Arc::make_mut(&mut self.0).push(host);
+    }
+
+    fn has(&self, host: &str) -> bool {
+        self.0.iter().any(|known| known.eq_ignore_ascii_case(host))
+    }
+}
+
+/// Parses a location, and refuses it unless it is `https`, or `http` on this machine or one of `plain`.
+pub(crate) fn check(location: &str, plain: &PlainHosts) -> Result<Url, InvalidLocation> {
+    let url = check_scheme(location, plain)?;
     let address = match url.host() {
         Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
         Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
@@ -41,7 +56,7 @@ pub(crate) fn check(location: &str) -> Result<Url, InvalidLocation> {
 }
 
 /// As [`check`], for a location that may be off limits, since somebody said so.
-pub(crate) fn check_scheme(location: &str) -> Result<Url, InvalidLocation> {
+pub(crate) fn check_scheme(location: &str, plain: &PlainHosts) -> Result<Url, InvalidLocation> {
     let url = Url::parse(location).map_err(|_| InvalidLocation::NotAUrl(shown(location)))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(InvalidLocation::Credentials(shown(location)));
@@ -52,7 +67,8 @@ pub(crate) fn check_scheme(location: &str) -> Result<Url, InvalidLocation> {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         Some(Host::Domain(name)) => name == "localhost",
     };
-    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
+    let may_be_plain = is_loopback || url.host_str().is_some_and(|host| plain.has(host));
+    if url.scheme() != "https" && !(url.scheme() == "http" && may_be_plain) {
         return Err(InvalidLocation::Insecure(shown(location)));
     }
     Ok(url)
@@ -102,7 +118,12 @@ impl fmt::Display for InvalidLocation {
         match self {
             Self::NotAUrl(location) => write!(f, "{:?} is not a URL with a host", start(location)),
             Self::Insecure(location) => {
-                write!(f, "{:?} is neither https, nor http where that stays on this machine", start(location))
+                write!(
+                    f,
+                    "{:?} is neither https, nor http where that stays on this machine, or in a network of your own \
+                    (`Connector::allow_http`)",
+                    start(location)
+                )
             }
             Self::Credentials(location) => {
                 write!(f, "{:?} was given with a user name or password", start(location))
@@ -140,6 +161,30 @@ pub(crate) fn shown(location: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn check(location: &str) -> Result<Url, InvalidLocation> {
+        super::check(location, &PlainHosts::default())
+    }
+
+    fn check_scheme(location: &str) -> Result<Url, InvalidLocation> {
+        super::check_scheme(location, &PlainHosts::default())
+    }
+
+    #[test]
+    fn plain_http_goes_to_the_very_hosts_that_were_allowed() {
+        let mut plain = PlainHosts::default();
+        plain.add("Keycloak".to_owned());
+        plain.add("10.0.0.1".to_owned());
+        for good in ["http://keycloak:8080/jwks", "http://KEYCLOAK/jwks", "http://10.0.0.1/jwks"] {
+            assert!(super::check(good, &plain).is_ok(), "{good}");
+        }
+        for bad in ["http://keycloak.evil.example/", "http://10.0.0.11/", "http://key/", "ftp://keycloak/"] {
+            assert_eq!(super::check(bad, &plain), Err(InvalidLocation::Insecure(bad.into())), "{bad}");
+        }
+        plain.add("169.254.169.254".to_owned());
+        let link_local = super::check("http://169.254.169.254/", &plain);
+        assert!(matches!(link_local, Err(InvalidLocation::LinkLocal(_))), "that is another opt-out");
+    }
 
     #[test]
     fn keys_are_fetched_over_https_or_from_this_machine() {

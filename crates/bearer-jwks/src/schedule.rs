@@ -76,7 +76,7 @@ impl Schedule {
         let lifetime = max_age.unwrap_or(self.every).clamp(self.at_least, longest);
         let jitter = 0.95 + 0.1 * random;
         // The floor holds for the pause itself: `max-age=0` must not mean "sooner than the floor".
-        scaled(lifetime, 0.8 * jitter).max(scaled(self.at_least, jitter))
+        scaled(lifetime, 0.8 * jitter).max(scaled(self.at_least, jitter)).max(LEAST)
     }
 
     /// The pause after a failure: exponential with full jitter, and no shorter than the server asked for. A
@@ -92,7 +92,7 @@ impl Schedule {
         const FLOOR: f64 = 0.1;
         let doublings = failures.saturating_sub(1).min(16);
         let ceiling = self.backoff.saturating_mul(1 << doublings).min(self.longest_backoff);
-        let pause = scaled(ceiling, random.max(FLOOR));
+        let pause = scaled(ceiling, random.max(FLOOR)).max(LEAST);
         retry_after.map_or(pause, |asked| pause.max(self.silence(asked, random)))
     }
 
@@ -103,6 +103,9 @@ impl Schedule {
         scaled(asked.clamp(self.backoff, self.every.max(self.backoff)), 1.0 + random / 4.0)
     }
 }
+
+/// Whatever the schedule says, a source is not asked in a tight loop: zero is easily written into a configuration.
+const LEAST: Duration = Duration::from_millis(100);
 
 /// Longer than any process runs: what is to mean "never" must not be more than a clock can tell.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
@@ -151,6 +154,22 @@ mod tests {
         assert!(schedule.after_failure(1, None, 0.0) >= Duration::from_millis(100), "never a tight loop");
         let asked = |seconds| schedule.after_failure(1, Some(secs(seconds)), 0.0).as_secs();
         assert_eq!([0, 30, 600, 1_000_000].map(asked), [1, 30, 600, 600]);
+    }
+
+    #[test]
+    fn a_schedule_of_zeros_is_no_tight_loop() {
+        let zero = Duration::ZERO;
+        let none = Schedule {
+            every: zero,
+            at_least: zero,
+            backoff: zero,
+            longest_backoff: zero,
+            ..Schedule::default()
+        };
+        for random in [0.0, 1.0] {
+            assert_eq!(none.after_success(Some(zero), random), Duration::from_millis(100));
+            assert_eq!(none.after_failure(1, Some(zero), random), Duration::from_millis(100));
+        }
     }
 
     #[test]

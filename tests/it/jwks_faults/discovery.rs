@@ -34,7 +34,7 @@ async fn k02_nothing_of_a_document_that_is_not_the_issuers_own_is_used() {
     ] {
         jwks.at(METADATA, metadata(&other, &elsewhere));
         let error = refused(&iss).await;
-        assert!(matches!(error, FetchError::Metadata(InvalidMetadata::OtherIssuer)), "{other}: {error}");
+        assert!(matches!(error, FetchError::Metadata(InvalidMetadata::OtherIssuer(_))), "{other}: {error}");
     }
     for malformed in [
         Step::json(&json!({ "issuer": iss, "jwks_uri": null })),

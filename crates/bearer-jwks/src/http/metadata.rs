@@ -4,7 +4,7 @@ use super::fetch;
 use crate::{
     discovery::{self, InvalidMetadata},
     fetch::FetchError,
-    location::shown,
+    location::{PlainHosts, shown},
 };
 use reqwest::Client;
 use std::{fmt, time::Duration};
@@ -22,6 +22,7 @@ const READ_AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Metadata {
     iss: String,
     places: Vec<Url>,
+    plain: PlainHosts,
     found: Option<Found>,
 }
 
@@ -34,13 +35,13 @@ struct Found {
 }
 
 impl Metadata {
-    pub(super) fn new(iss: &str, url: &Url) -> Self {
-        Self { iss: iss.to_owned(), places: discovery::locations(url), found: None }
+    pub(super) fn new(iss: &str, url: &Url, plain: PlainHosts) -> Self {
+        Self { iss: iss.to_owned(), places: discovery::locations(url), plain, found: None }
     }
 
     /// Where the keys are now.
     pub(super) async fn keys(&mut self, client: &Client) -> Result<Url, FetchError> {
-        let reading = discover(client, &self.iss, &self.places);
+        let reading = discover(client, &self.iss, &self.places, &self.plain);
         let now = Instant::now();
         match &mut self.found {
             Some(found) if now < found.until => Ok(found.location.clone()),
@@ -76,31 +77,29 @@ impl fmt::Debug for Metadata {
 }
 
 /// Reads the metadata at the first place where there is any.
-async fn discover(client: &Client, iss: &str, places: &[Url]) -> Result<Url, FetchError> {
-    let mut absent = FetchError::Status { status: 404, retry_after: None };
+async fn discover(client: &Client, iss: &str, places: &[Url], plain: &PlainHosts) -> Result<Url, FetchError> {
+    let mut absent = None;
     for place in places {
-        match read(client, iss, place).await {
-            Err(error) if is_absence(&error) => {
-                // Whatever else a place says tells more than a 404.
-                if matches!(absent, FetchError::Status { status: 404, .. }) {
-                    absent = error;
-                }
-            }
+        match read(client, iss, place, plain).await {
+            Err(FetchError::Status { status: 404, .. }) => {}
+            // Whatever else a place says tells more than a 404.
+            Err(error) if is_absence(&error) => absent = absent.or(Some(error)),
             result => return result,
         }
     }
-    Err(absent)
+    let first = places.first().map(|place| shown(place.as_str())).unwrap_or_default();
+    Err(absent.unwrap_or(FetchError::Metadata(InvalidMetadata::Absent(first))))
 }
 
 /// Where the metadata at a place says that the keys are.
-async fn read(client: &Client, iss: &str, place: &Url) -> Result<Url, FetchError> {
+async fn read(client: &Client, iss: &str, place: &Url, plain: &PlainHosts) -> Result<Url, FetchError> {
     let document = match fetch(client, place.clone(), None).await {
         Ok(fetched) => fetched.jwks.unwrap_or_default(),
         Err(FetchError::Malformed(_)) => return Err(FetchError::Metadata(InvalidMetadata::Malformed)),
         Err(error) => return Err(error),
     };
     let named = discovery::jwks_uri(&document, iss).map_err(FetchError::Metadata)?;
-    discovery::key_location(&named, place).map_err(FetchError::Location)
+    discovery::key_location(&named, place, plain).map_err(FetchError::Location)
 }
 
 /// Whether a place has no metadata. Hosts say so with 400, 403, 405 or 410 as well, or with the page of an
@@ -129,7 +128,7 @@ mod tests {
 
     fn metadata(server: &ScriptedJwks) -> Metadata {
         let iss = server.url("/tenant");
-        Metadata::new(&iss, &Url::parse(&iss).expect("a URL"))
+        Metadata::new(&iss, &Url::parse(&iss).expect("a URL"), PlainHosts::default())
     }
 
     async fn keys(metadata: &mut Metadata) -> Result<String, FetchError> {
@@ -227,7 +226,7 @@ mod tests {
     async fn where_nowhere_is_metadata_the_first_answer_that_tells_more_than_404_is_reported() {
         let server = ScriptedJwks::start().await;
         let error = keys(&mut metadata(&server)).await.expect_err("there is none");
-        assert!(matches!(error, FetchError::Status { status: 404, .. }), "{error}");
+        assert!(matches!(error, FetchError::Metadata(InvalidMetadata::Absent(_))), "{error}");
         server.at(OAUTH, Step::status(403)).at(OTHER, Step::answer(200, "<html>"));
         let error = keys(&mut metadata(&server)).await.expect_err("there is none");
         assert!(matches!(error, FetchError::Status { status: 403, .. }), "{error}");

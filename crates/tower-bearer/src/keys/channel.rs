@@ -36,7 +36,7 @@ pub enum KeyState {
     Waiting,
     /// The keys decide.
     Ready,
-    /// The keys decide, but the last attempt to refresh them failed.
+    /// The keys decide, but the last attempt to refresh them failed, or they are of a seed that no fetch has confirmed.
     Lagging,
     /// The publisher says that the keys are too old to trust, or is gone: requests are answered 503.
     Stale,
