@@ -85,6 +85,7 @@ pub(crate) struct Endpoint {
 /// An exchange that was begun. Without an answer its session is excused.
 struct Unanswered<'a> {
     world: &'a World,
+    instance: usize,
     session: usize,
     is_answered: bool,
 }
@@ -92,7 +93,7 @@ struct Unanswered<'a> {
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
         if !self.is_answered {
-            self.world.with(|state| state.excuse(self.session));
+            self.world.with(|state| state.excuse_unless_dead(self.instance, self.session));
         }
     }
 }
@@ -168,7 +169,8 @@ impl TokenEndpoint for Endpoint {
                 return self.probed().await;
             }
             let (session, number) = read(token.expose());
-            let mut unanswered = Unanswered { world: &self.world, session, is_answered: false };
+            let mut unanswered =
+                Unanswered { world: &self.world, instance: self.instance, session, is_answered: false };
             let asked = Instant::now();
             self.world.step(self.instance).await;
             let (answer, answered) = oneshot::channel();

@@ -49,6 +49,9 @@ const INSTANCES: usize = 3;
 /// clock.
 const BOUND: Duration = Duration::from_millis(4_000 + 15_010);
 
+/// How long it may take to shut down: as long as a [lease](bearer_session::SessionsBuilder::lease), and a tick.
+const CLOSED_IN: Duration = Duration::from_millis(30_010);
+
 /// How long a history is: as many bursts of requests.
 const STEPS: usize = 30;
 
@@ -103,6 +106,21 @@ impl Simulation {
         }
     }
 
+    /// One is shut down in order, as for a new version: that costs nothing, and excuses nothing.
+    async fn deploy(&mut self) {
+        let at = self.world.with(|state| state.rng.usize(..INSTANCES));
+        let (instance, sessions) = self.instances[at].clone();
+        let began = Instant::now();
+        let closed = timeout(Duration::from_secs(300), sessions.close()).await;
+        self.world.with(|state| {
+            let has_crashed = state.dead.contains(&instance) || state.stood_still_since(instance, began);
+            if (closed.is_err() || began.elapsed() > CLOSED_IN) && !has_crashed {
+                state.violations.push(format!("it took {:?} to shut down", began.elapsed()));
+            }
+            state.dead.insert(instance);
+        });
+    }
+
     /// Some requests at once, wherever they end up; and then time passes.
     async fn requests(&mut self, running: &mut JoinSet<()>) {
         self.restart();
@@ -124,6 +142,11 @@ impl Simulation {
                 sleep(after).await;
                 request(world, instance, sessions, session, key, forced).await;
             });
+        }
+        if self.world.with(|state| state.rng.u8(..20) == 0) {
+            // While some of them are under way.
+            sleep(Duration::from_millis(self.world.with(|state| state.rng.u64(0..150)))).await;
+            self.deploy().await;
         }
         let pause = self.world.with(|state| {
             let longest = state.expires_in.as_millis().try_into().unwrap_or(u64::MAX) / 4;

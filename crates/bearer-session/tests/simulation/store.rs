@@ -52,7 +52,7 @@ impl Drop for Asked<'_> {
             Costs::Anyway => true,
         };
         if costs && !self.is_answered {
-            self.link.world.with(|state| state.excuse_key(self.key));
+            self.link.world.with(|state| state.excuse_key(self.link.instance, self.key));
         }
     }
 }

@@ -248,9 +248,16 @@ impl State {
         self.excused.insert((session, self.issuer[session].newest));
     }
 
-    pub(crate) fn excuse_key(&mut self, key: &Key) {
+    pub(crate) fn excuse_key(&mut self, instance: usize, key: &Key) {
         if let Some(session) = self.keys.get(key) {
-            self.excuse(*session);
+            self.excuse_unless_dead(instance, *session);
+        }
+    }
+
+    /// What the dead wait for is nothing any more: they were excused when they crashed, or shut down in order.
+    pub(crate) fn excuse_unless_dead(&mut self, instance: usize, session: usize) {
+        if !self.dead.contains(&instance) {
+            self.excuse(session);
         }
     }
 
