@@ -70,8 +70,8 @@ impl Record {
 
     /// The next one, of these tokens. An ID token stays where none came (OpenID Connect Core §12.2): it says who signed in.
     ///
-    /// `None` for tokens that say they are another user's, or of another session: whoever gets them would be let in as
-    /// that user.
+    /// `None` for tokens that say they are another user's, or of another session: whoever gets them would be
+    /// let in as that user.
     pub(crate) fn renewed(&self, tokens: TokenSet) -> Option<Self> {
         let next = Self::of(tokens, self.signed_in, self.is_aliased);
         let is_same = self.labels.agree_with(&next.labels) && self.id_labels().agree_with(&next.id_labels());
@@ -158,8 +158,8 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Labels {
-    /// Whether they can be about one session of one user: what both say is the same. The issuer is not looked at. It
-    /// answered itself, and its name changes when it moves to a domain of its own.
+    /// Whether they can be about one session of one user: what both say is the same. The issuer is not looked
+    /// at. It answered itself, and its name changes when it moves to a domain of its own.
     fn agree_with(&self, other: &Self) -> bool {
         let agree = |ours: &Option<Arc<str>>, theirs: &Option<Arc<str>>| {
             ours.is_none() || theirs.is_none() || ours == theirs

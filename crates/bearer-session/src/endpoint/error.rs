@@ -53,8 +53,9 @@ impl ExchangeError {
         self
     }
 
-    /// About the client alone [on whose behalf](super::OnBehalf) it was asked: a limit that the issuer counts by client
-    /// keeps no other from asking. A 429 that does not say so is one for all users, who come from one address here.
+    /// About the client alone [on whose behalf](super::OnBehalf) it was asked: a limit that the issuer counts
+    /// by client keeps no other from asking. A 429 that does not say so is one for all users, who come from
+    /// one address here.
     #[must_use]
     pub const fn of_one_client(mut self) -> Self {
         self.is_of_one_client = true;

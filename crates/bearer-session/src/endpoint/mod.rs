@@ -135,9 +135,9 @@ pub trait TokenEndpoint: fmt::Debug + Send + Sync + 'static {
 
     /// Whether the issuer answers at all, asked without the token of any session.
     ///
-    /// Under [`AfterUnknown::FailClosed`] each lost answer costs a session. So after one, this is asked before the next
-    /// session's token is sent, now and then: an outage costs one session, and not all. By default a refresh token is
-    /// presented that was made up; an issuer that is well refuses it.
+    /// Under [`AfterUnknown::FailClosed`] each lost answer costs a session. So after one, this is asked
+    /// before the next session's token is sent, now and then: an outage costs one session, and not all. By
+    /// default a refresh token is presented that was made up; an issuer that is well refuses it.
     ///
     /// # Errors
     /// [`Outcome::Unknown`] when there was no answer. A refusal is one.

@@ -8,14 +8,14 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Whether the issuer may be asked. After a sign of trouble nobody asks for a while, and then one at a time, until an
-/// answer shows that all is well again.
+/// Whether the issuer may be asked. After a sign of trouble nobody asks for a while, and then one at a time,
+/// until an answer shows that all is well again.
 ///
-/// Each process finds out for itself: it needs no store for it, and none can be wrong about it. What is under way when the
-/// trouble begins is not called back.
+/// Each process finds out for itself: it needs no store for it, and none can be wrong about it. What is under
+/// way when the trouble begins is not called back.
 ///
-/// Where a lost answer costs the session, the one that asks first does so [without a token](TokenEndpoint::probe) of
-/// anybody's.
+/// Where a lost answer costs the session, the one that asks first does so [without a
+/// token](TokenEndpoint::probe) of anybody's.
 ///
 /// [`TokenEndpoint::probe`]: crate::endpoint::TokenEndpoint::probe
 #[derive(Debug, Default)]
@@ -32,7 +32,8 @@ struct Trouble {
     lost: Option<Instant>,
 }
 
-/// For how long no token is risked while the issuer gives no answer to a probe. There may be issuers that never give one.
+/// For how long no token is risked while the issuer gives no answer to a probe. There may be issuers that
+/// never give one.
 const NOT_RISKED: Duration = Duration::from_secs(600);
 
 /// What an answer says of the issuer as a whole.

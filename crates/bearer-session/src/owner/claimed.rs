@@ -45,8 +45,8 @@ pub(super) enum Committed {
 }
 
 impl Owner {
-    /// Claims a session, and returns it as it lies there now. Or how it ended without: somebody else had the claim and
-    /// has brought newer tokens, or this process had some that were not stored yet.
+    /// Claims a session, and returns it as it lies there now. Or how it ended without: somebody else had the
+    /// claim and has brought newer tokens, or this process had some that were not stored yet.
     pub(super) async fn claim(
         self: &Arc<Self>,
         mut known: Arc<Held>,

@@ -87,8 +87,8 @@ impl Owner {
                     if let Some(mut record) = held.record.renewed(tokens) {
                         pass.ended(Sign::Well, Instant::now());
                         if was_lost {
-                            // The request that was lost may still be under way, with a token that must be no more
-                            // than one behind when it arrives.
+                            // The request that was lost may still be under way, with a token that must be no
+                            // more than one behind when it arrives.
                             record.settles_in = self.settings.request_timeout;
                         }
                         let successor = Successor { of: held.generation, record, expires };
@@ -191,7 +191,8 @@ impl Owner {
         }
     }
 
-    /// Another process has claimed these tokens meanwhile, and perhaps burnt them. Their successor takes their place.
+    /// Another process has claimed these tokens meanwhile, and perhaps burnt them. Their successor takes
+    /// their place.
     async fn store_over(&self, held: &Held, successor: Successor) -> Landing {
         let (key, row) = (held.key, held.row);
         let successor = Successor { of: held.generation, ..successor };

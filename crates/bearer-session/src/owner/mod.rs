@@ -69,6 +69,9 @@ const SOON: Duration = Duration::from_secs(1);
 /// * New tokens are stored before anyone gets them.
 /// * Nobody is signed out unless the issuer says so, they wished it, or the store has lost the session, or its
 ///   [key](Keyring). The exception is an issuer that allows no second try, after an answer that was lost.
+/// * An issuer that is in trouble is left alone: after a 429 by all sessions of the process; where a lost
+///   answer costs the session, after one such answer too, until the issuer answers
+///   [a probe](TokenEndpoint::probe). What was under way already is not called back.
 /// * A store that was put back to an earlier time is brought forward by whoever knows newer tokens. What nobody knows
 ///   any more is lost: the token in the backup may have been spent.
 /// * A store that cannot be reached stops refreshing, and nothing else: what is in memory serves while it lives.
@@ -270,13 +273,13 @@ impl Sessions {
         self.0.adopt(tokens).await
     }
 
-    /// Shuts down in order: begins no refresh any more, waits for those under way, and has the store take what it did not
-    /// take before. For a process that is about to end, once it takes no requests any more. It takes at most the time of
-    /// [`lease`](SessionsBuilder::lease), and usually none.
+    /// Shuts down in order: begins no refresh any more, waits for those under way, and has the store take
+    /// what it did not take before. For a process that is about to end, once it takes no requests any more.
+    /// It takes at most the time of [`lease`](SessionsBuilder::lease), and usually none.
     ///
-    /// A refresh that is cut off between the issuer's answer and the store costs the session, where the issuer forgives
-    /// nothing. What is in memory is served as before; where an access token has expired, the answer is
-    /// [`Unavailable`](SessionErrorKind::Unavailable). All clones are closed.
+    /// A refresh that is cut off between the issuer's answer and the store costs the session, where the
+    /// issuer forgives nothing. What is in memory is served as before; where an access token has expired, the
+    /// answer is [`Unavailable`](SessionErrorKind::Unavailable). All clones are closed.
     ///
     /// ```
     /// # use bearer_session::Sessions;

@@ -24,17 +24,19 @@ pub enum ReplaceError<E> {
 }
 
 impl Sessions {
-    /// Gives a session new tokens that the issuer hands out for it by another way than a refresh: after a second factor,
-    /// or a change of organization. What was the newest refresh token until then is never presented again.
+    /// Gives a session new tokens that the issuer hands out for it by another way than a refresh: after a
+    /// second factor, or a change of organization. What was the newest refresh token until then is never
+    /// presented again.
     ///
-    /// `tokens` asks the issuer, with the access token that it gets, which lives. Nobody refreshes the session meanwhile,
-    /// in any process; who wants new tokens waits for these. It may take as long as the [`lease`], less what the store
-    /// needs. It runs in a task of its own and goes on when the caller goes away: tokens that came are not lost.
+    /// `tokens` asks the issuer, with the access token that it gets, which lives. Nobody refreshes the
+    /// session meanwhile, in any process; who wants new tokens waits for these. It may take as long as the
+    /// [`lease`], less what the store needs. It runs in a task of its own and goes on when the caller goes
+    /// away: tokens that came are not lost.
     ///
-    /// Where it fails, the session is as it was. So it must only fail when the issuer has handed out nothing: otherwise
-    /// the next refresh presents a token that is not the newest any more. Supabase Auth counts a second factor as two
-    /// generations and ends a session whose token is two behind, unless that happens within its reuse interval; the
-    /// access token from before lives until it expires.
+    /// Where it fails, the session is as it was. So it must only fail when the issuer has handed out nothing:
+    /// otherwise the next refresh presents a token that is not the newest any more. Supabase Auth counts a
+    /// second factor as two generations and ends a session whose token is two behind, unless that happens
+    /// within its reuse interval; the access token from before lives until it expires.
     ///
     /// ```
     /// use bearer_session::{
@@ -61,17 +63,17 @@ impl Sessions {
     /// });
     /// assert_eq!(access.await?.token().expose(), "two factors");
     ///
-    /// let refused = sessions.replace(&id, OnBehalf::default(), async |_| Err(io::Error::other("a wrong code"))).await;
-    /// assert!(matches!(refused, Err(ReplaceError::Tokens(_))));
+    /// let refused = sessions.replace(&id, OnBehalf::default(), async |_| Err(io::Error::other("a wrong
+    /// code"))).await; assert!(matches!(refused, Err(ReplaceError::Tokens(_))));
     /// assert_eq!(sessions.access(&id, OnBehalf::default()).await?.token().expose(), "two factors");
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// [`Tokens`](ReplaceError::Tokens) with what `tokens` says; [`Session`](ReplaceError::Session) when there is no such
-    /// session any more, when no access token lives, when the tokens are another user's or of another session, or when
-    /// they could not be stored: then they are once the store can be reached.
+    /// [`Tokens`](ReplaceError::Tokens) with what `tokens` says; [`Session`](ReplaceError::Session) when
+    /// there is no such session any more, when no access token lives, when the tokens are another user's or
+    /// of another session, or when they could not be stored: then they are once the store can be reached.
     ///
     /// [`lease`]: crate::SessionsBuilder::lease
     pub async fn replace<F, B, E>(

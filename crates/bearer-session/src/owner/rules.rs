@@ -127,8 +127,9 @@ pub(super) fn unreadable(age: Duration, is_news: bool) -> Unreadable {
     if is_news || age < KEYS_SPREAD { Unreadable::Wait } else { Unreadable::Over }
 }
 
-/// How long to wait for word of a refresh that another process has under way, until `left` from now at most, before the
-/// store is asked again: a notice may get lost. `waits` there were before; `random` is within `0.0..1.0`.
+/// How long to wait for word of a refresh that another process has under way, until `left` from now at most,
+/// before the store is asked again: a notice may get lost. `waits` there were before; `random` is within
+/// `0.0..1.0`.
 pub(super) fn look_again(left: Duration, waits: u32, random: f64) -> Duration {
     const FIRST: Duration = Duration::from_millis(250);
     const LAST: Duration = Duration::from_secs(2);

@@ -85,7 +85,8 @@ impl Owner {
 
     fn freshness(&self, held: &Held, now: Instant) -> Freshness {
         match held.freshness(now, self.settings.margin) {
-            // The sooner they are stored the better: where nobody has them, the session ends with its access token.
+            // The sooner they are stored the better: where nobody has them, the session ends with its access
+            // token.
             Freshness::Fresh if self.is_followed(held) => Freshness::Aging,
             freshness => freshness,
         }

@@ -32,7 +32,8 @@ struct Listed<T> {
 }
 
 impl<T: Clone + Send + Sync + 'static> Single<T> {
-    /// The task of this key that is running already, or this one. Nothing comes of one that is begun after the end.
+    /// The task of this key that is running already, or this one. Nothing comes of one that is begun after
+    /// the end.
     pub(super) fn run<F>(&self, key: Key, task: impl FnOnce() -> F) -> Running<T>
     where
         F: Future<Output = T> + Send + 'static,

@@ -34,9 +34,9 @@ impl Successor {
         }
     }
 
-    /// Whether it is to be stored in place of these tokens: those that it succeeds, or what another process made of them
-    /// when it found them claimed and could not know that they were exchanged. Where none is presented twice, nobody
-    /// else can have got anything newer for them.
+    /// Whether it is to be stored in place of these tokens: those that it succeeds, or what another process
+    /// made of them when it found them claimed and could not know that they were exchanged. Where none is
+    /// presented twice, nobody else can have got anything newer for them.
     pub(super) fn follows(&self, held: &Held, rule: AfterUnknown) -> bool {
         let is_burnt = rule == AfterUnknown::FailClosed
             && held.record.refresh_token.is_none()
@@ -57,7 +57,8 @@ impl Unsaved {
         unsaved.insert(key, successor);
     }
 
-    /// The successor of these tokens, if there is one. What is there of another generation is of no use any more.
+    /// The successor of these tokens, if there is one. What is there of another generation is of no use any
+    /// more.
     pub(super) fn take(&self, held: &Held, rule: AfterUnknown) -> Option<Successor> {
         let successor = self.all().remove(&held.key)?;
         // Over burnt tokens it is one generation further on.

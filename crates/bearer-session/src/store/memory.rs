@@ -18,9 +18,9 @@ use tokio::time::Instant;
 /// drops none; what has expired makes room. The sessions that it remembers as ended count. Of other names it drops the
 /// [oldest](Self::aliases) instead.
 ///
-/// How old a row is, it reckons by two clocks, of which the one that stands still while the machine is suspended must not
-/// have the last word: an access token may have expired meanwhile. A clock on the wall that jumps ahead costs each session
-/// a refresh; one that is put back changes nothing.
+/// How old a row is, it reckons by two clocks, of which the one that stands still while the machine is
+/// suspended must not have the last word: an access token may have expired meanwhile. A clock on the wall
+/// that jumps ahead costs each session a refresh; one that is put back changes nothing.
 ///
 /// ```
 /// use bearer_session::store::{Key, Lookup, MemoryStore, Store as _};
@@ -281,8 +281,8 @@ impl Live {
 }
 
 impl Moment {
-    /// How long ago `then` was, by the clock that says more. Leases and the lives of rows are left to the steady one: this
-    /// process was suspended too, and the issuer knows how long a session lives.
+    /// How long ago `then` was, by the clock that says more. Leases and the lives of rows are left to the
+    /// steady one: this process was suspended too, and the issuer knows how long a session lives.
     fn since(self, then: Self) -> Duration {
         /// So far apart two clocks may be that are right.
         const APART: Duration = Duration::from_secs(5);

@@ -1,9 +1,10 @@
 //! Random histories of several instances, their clients, their store and an issuer, each from one seed, on paused time.
 //!
 //! Whatever happens: at a strict issuer no refresh token is presented twice; at Supabase Auth none that is two or more
-//! behind; none is presented long before it has to be; the store never goes back; no tokens are handed out before they are
-//! stored; no request waits longer than it may, nor for tokens that lie in the store; nobody is signed out whose session
-//! the issuer still holds, unless a strict issuer's answer was lost; and when all is well again, every session goes on.
+//! behind; none is presented long before it has to be; the store never goes back; no tokens are handed out
+//! before they are stored; no request waits longer than it may, nor for tokens that lie in the store; nobody
+//! is signed out whose session the issuer still holds, unless a strict issuer's answer was lost; and when all
+//! is well again, every session goes on.
 //!
 //! A failure prints its seed. `SEED=7 cargo test --test simulation` runs that one, `SEEDS=100000` many; with `TRACE=1`
 //! and `-- --nocapture` it tells the history.
@@ -49,7 +50,8 @@ const INSTANCES: usize = 3;
 /// clock.
 const BOUND: Duration = Duration::from_millis(4_000 + 15_010);
 
-/// How long it may take to shut down: as long as a [lease](bearer_session::SessionsBuilder::lease), and a tick.
+/// How long it may take to shut down: as long as a [lease](bearer_session::SessionsBuilder::lease), and a
+/// tick.
 const CLOSED_IN: Duration = Duration::from_millis(30_010);
 
 /// How long a history is: as many bursts of requests.

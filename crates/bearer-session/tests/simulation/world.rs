@@ -28,8 +28,8 @@ const EARLY: Duration = Duration::from_secs(20);
 /// For how long a refresh that somebody asked for may take to be tried.
 const ASKED_FOR: Duration = Duration::from_secs(120);
 
-/// How long it may take until an instance that waits for another's refresh knows of it, whether it got a notice or not:
-/// the longest pause between two looks, and the way there and back.
+/// How long it may take until an instance that waits for another's refresh knows of it, whether it got a
+/// notice or not: the longest pause between two looks, and the way there and back.
 const HEARD_OF: Duration = Duration::from_secs(4);
 
 /// How far the clock on the wall of an instance is ahead, in seconds. Number 0 is the issuer.
@@ -254,7 +254,8 @@ impl State {
         }
     }
 
-    /// What the dead wait for is nothing any more: they were excused when they crashed, or shut down in order.
+    /// What the dead wait for is nothing any more: they were excused when they crashed, or shut down in
+    /// order.
     pub(crate) fn excuse_unless_dead(&mut self, instance: usize, session: usize) {
         if !self.dead.contains(&instance) {
             self.excuse(session);
@@ -436,8 +437,8 @@ impl State {
         self.stored_by_now(session, number);
     }
 
-    /// A request that began then was told to come again. Where nothing is wrong with the store it must not be so with
-    /// tokens that somebody else has stored meanwhile, and long enough ago.
+    /// A request that began then was told to come again. Where nothing is wrong with the store it must not be
+    /// so with tokens that somebody else has stored meanwhile, and long enough ago.
     pub(crate) fn put_off(&mut self, instance: usize, session: usize, began: Instant) {
         let Faults { store, store_slow, outage, .. } = self.faults;
         let is_well = [store, store_slow, outage].iter().all(|fault| *fault == 0.0);

@@ -265,8 +265,8 @@ async fn a_process_that_was_stopped_for_most_of_its_lease_presents_nothing_late(
     assert_eq!(issuer.presented(), ["r0", "r0"]);
 }
 
-/// Two processes, of which the first is cut off from the store when it has exchanged `r0`, for longer than its claim
-/// lasts; and the second has burnt the token meanwhile.
+/// Two processes, of which the first is cut off from the store when it has exchanged `r0`, for longer than
+/// its claim lasts; and the second has burnt the token meanwhile.
 async fn burnt_by_another(issuer: &Issuer) -> (Sessions, Sessions, SessionId, Faulty) {
     let store = Faulty::new();
     let cut_off = Faulty { store: Arc::clone(&store.store), faults: Arc::default() };
