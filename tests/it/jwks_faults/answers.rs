@@ -81,6 +81,7 @@ async fn j18_a_silly_retry_after_neither_stops_nor_hurries_the_refresher() {
     let mut schedule = quick();
     schedule.deadline = Duration::from_secs(10);
     schedule.every = Duration::from_secs(600);
+    schedule.backoff = Duration::from_millis(200);
     let (backoff, every) = (schedule.backoff, schedule.every);
     // Up to a quarter more than was asked for, so that instances do not come back together.
     let spread = |asked: Duration| asked * 5 / 4;
