@@ -19,7 +19,8 @@ pub(crate) struct Record {
     pub(crate) expires_in: Duration,
     pub(crate) id_token: Option<Secret>,
     pub(crate) document: Option<Secret>,
-    /// The user signed in: seconds since 1970, by the clock of whoever wrote it. No decision rests on it.
+    /// The user signed in: seconds since 1970, by the clock of whoever wrote it. Nothing but the renewal of its cookie
+    /// rests on it.
     pub(crate) signed_in: u64,
     /// For how long these tokens must not be refreshed, since this was written: a request with an older one may still
     /// be under way.

@@ -79,6 +79,8 @@ impl Owner {
             if claim.until.saturating_duration_since(sent) < needed {
                 break;
             }
+            // Nobody has shown yet that the token is one: those that others hang on go first.
+            let on_behalf = if held.is_proven() { on_behalf } else { on_behalf.that_can_wait() };
             let exchange = self.endpoint.refresh(token, on_behalf);
             let error = match within(sent + self.settings.request_timeout, exchange).await {
                 Some(Ok(tokens)) => {
@@ -86,6 +88,7 @@ impl Owner {
                     let expires = after(tokens.expires_in, sent);
                     if let Some(mut record) = held.record.renewed(tokens) {
                         pass.ended(Sign::Well, Instant::now());
+                        self.outage.is_over();
                         if was_lost {
                             // The request that was lost may still be under way, with a token that must be no
                             // more than one behind when it arrives.
@@ -107,6 +110,9 @@ impl Owner {
             let left = claim.until.saturating_duration_since(Instant::now());
             let next = rules::failed(&error, rule, attempts, left, needed);
             debug!(key = ?claim.key, %error, ?next, "a refresh failed");
+            if !matches!(next, Failed::End | Failed::LookAgain) {
+                self.outage.goes_on(&error);
+            }
             match next {
                 Failed::Retry(pause) => sleep(pause).await,
                 Failed::End => {

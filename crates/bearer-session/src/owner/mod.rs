@@ -14,6 +14,7 @@ mod events;
 mod flight;
 mod local;
 mod look;
+mod outage;
 mod pauses;
 mod replace;
 mod rules;
@@ -40,6 +41,7 @@ use self::{
     flight::Landing,
     local::{Entry, Local},
     look::Looked,
+    outage::Outage,
     pauses::Pauses,
     single::Single,
     unsaved::Unsaved,
@@ -141,6 +143,7 @@ struct Owner {
     /// Where names lead, which never changes.
     names: Cache<Key, Key>,
     pauses: Pauses,
+    outage: Outage,
     breaker: Breaker,
     unsaved: Unsaved,
     looks: Single<Looked>,
@@ -166,6 +169,7 @@ impl Sessions {
             local: Local::new(settings.local_copies),
             names: Cache::new(settings.local_copies.max(1)),
             pauses: Pauses::new(settings.local_copies),
+            outage: Outage::default(),
             breaker: Breaker::default(),
             unsaved: Unsaved::default(),
             looks: Single::default(),
