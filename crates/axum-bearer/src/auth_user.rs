@@ -7,7 +7,8 @@ use std::{any::type_name, fmt, ops::Deref, sync::Arc};
 use tower_bearer::{AuthError, AuthErrorKind, Reason, supabase::SupabaseClaims};
 
 /// The caller whose access token was verified, with the application's claims `C`: those that the issuer was
-/// [set up for](tower_bearer::Issuer::claims), for [`Issuer::supabase`](tower_bearer::Issuer::supabase) the default.
+/// [set up for](tower_bearer::Issuer::claims), for [`Issuer::supabase`](tower_bearer::Issuer::supabase) the
+/// default.
 ///
 /// Derefs to the claims. Cheap to clone; any number of extractors may ask for it.
 ///
@@ -16,8 +17,8 @@ use tower_bearer::{AuthError, AuthErrorKind, Reason, supabase::SupabaseClaims};
 /// | `AuthUser<C>` | 401 | 401 |
 /// | `Option<AuthUser<C>>`, behind [`allow_anonymous`](tower_bearer::BearerLayer::allow_anonymous) | `None` | 401 |
 ///
-/// Without a [`BearerLayer`](tower_bearer::BearerLayer) around the handler, or with one for other claims, the answer
-/// is 500: the names of the types go to the log, nothing to the client.
+/// Without a [`BearerLayer`](tower_bearer::BearerLayer) around the handler, or with one for other claims, the
+/// answer is 500: the names of the types go to the log, nothing to the client.
 pub struct AuthUser<C = SupabaseClaims> {
     claims: Arc<C>,
     verified: Verified,

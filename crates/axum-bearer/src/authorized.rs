@@ -15,8 +15,8 @@ pub trait Requirement {
     fn check(verified: &Verified) -> Result<(), AuthError>;
 }
 
-/// A caller who was verified **and** is permitted `P`: the [`AuthUser`] with claims `C`, for whom the requirement was
-/// checked before the handler runs.
+/// A caller who was verified **and** is permitted `P`: the [`AuthUser`] with claims `C`, for whom the
+/// requirement was checked before the handler runs.
 ///
 /// | caller | answer |
 /// |---|---|
@@ -119,7 +119,8 @@ where
     }
 }
 
-/// Makes a type for each scope (RFC 6749 §3.3), to be named in [`Authorized`]. What is no scope does not compile.
+/// Makes a type for each scope (RFC 6749 §3.3), to be named in [`Authorized`]. What is no scope does not
+/// compile.
 ///
 /// ```
 /// axum_bearer::scopes! {

@@ -139,7 +139,8 @@ impl GuardedRouter {
     /// The router, with `gate` around all that is not public.
     ///
     /// # Panics
-    /// When a path is none for axum (see [`Router::route`]), or one method of a path is both guarded and public.
+    /// When a path is none for axum (see [`Router::route`]), or one method of a path is both guarded and
+    /// public.
     #[allow(clippy::needless_pass_by_value, reason = "it goes into the router")]
     pub fn behind<V, R>(self, gate: BearerLayer<V, R>) -> Router
     where
@@ -181,8 +182,8 @@ impl<S: Clone + Send + Sync + 'static> Default for GuardedRouter<S> {
     }
 }
 
-/// axum adds `Allow` to whatever a route answers to a method that it has not. On a refusal that would tell a stranger
-/// that there is a route.
+/// axum adds `Allow` to whatever a route answers to a method that it has not. On a refusal that would tell a
+/// stranger that there is a route.
 fn without_methods(mut response: Response) -> Response {
     if response.extensions().get::<AuthError>().is_some() {
         response.headers_mut().remove(ALLOW);
@@ -190,8 +191,8 @@ fn without_methods(mut response: Response) -> Response {
     response
 }
 
-/// An anonymous caller gets 401 for a path that does not exist, as for any other, even where the gate admits anonymous
-/// callers.
+/// An anonymous caller gets 401 for a path that does not exist, as for any other, even where the gate admits
+/// anonymous callers.
 async fn nothing_here(request: Request) -> Response {
     match Verified::of(request.extensions()) {
         Ok(_) => StatusCode::NOT_FOUND.into_response(),

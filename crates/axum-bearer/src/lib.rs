@@ -1,5 +1,5 @@
-//! axum extractors over [`tower_bearer`]: a handler that asks for [`AuthUser`] runs only for a caller whose access
-//! token was verified.
+//! axum extractors over [`tower_bearer`]: a handler that asks for [`AuthUser`] runs only for a caller whose
+//! access token was verified.
 //!
 //! ```
 //! use axum::{Router, body::Body, http::{Request, StatusCode}, routing::get};
@@ -31,8 +31,8 @@
 //!
 //! # Who may do what
 //!
-//! Whatever stands inside of the gate is for verified callers alone. What they may do there can be said in four
-//! places, all in the same words, those of [`policy`]:
+//! Whatever stands inside of the gate is for verified callers alone. What they may do there can be said in
+//! four places, all in the same words, those of [`policy`]:
 //!
 //! | | when |
 //! |---|---|
@@ -95,15 +95,16 @@
 //! To deny by default:
 //!
 //! * Take a [`GuardedRouter`] where you can. It also tells strangers nothing about which paths there are.
-//! * With a plain `Router`, add the gate last, for [`layer`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.layer)
-//!   is around what was added before it; and name a fallback, for the one that is not named may lose the gate when
-//!   routers are merged.
-//! * [`policy::deny`] holds a route that nobody has decided about. A requirement of nothing, such as an empty list of
-//!   scopes, panics when it is made: it would permit everybody.
-//! * What depends on the data, such as whose order it is, the handler decides, and answers with a [`Refusal`] of
-//!   [`AuthError::forbidden`].
+//! * With a plain `Router`, add the gate last, for
+//!   [`layer`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.layer) is around what was added before
+//!   it; and name a fallback, for the one that is not named may lose the gate when routers are merged.
+//! * [`policy::deny`] holds a route that nobody has decided about. A requirement of nothing, such as an empty
+//!   list of scopes, panics when it is made: it would permit everybody.
+//! * What depends on the data, such as whose order it is, the handler decides, and answers with a [`Refusal`]
+//!   of [`AuthError::forbidden`].
 //!
-//! What most applications name of [`tower_bearer`] and [`bearer_jwks`] is here too; the rest is under these names.
+//! What most applications name of [`tower_bearer`] and [`bearer_jwks`] is here too; the rest is under these
+//! names.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -5,10 +5,11 @@ use http::request::Parts;
 use std::{error::Error, fmt};
 use tower_bearer::{AuthError, AuthErrorKind, Refusal};
 
-/// The rejection of [`AuthUser`](crate::AuthUser) and [`Authorized`](crate::Authorized): the answer that the gate would give, rendered by it on the way out.
+/// The rejection of [`AuthUser`](crate::AuthUser) and [`Authorized`](crate::Authorized): the answer that the
+/// gate would give, rendered by it on the way out.
 ///
-/// 401 with the gate's challenge for an anonymous caller. A handler that asks for what the service was not set up for
-/// is the server's fault: 500 without a word to the client, the names of the types in the log.
+/// 401 with the gate's challenge for an anonymous caller. A handler that asks for what the service was not
+/// set up for is the server's fault: 500 without a word to the client, the names of the types in the log.
 ///
 /// A handler that decides about one object by itself refuses with a [`Refusal`], which becomes one of these:
 ///

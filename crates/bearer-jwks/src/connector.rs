@@ -79,8 +79,9 @@ impl Connector {
         self
     }
 
-    /// Fetches over plain `http` from this very host, such as `keycloak` or `kong` in a network of containers. Whoever
-    /// can answer in its place there makes the keys, and so any token: a network that only your own services are in.
+    /// Fetches over plain `http` from this very host, such as `keycloak` or `kong` in a network of
+    /// containers. Whoever can answer in its place there makes the keys, and so any token: a network that
+    /// only your own services are in.
     ///
     /// ```
     /// use bearer_jwks::Connector;
@@ -156,7 +157,8 @@ impl Connector {
     /// ([`JwtVerifier::insert`]). What this makes is kept fresh and shown as with [`connect`](Self::connect),
     /// until the verifier [removes](JwtVerifier::remove) the issuer.
     ///
-    /// Where tenants come and go all the time, a [`DynamicVerifier`](crate::DynamicVerifier) does this by itself.
+    /// Where tenants come and go all the time, a [`DynamicVerifier`](crate::DynamicVerifier) does this by
+    /// itself.
     ///
     /// ```
     /// use bearer_jwks::Connector;

@@ -109,7 +109,8 @@ impl HttpFetch {
         Ok(Self { client, location: Location::Keys(check(location, plain)?) })
     }
 
-    /// As [`discover_with_client`](Self::discover_with_client), with hosts that may be asked over plain `http`.
+    /// As [`discover_with_client`](Self::discover_with_client), with hosts that may be asked over plain
+    /// `http`.
     pub(crate) fn keys_of(iss: &str, client: Client, plain: &PlainHosts) -> Result<Self, InvalidLocation> {
         let metadata = Metadata::new(iss, &check(iss, plain)?, plain.clone());
         Ok(Self { client, location: Location::Issuer(metadata) })

@@ -16,7 +16,8 @@ pub enum InvalidLocation {
     /// Not a URL with a host.
     NotAUrl(String),
     /// Neither `https`, nor `http` on a loopback address or a host that was
-    /// [allowed](crate::Connector::allow_http); or one of the latter, named by metadata that came over `https`.
+    /// [allowed](crate::Connector::allow_http); or one of the latter, named by metadata that came over
+    /// `https`.
     Insecure(String),
     /// With a user name or password. Where the keys are not public, give the fetch a client of the
     /// application's own that sends what it takes.

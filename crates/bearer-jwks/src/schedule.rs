@@ -104,7 +104,8 @@ impl Schedule {
     }
 }
 
-/// Whatever the schedule says, a source is not asked in a tight loop: zero is easily written into a configuration.
+/// Whatever the schedule says, a source is not asked in a tight loop: zero is easily written into a
+/// configuration.
 const LEAST: Duration = Duration::from_millis(100);
 
 /// Longer than any process runs: what is to mean "never" must not be more than a clock can tell.

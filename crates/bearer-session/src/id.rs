@@ -5,9 +5,11 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
-/// What the browser knows of its session: 32 random bytes, as text in base64url without padding, 43 characters.
+/// What the browser knows of its session: 32 random bytes, as text in base64url without padding, 43
+/// characters.
 ///
-/// Whoever knows it is signed in. The store knows its [`Key`] alone, which does not lead back, and no `Debug` shows it.
+/// Whoever knows it is signed in. The store knows its [`Key`] alone, which does not lead back, and no `Debug`
+/// shows it.
 ///
 /// ```
 /// use bearer_session::SessionId;
@@ -28,7 +30,8 @@ impl SessionId {
         Self(random::bytes())
     }
 
-    /// Reads the text of one, as [`to_text`](Self::to_text) writes it and no other way. `None` for anything else.
+    /// Reads the text of one, as [`to_text`](Self::to_text) writes it and no other way. `None` for anything
+    /// else.
     pub fn parse(text: &str) -> Option<Self> {
         let mut id = Self([0; 32]);
         match URL_SAFE_NO_PAD.decode_slice(text, &mut id.0) {

@@ -1,8 +1,10 @@
-//! Sign-in on the server that survives parallel requests, several instances and a crash: the one owner of refresh tokens.
+//! Sign-in on the server that survives parallel requests, several instances and a crash: the one owner of
+//! refresh tokens.
 //!
-//! A browser has a cookie; the tokens of its session lie in a store. For each request, [`SessionLayer`] asks the owner,
-//! [`Sessions`], for an access token that lives, and hands it to the gate (`tower-bearer`) as the credential of the
-//! request. The gate verifies it as any other, and knows nothing of this crate. [`session_routes`] sign users in and out.
+//! A browser has a cookie; the tokens of its session lie in a store. For each request, [`SessionLayer`] asks
+//! the owner, [`Sessions`], for an access token that lives, and hands it to the gate (`tower-bearer`) as the
+//! credential of the request. The gate verifies it as any other, and knows nothing of this crate.
+//! [`session_routes`] sign users in and out.
 //!
 //! ```
 //! use axum::{Router, body::Body, http::{Request, StatusCode, header::{COOKIE, SET_COOKIE}}, routing::get};
@@ -45,23 +47,24 @@
 //!
 //! # What holds, whatever happens
 //!
-//! Each has a test that tries to break it, in `tests/web`; the simulation in `tests/simulation` tries all of them
-//! together.
+//! Each has a test that tries to break it, in `tests/web`; the simulation in `tests/simulation` tries all of
+//! them together.
 //!
-//! 1. A refresh token is sent to the issuer at most once, whatever the number of parallel requests, tasks and instances;
-//!    all who wait get the same new pair. The exception is an answer that was lost, at an issuer that allows for it.
-//!    `a_refresh_token_is_sent_once_by_all_processes_together`,
+//! 1. A refresh token is sent to the issuer at most once, whatever the number of parallel requests, tasks and
+//!    instances; all who wait get the same new pair. The exception is an answer that was lost, at an issuer
+//!    that allows for it. `a_refresh_token_is_sent_once_by_all_processes_together`,
 //!    `a_thousand_requests_on_one_expired_session_are_one_exchange`
 //! 2. A token older than the newest that is known is never sent, and cannot be put back.
-//!    `a_process_with_an_older_copy_presents_no_older_token`, `tabs_that_lag_behind_are_led_to_the_newest_pair`
+//!    `a_process_with_an_older_copy_presents_no_older_token`,
+//!    `tabs_that_lag_behind_are_led_to_the_newest_pair`
 //! 3. New tokens are stored before anybody gets them. `no_answer_has_new_tokens_that_are_not_stored`
-//! 4. A refresh token is in no log, error, `Debug` or body, and not within a handler's reach; at rest it is encrypted.
-//!    `neither_tokens_nor_ids_get_out_in_a_whole_life`
-//! 5. What passes and what is final are told apart: nobody is signed out by a failure that passes, and a session that the
-//!    issuer ended is over once. `a_failure_that_passes_signs_nobody_out`,
+//! 4. A refresh token is in no log, error, `Debug` or body, and not within a handler's reach; at rest it is
+//!    encrypted. `neither_tokens_nor_ids_get_out_in_a_whole_life`
+//! 5. What passes and what is final are told apart: nobody is signed out by a failure that passes, and a
+//!    session that the issuer ended is over once. `a_failure_that_passes_signs_nobody_out`,
 //!    `an_issuer_that_ends_the_session_ends_it_here_once`
-//! 6. A store that cannot be reached never turns into a token spent twice: nothing is refreshed, and access tokens serve
-//!    while they live. `a_store_that_is_cut_off_stops_refreshing_and_nothing_else`
+//! 6. A store that cannot be reached never turns into a token spent twice: nothing is refreshed, and access
+//!    tokens serve while they live. `a_store_that_is_cut_off_stops_refreshing_and_nothing_else`
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -97,6 +100,6 @@ pub use self::{
 #[cfg(feature = "axum")]
 pub use self::routes::{InvalidRoutes, RouteOptions, session_routes};
 
-/// A boxed future, as the traits of this crate return it: which store and which issuer there is, is chosen when the
-/// program runs, and neither is asked on the path of an ordinary request.
+/// A boxed future, as the traits of this crate return it: which store and which issuer there is, is chosen
+/// when the program runs, and neither is asked on the path of an ordinary request.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

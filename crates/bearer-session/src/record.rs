@@ -19,20 +19,22 @@ pub(crate) struct Record {
     pub(crate) expires_in: Duration,
     pub(crate) id_token: Option<Secret>,
     pub(crate) document: Option<Secret>,
-    /// The user signed in: seconds since 1970, by the clock of whoever wrote it. Nothing but the renewal of its cookie
-    /// rests on it.
+    /// The user signed in: seconds since 1970, by the clock of whoever wrote it. Nothing but the renewal of
+    /// its cookie rests on it.
     pub(crate) signed_in: u64,
-    /// For how long these tokens must not be refreshed, since this was written: a request with an older one may still
-    /// be under way.
+    /// For how long these tokens must not be refreshed, since this was written: a request with an older one
+    /// may still be under way.
     pub(crate) settles_in: Duration,
-    /// By how many generations these tokens are ahead of their row: some, once the store was put back to an earlier time.
+    /// By how many generations these tokens are ahead of their row: some, once the store was put back to an
+    /// earlier time.
     pub(crate) ahead: u64,
     /// The session is also found by its refresh token.
     pub(crate) is_aliased: bool,
     pub(crate) labels: Labels,
 }
 
-/// What the access token says of whose it is, read without verifying it: for events and revocation, never for access.
+/// What the access token says of whose it is, read without verifying it: for events and revocation, never for
+/// access.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(test, derive(Eq, PartialEq))]
 pub(crate) struct Labels {
@@ -69,7 +71,8 @@ impl Record {
         Self::of(tokens, now.as_secs(), is_aliased)
     }
 
-    /// The next one, of these tokens. An ID token stays where none came (OpenID Connect Core §12.2): it says who signed in.
+    /// The next one, of these tokens. An ID token stays where none came (OpenID Connect Core §12.2): it says
+    /// who signed in.
     ///
     /// `None` for tokens that say they are another user's, or of another session: whoever gets them would be
     /// let in as that user.

@@ -8,13 +8,13 @@ use tracing::error;
 /// A minute more than a token says, since gates grant some.
 const LEEWAY: Duration = Duration::from_secs(60);
 
-/// For [`on_sign_out`](crate::SessionsBuilder::on_sign_out): what is signed out here, this list of the gate refuses from
-/// then on. Without it an access token that got out is good until it expires.
+/// For [`on_sign_out`](crate::SessionsBuilder::on_sign_out): what is signed out here, this list of the gate
+/// refuses from then on. Without it an access token that got out is good until it expires.
 ///
-/// Signed out of one session, the tokens with its `session_id` or `sid` are refused, for as long as the newest may live;
-/// tokens that have neither cannot be told apart, and nothing happens. Signed out everywhere, all tokens of the user that
-/// were issued until then are, for the longest that an access token of the issuer lives. A list without room says so in
-/// the log, as an error.
+/// Signed out of one session, the tokens with its `session_id` or `sid` are refused, for as long as the
+/// newest may live; tokens that have neither cannot be told apart, and nothing happens. Signed out
+/// everywhere, all tokens of the user that were issued until then are, for the longest that an access token
+/// of the issuer lives. A list without room says so in the log, as an error.
 ///
 /// ```
 /// use axum::{Router, body::Body, http::{Request, StatusCode}, routing::get};
@@ -66,8 +66,8 @@ fn revoke(list: &DenyList, longest_life: Duration, session: &SignedOut, now: Sys
     }
 }
 
-/// An `iat` is in whole seconds: of a token that is issued right after this moment, it says less than `now`. Whoever signs
-/// in again at once must not be refused for as long as that token lives.
+/// An `iat` is in whole seconds: of a token that is issued right after this moment, it says less than `now`.
+/// Whoever signs in again at once must not be refused for as long as that token lives.
 fn whole_second(now: SystemTime) -> SystemTime {
     let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     UNIX_EPOCH + Duration::from_secs(seconds)

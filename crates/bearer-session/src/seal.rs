@@ -18,13 +18,13 @@ const HEAD: usize = 1 + KEY_ID + NONCE;
 
 /// The keys by which sessions are encrypted at rest: one for writing, and old ones that are still read.
 ///
-/// Each is a secret of 32 random bytes, the same in all processes that share a store. To change it, first let all
-/// processes read the new one (`also`), then let them write it, and take the old one away when the longest session is
-/// over: what is refreshed meanwhile is written anew.
+/// Each is a secret of 32 random bytes, the same in all processes that share a store. To change it, first let
+/// all processes read the new one (`also`), then let them write it, and take the old one away when the
+/// longest session is over: what is refreshed meanwhile is written anew.
 ///
-/// A session that does not open with any of them is unavailable for the first ten minutes after it was written, since a
-/// key that was just rolled out may yet arrive. From then on it is over for this process, and the user signs in again;
-/// the row stays, for those who have the key.
+/// A session that does not open with any of them is unavailable for the first ten minutes after it was
+/// written, since a key that was just rolled out may yet arrive. From then on it is over for this process,
+/// and the user signs in again; the row stays, for those who have the key.
 ///
 /// ```
 /// use bearer_session::Keyring;
@@ -34,8 +34,9 @@ const HEAD: usize = 1 + KEY_ID + NONCE;
 /// assert!(format!("{keyring:?}").starts_with("Keyring"));
 /// ```
 ///
-/// Sealing is XChaCha20-Poly1305 with a random nonce, bound to the row and the generation: what was copied to another
-/// row, or to another generation of its own, does not open. A row that was put back whole, with its generation, does.
+/// Sealing is XChaCha20-Poly1305 with a random nonce, bound to the row and the generation: what was copied to
+/// another row, or to another generation of its own, does not open. A row that was put back whole, with its
+/// generation, does.
 pub struct Keyring {
     current: SealingKey,
     old: Vec<SealingKey>,

@@ -9,7 +9,8 @@ pub struct AccessToken(Secret);
 
 /// A token for the token endpoint alone (RFC 6749 §1.5). It is spent once.
 ///
-/// Its text can be read by what sends it to the issuer or seals it for the store, and it has no `Debug` that shows it.
+/// Its text can be read by what sends it to the issuer or seals it for the store, and it has no `Debug` that
+/// shows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RefreshToken(Secret);
 
@@ -21,12 +22,13 @@ pub struct TokenSet {
     pub access_token: AccessToken,
     /// For the next refresh. `None` when there will be none: then the session ends with its access token.
     pub refresh_token: Option<RefreshToken>,
-    /// How long the access token lives from the time of the answer. Relative, so that no two clocks need to agree.
+    /// How long the access token lives from the time of the answer. Relative, so that no two clocks need to
+    /// agree.
     pub expires_in: Duration,
     /// The ID token of an OpenID provider.
     pub id_token: Option<Secret>,
-    /// The answer as the issuer wrote it, a JSON object, with all members and their order. What shares its session with
-    /// other libraries through cookies needs it (`user` of Supabase Auth).
+    /// The answer as the issuer wrote it, a JSON object, with all members and their order. What shares its
+    /// session with other libraries through cookies needs it (`user` of Supabase Auth).
     pub document: Option<Secret>,
 }
 

@@ -1,4 +1,5 @@
-//! What a token says of itself, before anybody has verified it: for labels, and for what a verifier is asked next.
+//! What a token says of itself, before anybody has verified it: for labels, and for what a verifier is asked
+//! next.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::de::DeserializeOwned;

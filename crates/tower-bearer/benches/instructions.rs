@@ -1,6 +1,6 @@
-//! Rows for counting instructions, one at a time: `instructions <row>` under callgrind, which collects only within
-//! [`measured`]. Counts repeat to a few in a million, whatever else the machine does; `.ci/instructions` compares them
-//! with `instructions.txt` beside this file.
+//! Rows for counting instructions, one at a time: `instructions <row>` under callgrind, which collects only
+//! within [`measured`]. Counts repeat to a few in a million, whatever else the machine does;
+//! `.ci/instructions` compares them with `instructions.txt` beside this file.
 //!
 //! Tokens are signed with HMAC, so that what is counted is the gate and not a signature.
 

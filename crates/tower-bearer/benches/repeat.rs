@@ -1,5 +1,5 @@
-//! What a token costs that came before: with few and with many of them, with one and with many issuers, and on two
-//! threads at once. Ratios of one run; every figure is the least of several rounds that take turns.
+//! What a token costs that came before: with few and with many of them, with one and with many issuers, and
+//! on two threads at once. Ratios of one run; every figure is the least of several rounds that take turns.
 //!
 //! `cargo bench -p tower-bearer --bench repeat`
 
@@ -61,8 +61,8 @@ fn ask(verifier: &JwtVerifier, token: &str, now: SystemTime) {
     }
 }
 
-/// Nanoseconds a request through the layer, going round all tokens in an order that no cache of the processor foresees.
-/// The requests themselves are in these caches, as those that were just received are.
+/// Nanoseconds a request through the layer, going round all tokens in an order that no cache of the processor
+/// foresees. The requests themselves are in these caches, as those that were just received are.
 fn time(verifier: &JwtVerifier, tokens: &[String]) -> f64 {
     let mut service = BearerLayer::new(verifier.clone()).layer(service_fn(inner));
     let mut context = Context::from_waker(Waker::noop());

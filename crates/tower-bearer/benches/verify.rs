@@ -1,21 +1,22 @@
 //! What the gate costs on top of the signature, and beside it.
 //!
-//! * `floor`: aws-lc-rs alone, with a parsed key, over the decoded signature. Nothing that verifies is cheaper.
-//! * `cold`: a request with a Supabase access token through [`BearerLayer`], from `poll_ready` to the response:
-//!   header, base64url, JSON, every rule, the keys, the signature, the typed claims, the extensions, and dropping it
-//!   all. The cache of tokens is off.
+//! * `floor`: aws-lc-rs alone, with a parsed key, over the decoded signature. Nothing that verifies is
+//!   cheaper.
+//! * `cold`: a request with a Supabase access token through [`BearerLayer`], from `poll_ready` to the
+//!   response: header, base64url, JSON, every rule, the keys, the signature, the typed claims, the
+//!   extensions, and dropping it all. The cache of tokens is off.
 //! * `repeat`: the same with the cache on, and a token that came before.
 //! * `bare`: the same request and inner service without the gate.
 //! * refusals, all of them without a look at the signature, but for a token of an unknown key.
 //!
-//! The requests are built outside the measurement. Criterion's figures are taken one after the other, for comparing
-//! a change with the state before it. The table at the end compares the rows with each other: they take turns, one
-//! call each, thousands of times, and the first percentile of each is shown, so that neither a busy neighbour nor a
-//! change of the processor's clock decides. Allocations are those of Rust code, each growth counted as one more;
-//! the counting is off while the table's calls are timed.
+//! The requests are built outside the measurement. Criterion's figures are taken one after the other, for
+//! comparing a change with the state before it. The table at the end compares the rows with each other: they
+//! take turns, one call each, thousands of times, and the first percentile of each is shown, so that neither
+//! a busy neighbour nor a change of the processor's clock decides. Allocations are those of Rust code, each
+//! growth counted as one more; the counting is off while the table's calls are timed.
 //!
-//! `cargo bench -p tower-bearer --bench verify`, with `-- --quick` for a first look, and with `-- table` (a filter
-//! that no benchmark matches) for the table alone.
+//! `cargo bench -p tower-bearer --bench verify`, with `-- --quick` for a first look, and with `-- table` (a
+//! filter that no benchmark matches) for the table alone.
 
 #![allow(missing_docs, reason = "made by criterion_group")]
 

@@ -13,7 +13,8 @@ use http::{
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use std::sync::{Arc, OnceLock};
 
-/// When to try again where we could not decide, in seconds: a fetch of keys, or a revocation list, may take so long.
+/// When to try again where we could not decide, in seconds: a fetch of keys, or a revocation list, may take
+/// so long.
 pub(crate) const RETRY_AFTER_SECONDS: u64 = 5;
 
 /// What the challenges of one gate have in common.
@@ -50,8 +51,8 @@ pub(crate) struct Pointer {
     pub(crate) scope: Option<ScopeList>,
 }
 
-/// How the caller wants to be answered. The gate leaves a note of it in the extensions of a gRPC call, for those behind
-/// it; a request without a note is plain HTTP.
+/// How the caller wants to be answered. The gate leaves a note of it in the extensions of a gRPC call, for
+/// those behind it; a request without a note is plain HTTP.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Dialect {
     Http,
@@ -139,8 +140,8 @@ impl Challenge {
         response
     }
 
-    /// The challenge, for those answers that have one: all that another token could change (RFC 6750 §3). An error
-    /// code stands only where a credential was sent (§3.1).
+    /// The challenge, for those answers that have one: all that another token could change (RFC 6750 §3). An
+    /// error code stands only where a credential was sent (§3.1).
     fn challenge(&self, error: &AuthError) -> Option<HeaderValue> {
         let place = match error.kind() {
             AuthErrorKind::MissingCredential => 0,
@@ -193,9 +194,9 @@ impl Challenge {
 }
 
 impl Dialect {
-    /// gRPC calls are POSTs of that content type; gRPC-Web is plain HTTP to us. Whoever asks in another way gets no
-    /// refusal with the status 200: a proxy that asks a service whether to let a request through, by GET and with the
-    /// client's headers, takes that for a yes.
+    /// gRPC calls are POSTs of that content type; gRPC-Web is plain HTTP to us. Whoever asks in another way
+    /// gets no refusal with the status 200: a proxy that asks a service whether to let a request through, by
+    /// GET and with the client's headers, takes that for a yes.
     pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
         const GRPC: &[u8] = b"application/grpc";
         let is_grpc = |value: &HeaderValue| {

@@ -18,7 +18,8 @@ pub(crate) enum Claims {
         name: &'static str,
         claims: AnyClaims,
     },
-    /// Of a type that every accepted token fits: taken out of the text by whoever asks first, since most never do.
+    /// Of a type that every accepted token fits: taken out of the text by whoever asks first, since most
+    /// never do.
     Unread {
         name: &'static str,
         read: fn(&ClaimsSet) -> Option<AnyClaims>,

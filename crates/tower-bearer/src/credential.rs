@@ -37,7 +37,8 @@ impl<'a> Credential<'a> {
     ///
     /// # Errors
     /// * [`Reason::NoCredential`], [`Reason::OtherScheme`]: nothing of our scheme was presented;
-    /// * [`Reason::SeveralCredentials`]: two header lines, of whatever scheme, since choosing one is guessing;
+    /// * [`Reason::SeveralCredentials`]: two header lines, of whatever scheme, since choosing one is
+    ///   guessing;
     /// * [`Reason::MalformedCredential`]: not the scheme, spaces and one b64token;
     /// * [`Reason::CredentialTooLong`].
     pub fn from_headers(headers: &'a HeaderMap, scheme: &str, limit: usize) -> Result<Self, Reason> {
@@ -113,11 +114,13 @@ impl fmt::Debug for Credential<'_> {
 fn is_b64token(text: &[u8]) -> bool {
     let padding = text.iter().rev().take_while(|b| **b == b'=').count();
     let body = &text[..text.len() - padding];
-    // Every accepted request pays for this scan: without an early end the compiler looks at many bytes at once.
+    // Every accepted request pays for this scan: without an early end the compiler looks at many bytes at
+    // once.
     !body.is_empty() && body.iter().fold(true, |good, b| good & is_b64token_char(*b))
 }
 
-/// Written so that it takes few vector instructions: `+` to `9` but for `,` holds the digits and four of the others.
+/// Written so that it takes few vector instructions: `+` to `9` but for `,` holds the digits and four of the
+/// others.
 #[allow(clippy::needless_bitwise_bool, reason = "a branch would keep the scan from being vectorized")]
 const fn is_b64token_char(byte: u8) -> bool {
     let letter = (byte | 0x20).wrapping_sub(b'a') < 26;

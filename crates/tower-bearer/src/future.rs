@@ -39,8 +39,8 @@ pin_project! {
     }
 }
 
-/// A request that waits for the verifier, and what it needs then. Boxed: it is the largest state and the rarest, and the
-/// future of every request would be moved about in its size.
+/// A request that waits for the verifier, and what it needs then. Boxed: it is the largest state and the
+/// rarest, and the future of every request would be moved about in its size.
 pub(crate) struct Suspended<S, V, R, B> {
     pub(crate) request: Request<B>,
     pub(crate) now: SystemTime,

@@ -1,5 +1,5 @@
-//! What a [`BearerLayer`](crate::BearerLayer) was told, shared by all services that it makes, and what follows for one
-//! request.
+//! What a [`BearerLayer`](crate::BearerLayer) was told, shared by all services that it makes, and what
+//! follows for one request.
 
 use crate::{
     Accepted, AuthError, Reason, Rejection, RelayedToken, Unauthenticated, Verified,
@@ -16,7 +16,8 @@ use http::{
 };
 use std::{fmt, mem, sync::Arc, time::SystemTime};
 
-/// The settings of a gate, and who decides at it: one allocation, since routers clone a service for every request.
+/// The settings of a gate, and who decides at it: one allocation, since routers clone a service for every
+/// request.
 #[derive(Clone)]
 pub(crate) struct Gate<V> {
     pub(crate) verifier: V,
@@ -47,8 +48,9 @@ pub(crate) enum Preflight {
 }
 
 impl<V> Gate<V> {
-    /// The token of nearly all requests: in the one line of `Authorization`, where no other source is open and the token
-    /// is not relayed. One look at the headers does for it, and marks it as sensitive. `None` means: look properly.
+    /// The token of nearly all requests: in the one line of `Authorization`, where no other source is open
+    /// and the token is not relayed. One look at the headers does for it, and marks it as sensitive. `None`
+    /// means: look properly.
     pub(crate) fn glance<'a>(&self, headers: &'a mut HeaderMap, scheme: &str) -> Option<&'a [u8]> {
         if self.relays { None } else { self.sources.glance(headers, scheme, self.limit) }
     }
@@ -73,8 +75,8 @@ impl<V> Gate<V> {
         request.extensions_mut().insert(verified);
     }
 
-    /// Lets a request in as anonymous, and takes away what a gate further out has proved or relayed: of several gates the
-    /// innermost one decides.
+    /// Lets a request in as anonymous, and takes away what a gate further out has proved or relayed: of
+    /// several gates the innermost one decides.
     pub(crate) fn admit_anonymous<B>(&self, request: &mut Request<B>) {
         let extensions = request.extensions_mut();
         extensions.remove::<Verified>();
@@ -176,7 +178,8 @@ impl Outward {
     }
 }
 
-/// What was said of a body goes with it: a router sets the length of what it sends, and the renderer's is another.
+/// What was said of a body goes with it: a router sets the length of what it sends, and the renderer's is
+/// another.
 fn forget_body(headers: &mut HeaderMap) {
     for name in [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING] {
         headers.remove(name);

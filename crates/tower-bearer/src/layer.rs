@@ -14,8 +14,8 @@ use tower_layer::Layer;
 /// The longest token by default, in bytes. HTTP/2 servers stop at 16 KiB of headers anyway.
 const LIMIT: usize = 16 * 1024;
 
-/// Lets requests with a good access token through, with [`Verified`](crate::Verified) in their extensions, and
-/// answers all others itself.
+/// Lets requests with a good access token through, with [`Verified`](crate::Verified) in their extensions,
+/// and answers all others itself.
 ///
 /// | request | answer |
 /// |---|---|
@@ -36,8 +36,8 @@ const LIMIT: usize = 16 * 1024;
 /// | whom another policy refuses | 403 |
 /// | held to claims that the verifier was not set up for | 500 |
 ///
-/// gRPC calls (a POST of the content type `application/grpc`) get the same as a gRPC status. Every answer has its
-/// [`AuthError`](crate::AuthError) in the response extensions.
+/// gRPC calls (a POST of the content type `application/grpc`) get the same as a gRPC status. Every answer has
+/// its [`AuthError`](crate::AuthError) in the response extensions.
 ///
 /// ```
 /// use http::{Request, Response, StatusCode, header::AUTHORIZATION};
@@ -97,16 +97,17 @@ impl<V: Clone, R> BearerLayer<V, R> {
     /// The `realm` of the challenges, instead of the verifier's (for JWTs: the audience).
     ///
     /// # Errors
-    /// [`ConfigError::InvalidRealm`] when it is empty, or has other characters than visible ASCII, spaces and tabs.
+    /// [`ConfigError::InvalidRealm`] when it is empty, or has other characters than visible ASCII, spaces and
+    /// tabs.
     pub fn realm(mut self, realm: &str) -> Result<Self, ConfigError> {
         let challenge = self.gate.challenge.with_realm(realm)?;
         self.gate_mut().challenge = Arc::new(challenge);
         Ok(self)
     }
 
-    /// Names the metadata of `resource` in every challenge (RFC 9728 §5.1), and in a 401 the scopes that a client needs
-    /// to begin with. The document itself is served by [`ProtectedResource::layer`]. A client in a browser sees the
-    /// challenge only where CORS exposes `WWW-Authenticate`.
+    /// Names the metadata of `resource` in every challenge (RFC 9728 §5.1), and in a 401 the scopes that a
+    /// client needs to begin with. The document itself is served by [`ProtectedResource::layer`]. A client in
+    /// a browser sees the challenge only where CORS exposes `WWW-Authenticate`.
     pub fn resource_metadata(mut self, resource: &ProtectedResource) -> Self {
         self.challenge_mut().resource = Some(resource.pointer());
         self
@@ -118,23 +119,25 @@ impl<V: Clone, R> BearerLayer<V, R> {
         self
     }
 
-    /// Takes refresh tokens out of what is let in, so that nothing further in can spend one. On by itself where a
-    /// cookie is a [`Source`]; without a gate, there is
+    /// Takes refresh tokens out of what is let in, so that nothing further in can spend one. On by itself
+    /// where a cookie is a [`Source`]; without a gate, there is
     /// [`StripRefreshTokensLayer`](crate::StripRefreshTokensLayer).
     ///
     /// These are cookies and headers by the names that are usual: `sb-<project>-auth-token` and its chunks,
-    /// `sb-refresh-token`, `supabase-auth-token`, `refresh_token`, `refreshToken`, `refresh-token` (all of them also
-    /// behind `__Host-` and `__Secure-`), and headers such as `Refresh-Token` and `X-Refresh-Token`. All other cookies
-    /// stay as they are. Each path is warned about once, without the value.
+    /// `sb-refresh-token`, `supabase-auth-token`, `refresh_token`, `refreshToken`, `refresh-token` (all of
+    /// them also behind `__Host-` and `__Secure-`), and headers such as `Refresh-Token` and
+    /// `X-Refresh-Token`. All other cookies stay as they are. Each path is warned about once, without the
+    /// value.
     pub fn strip_refresh_tokens(mut self) -> Self {
         self.gate_mut().sources = self.gate.sources.clone().without_refresh_tokens();
         self
     }
 
-    /// Lets CORS preflights without a credential through as anonymous, for services that answer them further in:
-    /// OPTIONS with `Origin` and `Access-Control-Request-Method`. No other OPTIONS.
+    /// Lets CORS preflights without a credential through as anonymous, for services that answer them further
+    /// in: OPTIONS with `Origin` and `Access-Control-Request-Method`. No other OPTIONS.
     ///
-    /// Not needed where a CORS layer stands outside of this gate, which is also the way for pages to read refusals.
+    /// Not needed where a CORS layer stands outside of this gate, which is also the way for pages to read
+    /// refusals.
     pub fn pass_preflight(mut self) -> Self {
         self.gate_mut().preflight = Preflight::Anonymous;
         self
@@ -146,8 +149,9 @@ impl<V: Clone, R> BearerLayer<V, R> {
         self
     }
 
-    /// Lets requests **without** a credential through as anonymous. One with a bad credential is refused all the
-    /// same: a broken client must learn it. Policies and `AuthUser` further in still refuse who is anonymous.
+    /// Lets requests **without** a credential through as anonymous. One with a bad credential is refused all
+    /// the same: a broken client must learn it. Policies and `AuthUser` further in still refuse who is
+    /// anonymous.
     pub fn allow_anonymous(mut self) -> Self {
         self.gate_mut().absent = Absent::Anonymous;
         self
@@ -164,33 +168,34 @@ impl<V: Clone, R> BearerLayer<V, R> {
         BearerLayer { rejection, gate: self.gate }
     }
 
-    /// Tells clients the reason of a refusal in full, rather than in one of a few fixed texts. For development: an
-    /// attacker learns from it which of a token's faults counted.
+    /// Tells clients the reason of a refusal in full, rather than in one of a few fixed texts. For
+    /// development: an attacker learns from it which of a token's faults counted.
     pub fn detailed_errors(mut self) -> Self {
         self.challenge_mut().detailed = true;
         self
     }
 
-    /// Adds a challenge of another scheme, which a layer outside takes, to the 401s of this gate, on a line of its own
-    /// (RFC 9110 §11.6.1): `also_challenge("DPoP", &[("algs", "ES256")])`. Not where a policy asks for another sign-in:
-    /// another scheme would not bring that.
+    /// Adds a challenge of another scheme, which a layer outside takes, to the 401s of this gate, on a line
+    /// of its own (RFC 9110 §11.6.1): `also_challenge("DPoP", &[("algs", "ES256")])`. Not where a policy asks
+    /// for another sign-in: another scheme would not bring that.
     ///
     /// # Errors
-    /// [`ConfigError::InvalidChallenge`] when the scheme or a name is no token, a value has other characters than
-    /// visible ASCII, spaces and tabs, or there is no parameter.
+    /// [`ConfigError::InvalidChallenge`] when the scheme or a name is no token, a value has other characters
+    /// than visible ASCII, spaces and tabs, or there is no parameter.
     pub fn also_challenge(mut self, scheme: &str, params: &[(&str, &str)]) -> Result<Self, ConfigError> {
         self.challenge_mut().add_other(scheme, params)?;
         Ok(self)
     }
 
-    /// For pages rather than APIs: a browser that opens a page and would get a 401 is sent to `path` instead (303),
-    /// with `return_to=<path and query>` added, so that the person can sign in and come back. Everything else keeps
-    /// its 401: scripts, forms, gRPC, and whatever does not ask for HTML.
+    /// For pages rather than APIs: a browser that opens a page and would get a 401 is sent to `path` instead
+    /// (303), with `return_to=<path and query>` added, so that the person can sign in and come back.
+    /// Everything else keeps its 401: scripts, forms, gRPC, and whatever does not ask for HTML.
     ///
-    /// The sign-in page must hold `return_to` to [`ReturnPath`](crate::ReturnPath), since anybody can make a link to it.
+    /// The sign-in page must hold `return_to` to [`ReturnPath`](crate::ReturnPath), since anybody can make a
+    /// link to it.
     ///
-    /// The path is the one that this gate sees. What takes a prefix off before, as axum's `Router::nest` does, has the
-    /// browser come back without it: such a gate stands outside of that.
+    /// The path is the one that this gate sees. What takes a prefix off before, as axum's `Router::nest`
+    /// does, has the browser come back without it: such a gate stands outside of that.
     ///
     /// # Errors
     /// [`ConfigError::InvalidSignInPath`] when `path` is not the path of a page of this site.
@@ -199,10 +204,10 @@ impl<V: Clone, R> BearerLayer<V, R> {
         Ok(self)
     }
 
-    /// Takes the credential out of what is let in, wherever it stood, so that nothing further in can hand it on: a reverse
-    /// proxy behind this gate sends upstream what it finds in the request. Without this, `Authorization`, headers and
-    /// cookies stay as they came. A token must not go to a service that it is not meant for (RFC 9700 §2.3; required of
-    /// MCP servers).
+    /// Takes the credential out of what is let in, wherever it stood, so that nothing further in can hand it
+    /// on: a reverse proxy behind this gate sends upstream what it finds in the request. Without this,
+    /// `Authorization`, headers and cookies stay as they came. A token must not go to a service that it is
+    /// not meant for (RFC 9700 §2.3; required of MCP servers).
     ///
     /// A second gate further in would find no token: tell the innermost one alone.
     ///
@@ -236,15 +241,16 @@ impl<V: Clone, R> BearerLayer<V, R> {
         self
     }
 
-    /// Takes the verified token along in the request extensions as [`RelayedToken`](crate::RelayedToken), for calls to a
-    /// service that the token is also meant for. Without this it is there all the same where it came, in the request's
-    /// headers, unless it is [stripped](Self::strip_credential).
+    /// Takes the verified token along in the request extensions as [`RelayedToken`](crate::RelayedToken), for
+    /// calls to a service that the token is also meant for. Without this it is there all the same where it
+    /// came, in the request's headers, unless it is [stripped](Self::strip_credential).
     pub fn relay(mut self) -> Self {
         self.gate_mut().relays = true;
         self
     }
 
-    /// Tells `observer` of every request that is accepted or refused. A second one takes the place of the first.
+    /// Tells `observer` of every request that is accepted or refused. A second one takes the place of the
+    /// first.
     pub fn observe(mut self, observer: impl Observe) -> Self {
         self.gate_mut().observer = Some(Arc::new(observer));
         self

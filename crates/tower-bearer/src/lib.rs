@@ -1,17 +1,19 @@
 //! The bearer-token gate for Rust services: a Tower [`Layer`](tower_layer::Layer) that verifies access tokens
 //! (JWT) and puts what it proved into the request extensions, for axum, tonic and hyper alike.
 //!
-//! * [`BearerLayer`] takes one [`Credential`] from the request head (the `Authorization` header, and each [`Source`]
-//!   that is switched on), asks a [`Verify`], and either hands the
-//!   request on with [`Verified`] in its extensions or answers it (RFC 6750 §3).
+//! * [`BearerLayer`] takes one [`Credential`] from the request head (the `Authorization` header, and each
+//!   [`Source`] that is switched on), asks a [`Verify`], and either hands the request on with [`Verified`] in
+//!   its extensions or answers it (RFC 6750 §3).
 //! * [`JwtVerifier`] is that verifier for JWTs of one or several [`Issuer`]s.
 //! * [`RequireLayer`] holds verified callers to a [`policy`].
 //! * [`ProtectedResource`] tells clients that know only a URL where to get a token (RFC 9728).
 //! * [`revocation`] is asked about tokens that were good once; logout tokens of the issuer may feed it.
-//! * [`keys`] are parsed when they are published, and swapped while requests go on; `bearer-jwks` fetches them.
+//! * [`keys`] are parsed when they are published, and swapped while requests go on; `bearer-jwks` fetches
+//!   them.
 //!
-//! The gate only verifies: it never stores, forwards or spends a refresh token. An expired access token gets a 401 that
-//! says so, upon which a client refreshes; no outage of the issuer makes a 401 of a token whose key is known.
+//! The gate only verifies: it never stores, forwards or spends a refresh token. An expired access token gets
+//! a 401 that says so, upon which a client refreshes; no outage of the issuer makes a 401 of a token whose
+//! key is known.
 //!
 //! ```
 //! use tower_bearer::{Algorithm, BearerLayer, Issuer, JwtVerifier};
@@ -26,15 +28,18 @@
 //!
 //! # Logs
 //!
-//! Every refusal is one event of `tracing`, with `error.type`, `reason`, `issuer`, `error` and `source`: at DEBUG those that
-//! are the caller's doing, at ERROR those of a service that is put together wrongly (500), and at WARN those for want of
-//! keys and the like (503): one a second, the others at DEBUG, since in an outage all say the same. A verifier that has accepted nothing yet warns once, at its tenth refusal, that its issuer or
-//! audience may not be those of the tokens. No event holds a piece of a token or another credential.
+//! Every refusal is one event of `tracing`, with `error.type`, `reason`, `issuer`, `error` and `source`: at
+//! DEBUG those that are the caller's doing, at ERROR those of a service that is put together wrongly (500),
+//! and at WARN those for want of keys and the like (503): one a second, the others at DEBUG, since in an
+//! outage all say the same. A verifier that has accepted nothing yet warns once, at its tenth refusal, that
+//! its issuer or audience may not be those of the tokens. No event holds a piece of a token or another
+//! credential.
 //!
 //! # Cryptography
 //!
-//! The feature `aws-lc-rs` (default) verifies with aws-lc-rs; `rust-crypto` with the `RustCrypto` crates, without a C
-//! compiler and without ES512. With both on, aws-lc-rs is used. Nothing depends on a process-wide provider.
+//! The feature `aws-lc-rs` (default) verifies with aws-lc-rs; `rust-crypto` with the `RustCrypto` crates,
+//! without a C compiler and without ES512. With both on, aws-lc-rs is used. Nothing depends on a process-wide
+//! provider.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -36,8 +36,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longer than any token lives, and short enough to be added to any date.
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// The service at the `backchannel_logout_uri`: the issuer posts a logout token, and the access tokens of that session
-/// or user are in the [`DenyList`].
+/// The service at the `backchannel_logout_uri`: the issuer posts a logout token, and the access tokens of
+/// that session or user are in the [`DenyList`].
 ///
 /// | request | answer |
 /// |---|---|
@@ -48,9 +48,10 @@ const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 ///
 /// That a logout that failed is 400, whatever the cause, is the rule of Back-Channel Logout §2.8.
 ///
-/// A token with `sid` revokes that session; one with `sub` alone revokes what was issued to the user up to the second
-/// of its `iat`. Access tokens that name no session are not touched by a logout that names one. Every answer has `Cache-Control: no-store`, and a refusal its [`AuthError`] in the response
-/// extensions. Anybody may post: no gate belongs around it. How long a request may take is the server's to bound.
+/// A token with `sid` revokes that session; one with `sub` alone revokes what was issued to the user up to
+/// the second of its `iat`. Access tokens that name no session are not touched by a logout that names one.
+/// Every answer has `Cache-Control: no-store`, and a refusal its [`AuthError`] in the response extensions.
+/// Anybody may post: no gate belongs around it. How long a request may take is the server's to bound.
 ///
 /// ```
 /// use http::{Request, StatusCode};
@@ -95,8 +96,8 @@ struct Effect {
 }
 
 impl LogoutReceiver {
-    /// Verifies with `verifier`, whose issuers have a [`logout_client`](crate::Issuer::logout_client), and revokes in
-    /// `list`.
+    /// Verifies with `verifier`, whose issuers have a [`logout_client`](crate::Issuer::logout_client), and
+    /// revokes in `list`.
     pub fn new(verifier: JwtVerifier, list: DenyList) -> Self {
         let effect = Effect { list, seen: Arc::new(Table::new(REMEMBERED)), lifetime: DAY };
         Self { verifier, effect, clock: SystemTime::now, body: PhantomData }
@@ -104,16 +105,17 @@ impl LogoutReceiver {
 }
 
 impl<ResBody> LogoutReceiver<ResBody> {
-    /// The longest life of an access token of these issuers, leeway included: so long a revocation is kept. Default
-    /// 24 hours. Shorter takes less room; too short, and a token comes to life again.
+    /// The longest life of an access token of these issuers, leeway included: so long a revocation is kept.
+    /// Default 24 hours. Shorter takes less room; too short, and a token comes to life again.
     #[must_use]
     pub fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.effect.lifetime = lifetime.min(CENTURY);
         self
     }
 
-    /// How many logout tokens are remembered as heeded, each for the ten minutes and leeway that it would be accepted.
-    /// When there is no room for another, the logout fails. Default 65536. Clones made before remember by themselves.
+    /// How many logout tokens are remembered as heeded, each for the ten minutes and leeway that it would be
+    /// accepted. When there is no room for another, the logout fails. Default 65536. Clones made before
+    /// remember by themselves.
     #[must_use]
     pub fn remembered(mut self, tokens: usize) -> Self {
         self.effect.seen = Arc::new(Table::new(tokens));
@@ -230,8 +232,9 @@ impl Effect {
         match (&token.sid, &token.sub) {
             (Some(sid), _) => self.list.revoke_session(&token.iss, sid, until),
             (None, Some(sub)) => {
-                // Both dates are of the issuer's clock, so no leeway: it would refuse who signs in again at once. But
-                // issuers count in whole seconds, and a token of the same second may be one from before.
+                // Both dates are of the issuer's clock, so no leeway: it would refuse who signs in again at
+                // once. But issuers count in whole seconds, and a token of the same second may be one from
+                // before.
                 self.list.revoke_subject(&token.iss, sub, token.iat + Duration::from_secs(1), until)
             }
             // The verifier lets none of these through.

@@ -6,8 +6,8 @@ use std::fmt;
 
 /// Is told of every request that the gate accepted or refused. It never sees the token.
 ///
-/// A policy or extractor behind the gate may refuse a request that the gate accepted: then both are told, in that
-/// order. Implementations must be quick: they run within the request.
+/// A policy or extractor behind the gate may refuse a request that the gate accepted: then both are told, in
+/// that order. Implementations must be quick: they run within the request.
 ///
 /// ```
 /// use std::sync::{Arc, atomic::{AtomicU32, Ordering::Relaxed}};
@@ -90,8 +90,8 @@ impl<'a> Accepted<'a> {
         self.method
     }
 
-    /// The path that was asked for, as it was written, without what a router outside of the gate took off it; never the
-    /// query.
+    /// The path that was asked for, as it was written, without what a router outside of the gate took off it;
+    /// never the query.
     pub fn path(&self) -> &'a str {
         self.uri.path()
     }
@@ -108,8 +108,8 @@ impl<'a> Refused<'a> {
         self.method
     }
 
-    /// The path that was asked for, as it was written, without what a router outside of the gate took off it; never the
-    /// query.
+    /// The path that was asked for, as it was written, without what a router outside of the gate took off it;
+    /// never the query.
     pub fn path(&self) -> &'a str {
         self.uri.path()
     }

@@ -20,7 +20,8 @@ const LONGEST: usize = 2048;
 
 /// A path within this site, with its query: where a browser may be sent without leaving the site.
 ///
-/// A sign-in page must hold the `return_to` that it is given to this, since anybody can make a link to the page:
+/// A sign-in page must hold the `return_to` that it is given to this, since anybody can make a link to the
+/// page:
 ///
 /// ```
 /// use tower_bearer::ReturnPath;
@@ -34,10 +35,11 @@ const LONGEST: usize = 2048;
 pub struct ReturnPath(Box<str>);
 
 impl ReturnPath {
-    /// `None` for what a browser could take for another site's address, and for what is no path of up to 2 KiB.
+    /// `None` for what a browser could take for another site's address, and for what is no path of up to 2
+    /// KiB.
     ///
-    /// Browsers read `\` as `/` and leave out tabs and line breaks, so none of these pass, nor anything else that a
-    /// URL cannot have.
+    /// Browsers read `\` as `/` and leave out tabs and line breaks, so none of these pass, nor anything else
+    /// that a URL cannot have.
     pub fn parse(text: &str) -> Option<Self> {
         let is_path = text.starts_with('/') && !text.starts_with("//");
         let is_plain = text.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'\\');
@@ -74,7 +76,8 @@ impl SignIn {
         Ok(Self { path: bare.into(), opening: format!("{checked}{joint}return_to=").into() })
     }
 
-    /// The redirect for this request, should it be refused; `None` for what is not a page that a person asked for.
+    /// The redirect for this request, should it be refused; `None` for what is not a page that a person asked
+    /// for.
     pub(crate) fn redirect_for(
         &self,
         method: &Method,
@@ -113,8 +116,8 @@ impl Redirect {
     }
 }
 
-/// A page that a person opens, rather than a request that a script makes (Fetch Metadata Request Headers §2.2).
-/// Browsers without fetch metadata are told by their `Accept`.
+/// A page that a person opens, rather than a request that a script makes (Fetch Metadata Request Headers
+/// §2.2). Browsers without fetch metadata are told by their `Accept`.
 fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     let is = |name: &str, value: &[u8]| headers.get(name).is_none_or(|found| found.as_bytes() == value);
     let wants_html = headers.get_all(ACCEPT).iter().any(|accept| {

@@ -50,7 +50,8 @@ const HEADERS: [HeaderName; 10] = [
 /// Takes refresh tokens out of request heads, where there is no gate that does it: see
 /// [`BearerLayer::strip_refresh_tokens`](crate::BearerLayer::strip_refresh_tokens) for which.
 ///
-/// A refresh token is spent by its owner alone: a second spender signs the user out. What never gets one cannot.
+/// A refresh token is spent by its owner alone: a second spender signs the user out. What never gets one
+/// cannot.
 ///
 /// ```
 /// use http::{Request, Response, header::COOKIE};
@@ -170,9 +171,9 @@ fn is_known(name: &[u8]) -> bool {
         || COOKIES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
-/// Paths that were told of. When there is no place for more, all are forgotten, once an hour: strangers who ask for what
-/// does not exist neither fill the log nor hide the paths that matter. Without a lock, since clients that send refresh
-/// tokens do so with every request.
+/// Paths that were told of. When there is no place for more, all are forgotten, once an hour: strangers who
+/// ask for what does not exist neither fill the log nor hide the paths that matter. Without a lock, since
+/// clients that send refresh tokens do so with every request.
 struct Paths {
     hasher: RandomState,
     hashes: [AtomicU64; 128],
@@ -184,8 +185,8 @@ struct Paths {
 const HOUR: u64 = 60 * 60;
 
 impl Paths {
-    /// Whether this is seen for the first time, so long after the beginning. At most once per value between two times of
-    /// forgetting, whatever the parallelism.
+    /// Whether this is seen for the first time, so long after the beginning. At most once per value between
+    /// two times of forgetting, whatever the parallelism.
     fn is_new(&self, path: &impl std::hash::Hash, now: Duration) -> bool {
         // Zero is a free place.
         let hash = self.hasher.hash_one(path).max(1);

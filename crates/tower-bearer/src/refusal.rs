@@ -21,8 +21,8 @@ use std::{
 
 /// A refusal by who stands behind the gate: a policy, an extractor, a handler.
 ///
-/// It has the scheme, realm and dialect of the gate that the request came through, which renders its body on the way
-/// out.
+/// It has the scheme, realm and dialect of the gate that the request came through, which renders its body on
+/// the way out.
 ///
 /// ```
 /// use http::{Request, Response, StatusCode};
@@ -58,8 +58,8 @@ pub(crate) struct FromWithin(pub(crate) Dialect);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Content {
     Sent,
-    /// The answer to HEAD (RFC 9110 §9.3.2). hyper keeps a body back under HTTP/1, and knows its length then; under
-    /// HTTP/2 it sends what it is given, which breaks the stream.
+    /// The answer to HEAD (RFC 9110 §9.3.2). hyper keeps a body back under HTTP/1, and knows its length then;
+    /// under HTTP/2 it sends what it is given, which breaks the stream.
     Withheld,
 }
 
@@ -71,8 +71,8 @@ impl Content {
 }
 
 impl Refusal {
-    /// A refusal of the request with these extensions, where the gate has left what the answer takes. Those of a request
-    /// that came through no gate make an HTTP answer with a challenge of the realm `api`.
+    /// A refusal of the request with these extensions, where the gate has left what the answer takes. Those
+    /// of a request that came through no gate make an HTTP answer with a challenge of the realm `api`.
     pub fn new(error: AuthError, extensions: &Extensions) -> Self {
         Self { error, challenge: challenge_of(extensions), dialect: Dialect::noted(extensions) }
     }
@@ -137,8 +137,8 @@ pub(crate) fn render<B: Default, R: Rejection<B>>(
     }
 }
 
-/// A renderer that made an answer of its own for the same status need not know what belongs to it; and whatever it
-/// made, no cache may hand it to others.
+/// A renderer that made an answer of its own for the same status need not know what belongs to it; and
+/// whatever it made, no cache may hand it to others.
 fn put_back<B>(rendered: &mut Response<B>, status: StatusCode, needed: &HeaderMap) {
     let is_the_same = rendered.status() == status || rendered.status() == StatusCode::UNAUTHORIZED;
     for name in needed.keys().filter(|name| is_the_same || *name == CACHE_CONTROL) {
@@ -153,7 +153,8 @@ fn put_back<B>(rendered: &mut Response<B>, status: StatusCode, needed: &HeaderMa
     }
 }
 
-/// Every refusal is logged, once. The field names are those of OpenTelemetry's conventions where there is one.
+/// Every refusal is logged, once. The field names are those of OpenTelemetry's conventions where there is
+/// one.
 pub(crate) fn log(error: &AuthError) {
     static UNAVAILABLE: Seldom = Seldom::new();
     let source = error.source().map(tracing::field::display);
@@ -169,7 +170,8 @@ pub(crate) fn log(error: &AuthError) {
     }
 }
 
-/// Says yes once a second: in an outage every request has the same to say, and one line is enough for an alarm.
+/// Says yes once a second: in an outage every request has the same to say, and one line is enough for an
+/// alarm.
 struct Seldom(AtomicU64);
 
 impl Seldom {

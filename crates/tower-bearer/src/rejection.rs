@@ -7,7 +7,8 @@ use http::{
 };
 use serde::Serialize;
 
-/// Renders the answers to refused requests: those of the gate, and those of the policies and extractors behind it.
+/// Renders the answers to refused requests: those of the gate, and those of the policies and extractors
+/// behind it.
 ///
 /// Implemented by [`EmptyRejection`] (the default), [`ProblemDetails`], and closures
 /// `Fn(&AuthError, Response<()>) -> Response<B>`:
@@ -41,20 +42,20 @@ pub trait Rejection<B>: Clone {
     #[doc(hidden)]
     const ONLY_ADDS: bool = false;
 
-    /// The answer for this refusal. `answer` has its status, its challenges, `Cache-Control: no-store` and what else
-    /// belongs to it; add a body and its `Content-Type`, or change what you must.
+    /// The answer for this refusal. `answer` has its status, its challenges, `Cache-Control: no-store` and
+    /// what else belongs to it; add a body and its `Content-Type`, or change what you must.
     ///
     /// What an answer of your own lacks is put back:
     ///
     /// * under the same status, or 401: the challenges, and what else belonged to it;
-    /// * under any status: `Cache-Control: no-store`, unless you set another, since a 404 in place of a 403 is of this
-    ///   caller alone; and the [`AuthError`] in the extensions.
+    /// * under any status: `Cache-Control: no-store`, unless you set another, since a 404 in place of a 403
+    ///   is of this caller alone; and the [`AuthError`] in the extensions.
     ///
-    /// There is no 401 without a challenge (RFC 9110 §11.6.1): where you make one of a 503 or 500, which have none, and
-    /// add none of your own, the answer keeps its status.
+    /// There is no 401 without a challenge (RFC 9110 §11.6.1): where you make one of a 503 or 500, which have
+    /// none, and add none of your own, the answer keeps its status.
     ///
-    /// Refused gRPC calls are not rendered: they have no body. Nor has the answer to HEAD: under HTTP/2 the gate drops
-    /// the body and keeps your headers, `Content-Length` among them if you set it.
+    /// Refused gRPC calls are not rendered: they have no body. Nor has the answer to HEAD: under HTTP/2 the
+    /// gate drops the body and keeps your headers, `Content-Length` among them if you set it.
     fn render(&self, error: &AuthError, answer: Response<()>) -> Response<B>;
 }
 

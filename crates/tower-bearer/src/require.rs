@@ -14,8 +14,9 @@ use tower_service::Service;
 
 /// Lets callers through whom a [`Policy`] permits; stands inside a [`BearerLayer`](crate::BearerLayer).
 ///
-/// Refusals are built like the gate's own, under its scheme and realm, and rendered by it: 403 with the scopes that were
-/// needed, 401 for an anonymous caller. Without a gate around it every request is answered 500.
+/// Refusals are built like the gate's own, under its scheme and realm, and rendered by it: 403 with the
+/// scopes that were needed, 401 for an anonymous caller. Without a gate around it every request is answered
+/// 500.
 ///
 /// ```
 /// use http::{Request, Response, StatusCode};

@@ -72,7 +72,8 @@ where
                 self.answer(refused)
             }
             Verification::Pending(verifying) => {
-                // What the inner service has reserved is not for strangers who wait: it is asked again when they are in.
+                // What the inner service has reserved is not for strangers who wait: it is asked again when
+                // they are in.
                 give_back(&mut self.inner);
                 let suspended = Suspended {
                     request,
@@ -108,8 +109,8 @@ impl<S: Clone, V, R: Clone> Bearer<S, V, R> {
     }
 }
 
-/// The service polled ready will not be called: an unready clone in its place gives back to the others whatever
-/// it had reserved.
+/// The service polled ready will not be called: an unready clone in its place gives back to the others
+/// whatever it had reserved.
 pub(crate) fn give_back<S: Clone>(inner: &mut S) {
     *inner = inner.clone();
 }

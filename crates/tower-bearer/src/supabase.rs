@@ -25,8 +25,8 @@ use serde::{
 use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
-/// The cookies of `@supabase/ssr`, as far as reading and owning a session have in common: their names, and how text
-/// stands in them. Nothing here looks at a token.
+/// The cookies of `@supabase/ssr`, as far as reading and owning a session have in common: their names, and
+/// how text stands in them. Nothing here looks at a token.
 ///
 /// ```
 /// use tower_bearer::supabase::cookies::{Part, SessionName, base64url_decoded};
@@ -50,13 +50,13 @@ const AUDIENCE: &str = "authenticated";
 
 impl Issuer {
     /// The Auth server of a Supabase project, hosted or self-hosted: issuer `<project_url>/auth/v1`, audience
-    /// `authenticated`, keys at `<issuer>/.well-known/jwks.json` signing with ES256, RS256 or `EdDSA`, claims as
-    /// [`SupabaseClaims`].
+    /// `authenticated`, keys at `<issuer>/.well-known/jwks.json` signing with ES256, RS256 or `EdDSA`, claims
+    /// as [`SupabaseClaims`].
     ///
     /// Refused beside what every issuer refuses: ID tokens, and the `anon` and `service_role` keys, which are
-    /// valid tokens of the project but nobody's sign-in. A self-hosted server without `GOTRUE_JWT_ISSUER` wants
-    /// [`allow_missing_iss`](Self::allow_missing_iss); a project that still signs with its shared secret wants
-    /// [`legacy_jwt_secret`](Self::legacy_jwt_secret).
+    /// valid tokens of the project but nobody's sign-in. A self-hosted server without `GOTRUE_JWT_ISSUER`
+    /// wants [`allow_missing_iss`](Self::allow_missing_iss); a project that still signs with its shared
+    /// secret wants [`legacy_jwt_secret`](Self::legacy_jwt_secret).
     ///
     /// `project_url` is such as `https://abc.supabase.co` or `http://127.0.0.1:54321`.
     ///
@@ -82,8 +82,8 @@ impl Issuer {
             .guard(only_users))
     }
 
-    /// Trusts HS256 tokens made with the project's legacy JWT secret, beside those of its signing keys. Only for
-    /// projects that have not migrated: whoever has the secret can make tokens.
+    /// Trusts HS256 tokens made with the project's legacy JWT secret, beside those of its signing keys. Only
+    /// for projects that have not migrated: whoever has the secret can make tokens.
     #[must_use]
     pub fn legacy_jwt_secret(self, secret: impl AsRef<[u8]>) -> Self {
         self.hmac_secret(Algorithm::HS256, secret)
@@ -137,7 +137,8 @@ impl SupabaseClaims {
         Self::of(received).map(|claims| Arc::new(claims) as _)
     }
 
-    /// `None` without a `sub`. What else does not fit counts as missing. The metadata stay where they are in the text.
+    /// `None` without a `sub`. What else does not fit counts as missing. The metadata stay where they are in
+    /// the text.
     fn of(received: &ClaimsSet) -> Option<Self> {
         let claim = |name| received.claim(name).ok().flatten();
         // An empty string, `null` or another type is no text.

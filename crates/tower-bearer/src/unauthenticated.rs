@@ -6,8 +6,8 @@ use std::{fmt, sync::Arc};
 /// Lies in the request extensions in the place of [`Verified`](crate::Verified) when the request had no
 /// credential and the gate [allows that](crate::BearerLayer::allow_anonymous).
 ///
-/// Neither of the two means that there is no gate: then whoever asks must refuse, and not with a 401, since the
-/// caller could do nothing about it. [`Verified::of`](crate::Verified::of) tells the three apart.
+/// Neither of the two means that there is no gate: then whoever asks must refuse, and not with a 401, since
+/// the caller could do nothing about it. [`Verified::of`](crate::Verified::of) tells the three apart.
 #[derive(Clone)]
 pub struct Unauthenticated(Arc<Challenge>);
 

@@ -20,8 +20,8 @@ use std::{
 
 /// Decides whether a presented credential is good.
 ///
-/// [`JwtVerifier`](crate::JwtVerifier) is the one that comes with this crate; token introspection, or a wrapper
-/// that demands proof of possession, is another implementation.
+/// [`JwtVerifier`](crate::JwtVerifier) is the one that comes with this crate; token introspection, or a
+/// wrapper that demands proof of possession, is another implementation.
 ///
 /// ```
 /// use tower_bearer::{AuthError, Presented, RegisteredClaims, Verification, Verified, Verify};
@@ -63,11 +63,12 @@ pub trait Verify: Clone {
     /// Decides now, or says what it waits for.
     fn verify(&self, presented: &Presented<'_>) -> Verification<Self::Future>;
 
-    /// The proof for exactly these bytes, if they were accepted before and would be accepted now. The gate asks this
-    /// before it parses the token, where that stands in the one `Authorization` header and no other source is open.
+    /// The proof for exactly these bytes, if they were accepted before and would be accepted now. The gate
+    /// asks this before it parses the token, where that stands in the one `Authorization` header and no other
+    /// source is open.
     ///
-    /// `None` means that nothing is remembered: [`verify`](Self::verify) is asked then. The default remembers nothing. A
-    /// verifier that wraps another and checks more must not forward the inner one's `recall`.
+    /// `None` means that nothing is remembered: [`verify`](Self::verify) is asked then. The default remembers
+    /// nothing. A verifier that wraps another and checks more must not forward the inner one's `recall`.
     fn recall(&self, token: &[u8], now: SystemTime) -> Option<Verified> {
         _ = (token, now);
         None
@@ -79,15 +80,16 @@ pub trait Verify: Clone {
         None
     }
 
-    /// Asks `revocation` about every credential that this verifier accepts; `when_unsure` says what happens when
-    /// that cannot tell. Whatever caches proofs belongs inside of it, so that cached ones are asked about too.
+    /// Asks `revocation` about every credential that this verifier accepts; `when_unsure` says what happens
+    /// when that cannot tell. Whatever caches proofs belongs inside of it, so that cached ones are asked
+    /// about too.
     fn revocable<R: Revocation>(self, revocation: R, when_unsure: WhenUnsure) -> Revocable<Self, R> {
         Revocable::new(self, revocation, when_unsure)
     }
 }
 
-/// The answer of a [`Verify`]. Most are `Done`, so that the inner service can be called at once: no clone of it,
-/// no box.
+/// The answer of a [`Verify`]. Most are `Done`, so that the inner service can be called at once: no clone of
+/// it, no box.
 #[derive(Debug)]
 #[must_use]
 pub enum Verification<F = Ready<Result<Verified, AuthError>>> {
@@ -165,8 +167,8 @@ struct Proof {
 impl Verified {
     /// The only way in: search for `assertion` to audit every origin of a proof.
     ///
-    /// `registered` is what most policies look at; `claims` is the application's own type, `()` if it has none. What
-    /// policies on other claims look at comes with [`with_json`](Self::with_json).
+    /// `registered` is what most policies look at; `claims` is the application's own type, `()` if it has
+    /// none. What policies on other claims look at comes with [`with_json`](Self::with_json).
     pub fn assertion<C: Send + Sync + 'static>(registered: RegisteredClaims, claims: C) -> Self {
         let claims = Claims::own(claims);
         Self::of_proof(Proof { registered, claims, received: None, receipt: None }, SystemTime::now())
@@ -188,8 +190,8 @@ impl Verified {
         Self { proof: Arc::new(proof), at, challenge: None }
     }
 
-    /// Adds all claims as they were received, for policies that look at others than the registered ones: the text of
-    /// one JSON object. Anything else counts as no claims, and then those policies answer 500.
+    /// Adds all claims as they were received, for policies that look at others than the registered ones: the
+    /// text of one JSON object. Anything else counts as no claims, and then those policies answer 500.
     /// [`JwtVerifier`](crate::JwtVerifier) does this; a verifier of yours may.
     #[must_use]
     pub fn with_json(mut self, claims: impl Into<Arc<str>>) -> Self {
@@ -207,8 +209,9 @@ impl Verified {
     /// What the gate proved of the request with these extensions.
     ///
     /// # Errors
-    /// [`Reason::NoCredential`](crate::Reason::NoCredential) when the gate let the request through as anonymous, and
-    /// [`Reason::NoLayer`](crate::Reason::NoLayer) when there is no gate: then the service is put together wrongly.
+    /// [`Reason::NoCredential`](crate::Reason::NoCredential) when the gate let the request through as
+    /// anonymous, and [`Reason::NoLayer`](crate::Reason::NoLayer) when there is no gate: then the service is
+    /// put together wrongly.
     pub fn of(extensions: &Extensions) -> Result<&Self, AuthError> {
         extensions.get().ok_or_else(|| {
             let is_anonymous = extensions.get::<Unauthenticated>().is_some();

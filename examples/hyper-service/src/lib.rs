@@ -13,8 +13,8 @@ use tokio::{net::TcpListener, task::JoinSet, time::sleep};
 use tower::ServiceBuilder;
 use tower_bearer::{BearerLayer, JwtVerifier, RequireLayer, Verified, policy::scope};
 
-/// Serves the orders of callers whose token has the scope `orders:read`. Dropping the future ends the server, with
-/// every connection it has.
+/// Serves the orders of callers whose token has the scope `orders:read`. Dropping the future ends the server,
+/// with every connection it has.
 pub async fn serve(listener: TcpListener, verifier: JwtVerifier) {
     let service = ServiceBuilder::new()
         .layer(BearerLayer::new(verifier))

@@ -12,7 +12,8 @@ use rmcp::transport::streamable_http_server::{
 };
 use std::{error::Error, sync::Arc};
 
-/// The server at `url`, such as `https://notes.example/mcp`, for users of `issuer`. The notes are kept by `archive`.
+/// The server at `url`, such as `https://notes.example/mcp`, for users of `issuer`. The notes are kept by
+/// `archive`.
 ///
 /// # Errors
 /// When one of the URLs is none, or the issuer does not answer.
@@ -38,7 +39,8 @@ pub async fn app(url: &str, issuer: &str, archive: &str) -> Result<Router, Box<d
     Ok(app)
 }
 
-/// What the server says of itself. Reading is enough to begin with; a client asks for more when a tool needs it.
+/// What the server says of itself. Reading is enough to begin with; a client asks for more when a tool needs
+/// it.
 fn resource(url: &str, issuer: &str) -> Result<ProtectedResource, ConfigError> {
     ProtectedResource::new(url, [issuer])?
         .scopes([scopes::READ, scopes::WRITE])?

@@ -48,8 +48,9 @@ impl Notes {
         send(self.client.post(self.url_for(&head)?).body(note.text)).await
     }
 
-    /// The archive is told whose notes, and not by the caller's token: that is for this server, and passing it on would
-    /// let the archive act as the caller here. Where the archive wants a token, this server gets one of its own.
+    /// The archive is told whose notes, and not by the caller's token: that is for this server, and passing
+    /// it on would let the archive act as the caller here. Where the archive wants a token, this server gets
+    /// one of its own.
     fn url_for(&self, head: &http::request::Parts) -> Result<reqwest::Url, ErrorData> {
         let caller = head.extensions.get::<Verified>().and_then(Verified::subject);
         let caller = caller.ok_or_else(|| ErrorData::invalid_request("the token is of no user", None))?;

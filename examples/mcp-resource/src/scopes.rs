@@ -1,5 +1,6 @@
-//! Which tool needs which scope. The answer to a call without it is HTTP's 403, on which a client asks its user for
-//! more; an error within MCP would only be told to the model. So the call is looked at before MCP gets it.
+//! Which tool needs which scope. The answer to a call without it is HTTP's 403, on which a client asks its
+//! user for more; an error within MCP would only be told to the model. So the call is looked at before MCP
+//! gets it.
 
 use axum::{
     body::{Body, to_bytes},

@@ -7,7 +7,8 @@ use axum::{
 };
 use tower_http::set_header::SetResponseHeaderLayer;
 
-/// Nothing of other sites, nothing within the page, and no script may make HTML out of text. Nobody frames the site.
+/// Nothing of other sites, nothing within the page, and no script may make HTML out of text. Nobody frames
+/// the site.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";

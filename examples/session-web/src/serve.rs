@@ -90,8 +90,8 @@ fn keyring(settings: &Settings) -> Keyring {
     Keyring::random()
 }
 
-/// The port that was asked for, or a free one in place of the usual. By the name `localhost`: there browsers keep
-/// cookies that are `Secure` without TLS.
+/// The port that was asked for, or a free one in place of the usual. By the name `localhost`: there browsers
+/// keep cookies that are `Secure` without TLS.
 pub(crate) async fn listen(asked: Option<u16>) -> Result<(TcpListener, String), Box<dyn Error>> {
     let port = asked.unwrap_or(PORT);
     let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {

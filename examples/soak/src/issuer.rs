@@ -14,8 +14,8 @@ pub(crate) struct Tokens {
     pub(crate) bad: Vec<String>,
 }
 
-/// Directs an issuer: every second a key that was published two seconds ago begins to sign, the oldest goes, and
-/// for a while all fetches fail.
+/// Directs an issuer: every second a key that was published two seconds ago begins to sign, the oldest goes,
+/// and for a while all fetches fail.
 pub(crate) struct Director {
     issuer: TestIssuer,
     /// On standby, the next to sign first.

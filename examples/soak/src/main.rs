@@ -52,8 +52,8 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(report.print(seconds + WARM_UP.as_secs(), fetches, before, after))
 }
 
-/// Real issuers publish a key minutes before they sign with it, and rotate once in a while; here all that happens
-/// within a second or two.
+/// Real issuers publish a key minutes before they sign with it, and rotate once in a while; here all that
+/// happens within a second or two.
 fn schedule() -> Schedule {
     let mut schedule = Schedule::default();
     schedule.every = Duration::from_millis(250);

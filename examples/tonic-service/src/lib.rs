@@ -1,7 +1,7 @@
 //! A tonic server behind the gate: a greeter for every caller, and orders for those with the scope.
 //!
-//! Refusals are gRPC statuses: `UNAUTHENTICATED`, `PERMISSION_DENIED`, `UNAVAILABLE`. They are given before the first
-//! message of a call is read.
+//! Refusals are gRPC statuses: `UNAUTHENTICATED`, `PERMISSION_DENIED`, `UNAVAILABLE`. They are given before
+//! the first message of a call is read.
 
 pub mod client;
 mod greeter;

@@ -31,9 +31,9 @@ pub(crate) fn router(
     Ok(api.behind(gate).layer(cors(origin)?))
 }
 
-/// Stands outside of the gate: preflights have no token, and a script may read an answer only where CORS says so, a
-/// refusal no less. Its challenge says what to do, so that is exposed too. No `allow_credentials`: cookies are not
-/// for the API.
+/// Stands outside of the gate: preflights have no token, and a script may read an answer only where CORS says
+/// so, a refusal no less. Its challenge says what to do, so that is exposed too. No `allow_credentials`:
+/// cookies are not for the API.
 fn cors(origin: &str) -> Result<CorsLayer, InvalidHeaderValue> {
     Ok(CorsLayer::new()
         .allow_origin([HeaderValue::from_str(origin)?])

@@ -1,6 +1,6 @@
-//! **The frontend's part.** In real life this is `@supabase/ssr`, in the browser or in the server that renders your
-//! frontend: it signs in, keeps the session in its cookies, and it alone spends the refresh token. The rest of this
-//! site reads the access token out of those cookies, and never writes one.
+//! **The frontend's part.** In real life this is `@supabase/ssr`, in the browser or in the server that
+//! renders your frontend: it signs in, keeps the session in its cookies, and it alone spends the refresh
+//! token. The rest of this site reads the access token out of those cookies, and never writes one.
 //!
 //! To copy from here: what becomes of `return_to`.
 
@@ -78,7 +78,8 @@ async fn sign_in(
     (AppendHeaders(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie))), back).into_response()
 }
 
-/// Without an `action` it is sent to where it came from, `return_to` and all, of which nothing gets into the page.
+/// Without an `action` it is sent to where it came from, `return_to` and all, of which nothing gets into the
+/// page.
 fn form(note: &str) -> impl IntoResponse + use<> {
     page(&format!(
         r#"<h1>Sign in</h1>{note}<form method="post">
@@ -104,8 +105,8 @@ impl Frontend {
     }
 }
 
-/// The session in as many cookies as it needs, as `@supabase/ssr` writes it. What an older and longer one left behind
-/// must go, or it would be read as a part of this.
+/// The session in as many cookies as it needs, as `@supabase/ssr` writes it. What an older and longer one
+/// left behind must go, or it would be read as a part of this.
 fn cookies(name: &str, session: &str) -> Vec<String> {
     let value = format!("base64-{}", BASE64_URL_SAFE_NO_PAD.encode(session));
     if value.len() <= CHUNK {

@@ -16,8 +16,8 @@ use notes::Notes;
 use std::error::Error;
 use tower_http::csrf::CsrfLayer;
 
-/// The site, for the users of one Supabase project. Its forms may also be sent by the pages of `partner`, such as
-/// `https://partner.example`, whose scripts may call the API.
+/// The site, for the users of one Supabase project. Its forms may also be sent by the pages of `partner`,
+/// such as `https://partner.example`, whose scripts may call the API.
 ///
 /// # Errors
 /// When one of the URLs is none, or the project does not answer.
@@ -43,7 +43,8 @@ pub async fn site(project_url: &str, partner: &str) -> Result<Router, Box<dyn Er
         .route("/live", any(live::open).layer(sockets))
         .with_state(notes.clone())
         .nest("/api", api::router(notes, scripts, partner)?)
-        // The sign-in page cannot stand behind the gate; another site's form must not sign anybody in all the same.
+        // The sign-in page cannot stand behind the gate; another site's form must not sign anybody in all the
+        // same.
         .merge(frontend::router(project_url).layer(csrf));
     Ok(site)
 }

@@ -53,8 +53,8 @@ pub(crate) async fn add(State(notes): State<Notes>, user: AuthUser, Form(new): F
     Redirect::to("/notes")
 }
 
-/// What is shown to one user is nobody else's: unlike `Authorization`, a cookie does not keep shared caches from
-/// storing the answer (RFC 9111 §3.5).
+/// What is shown to one user is nobody else's: unlike `Authorization`, a cookie does not keep shared caches
+/// from storing the answer (RFC 9111 §3.5).
 pub(crate) fn page(body: &str) -> impl IntoResponse + use<> {
     // The icon is none: a browser would ask for one, and have the gate's refusal in its console.
     let document = format!(

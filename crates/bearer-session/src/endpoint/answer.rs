@@ -27,10 +27,11 @@ pub(super) enum Dialect {
 }
 
 impl Dialect {
-    /// Whether the code says that this token, code or password will never do: there is no session, or no longer one.
+    /// Whether the code says that this token, code or password will never do: there is no session, or no
+    /// longer one.
     ///
-    /// What is wrong with the client is not of that kind: an operator puts it right, and the sessions live on. But
-    /// Supabase says `invalid_client` of a session that belongs to another.
+    /// What is wrong with the client is not of that kind: an operator puts it right, and the sessions live
+    /// on. But Supabase says `invalid_client` of a session that belongs to another.
     fn is_final(self, code: &str) -> bool {
         let oauth = matches!(
             code,
@@ -83,7 +84,8 @@ pub(super) fn outcome(
         400..500 if refused_for_good => Outcome::Final,
         400..500 if code == Some("server_error") => Outcome::Unknown,
         400..500 => Outcome::NotSpent,
-        // Said by a server that declines; without a time, also by a gateway that lost the answer of the one behind it.
+        // Said by a server that declines; without a time, also by a gateway that lost the answer of the one
+        // behind it.
         503 if retry_after => Outcome::NotSpent,
         _ => Outcome::Unknown,
     }

@@ -25,8 +25,8 @@ impl RateBudget {
         Self { burst: if burst == 0 { 1 } else { burst }, every }
     }
 
-    /// Whether there may be a request now. `paid` is the time until which all that was spent is earned again; returned
-    /// is the new one, or how long to wait.
+    /// Whether there may be a request now. `paid` is the time until which all that was spent is earned again;
+    /// returned is the new one, or how long to wait.
     fn spend(self, need: Need, paid: Instant, now: Instant) -> Result<Instant, Duration> {
         let paid = paid.max(now);
         let most = self.every.saturating_mul(self.burst - 1 - self.kept_from(need));

@@ -26,7 +26,8 @@ impl OAuthClient {
         Self { id: id.into(), proof: Proof::None }
     }
 
-    /// A client that sends its secret in the `Authorization` header: `client_secret_basic`, what RFC 6749 §2.3.1 wants.
+    /// A client that sends its secret in the `Authorization` header: `client_secret_basic`, what RFC 6749
+    /// §2.3.1 wants.
     pub fn secret_basic(id: impl Into<Box<str>>, secret: impl Into<Box<str>>) -> Self {
         Self { id: id.into(), proof: Proof::Basic(Secret::new(secret)) }
     }

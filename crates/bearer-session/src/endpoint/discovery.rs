@@ -1,5 +1,5 @@
-//! Where an issuer's endpoints are, by its own metadata (`OpenID` Connect Discovery 1.0 §4, RFC 8414 §3): pure functions
-//! of the issuer's name and of a document.
+//! Where an issuer's endpoints are, by its own metadata (`OpenID` Connect Discovery 1.0 §4, RFC 8414 §3):
+//! pure functions of the issuer's name and of a document.
 
 use super::{InvalidEndpoint, location::check};
 use http::StatusCode;
@@ -15,8 +15,8 @@ pub(super) struct Metadata {
     pub(super) end_session: Option<Url>,
 }
 
-/// The places where the metadata of an issuer may lie, the most common first: OIDC appends to the path, RFC 8414
-/// inserts before it; with a path, some servers do either with the other's name.
+/// The places where the metadata of an issuer may lie, the most common first: OIDC appends to the path, RFC
+/// 8414 inserts before it; with a path, some servers do either with the other's name.
 pub(super) fn locations(iss: &Url) -> Vec<Url> {
     const OIDC: &str = ".well-known/openid-configuration";
     const OAUTH: &str = ".well-known/oauth-authorization-server";

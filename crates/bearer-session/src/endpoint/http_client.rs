@@ -23,8 +23,9 @@ pub(super) fn default_client() -> ClientBuilder {
 
 /// Builds a client that sends each request once, and to nobody else.
 ///
-/// Every request has a connection of its own: on one that was kept open, a token could be lost that the server, about to
-/// close it, never read. A session asks for tokens once in an hour or so; the handshake is cheaper than the doubt.
+/// Every request has a connection of its own: on one that was kept open, a token could be lost that the
+/// server, about to close it, never read. A session asks for tokens once in an hour or so; the handshake is
+/// cheaper than the doubt.
 pub(super) fn build(client: ClientBuilder) -> Result<Client, InvalidEndpoint> {
     client
         .redirect(Policy::none())

@@ -19,7 +19,8 @@ pub enum InvalidEndpoint {
     Unreachable(String),
     /// The issuer's metadata is not a JSON object that names a token endpoint.
     NotMetadata,
-    /// The metadata names another issuer than the one that was asked for: nothing of it is used (RFC 8414 §3.3).
+    /// The metadata names another issuer than the one that was asked for: nothing of it is used (RFC 8414
+    /// §3.3).
     OtherIssuer,
 }
 

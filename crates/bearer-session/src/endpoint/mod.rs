@@ -1,8 +1,9 @@
 //! The issuer's side: [`TokenEndpoint`] and [`SignIn`], and what their failures mean ([`ExchangeError`]).
 //!
-//! [`SupabaseEndpoint`] is Supabase Auth, and [`OAuthEndpoint`] any issuer of OAuth 2 or OpenID Connect (feature `http`).
-//! Both make one request per call: over `https` (`http` only on this machine), on a connection of its own, without
-//! following redirects, with a bounded time and a bounded answer. Nothing of a request or an answer is ever logged.
+//! [`SupabaseEndpoint`] is Supabase Auth, and [`OAuthEndpoint`] any issuer of OAuth 2 or OpenID Connect
+//! (feature `http`). Both make one request per call: over `https` (`http` only on this machine), on a
+//! connection of its own, without following redirects, with a bounded time and a bounded answer. Nothing of a
+//! request or an answer is ever logged.
 //!
 //! # What an answer means
 //!
@@ -53,14 +54,14 @@ pub use self::{
 use crate::{AccessToken, BoxFuture, RefreshToken, TokenSet};
 use std::{fmt, net::IpAddr, sync::Arc};
 
-/// What to do with a refresh token when nobody knows whether it was spent: the answer timed out or broke off, or its
-/// owner crashed.
+/// What to do with a refresh token when nobody knows whether it was spent: the answer timed out or broke off,
+/// or its owner crashed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AfterUnknown {
     /// Present it once more: the issuer gives the same successor to whoever lost the answer (Supabase Auth).
     PresentAgain,
-    /// Never present it again: the issuer would take that for theft and end the session. The access token serves until
-    /// it expires, and then the session ends.
+    /// Never present it again: the issuer would take that for theft and end the session. The access token
+    /// serves until it expires, and then the session ends.
     FailClosed,
 }
 
@@ -102,8 +103,8 @@ impl OnBehalf {
 
 /// Exchanges tokens at an issuer.
 ///
-/// It makes one request and reports what came of it. It does not try again: when that is safe is known to the owner of
-/// the session, who calls it.
+/// It makes one request and reports what came of it. It does not try again: when that is safe is known to the
+/// owner of the session, who calls it.
 pub trait TokenEndpoint: fmt::Debug + Send + Sync + 'static {
     /// Spends a refresh token (RFC 6749 §6).
     fn refresh<'a>(

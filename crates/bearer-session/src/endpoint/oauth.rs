@@ -1,9 +1,9 @@
 //! [`OAuthEndpoint`]: any issuer of OAuth 2 or OpenID Connect.
 
-// Not through the `oauth2` crate (5.0), which is the field's own: of a failed exchange it tells neither the status nor
-// `Retry-After`, on which hangs whether a token was spent; its parse errors hold the whole answer, tokens and all, and
-// print it; it knows no ID token and no metadata. What it would save is a form of five fields and a SHA-256, for
-// second versions of sha2, base64, rand and thiserror, and chrono.
+// Not through the `oauth2` crate (5.0), which is the field's own: of a failed exchange it tells neither the
+// status nor `Retry-After`, on which hangs whether a token was spent; its parse errors hold the whole answer,
+// tokens and all, and print it; it knows no ID token and no metadata. What it would save is a form of five
+// fields and a SHA-256, for second versions of sha2, base64, rand and thiserror, and chrono.
 
 use super::{
     AfterUnknown, CodeExchange, ExchangeError, InvalidEndpoint, OAuthClient, OnBehalf, Outcome, SignIn,
@@ -24,8 +24,8 @@ use url::{Url, form_urlencoded::Serializer};
 
 /// The endpoints of an issuer, and the client that it knows us as.
 ///
-/// When an answer is lost, the refresh token is not presented again ([`AfterUnknown::FailClosed`]): most issuers take a
-/// second time for theft and end the session.
+/// When an answer is lost, the refresh token is not presented again ([`AfterUnknown::FailClosed`]): most
+/// issuers take a second time for theft and end the session.
 ///
 /// ```
 /// use bearer_session::endpoint::{OAuthClient, OAuthEndpoint, PkceVerifier, SignIn as _, SignInRequest};
@@ -58,19 +58,20 @@ pub struct OAuthEndpoint {
 }
 
 impl OAuthEndpoint {
-    /// Reads where the endpoints are from the issuer's metadata (`OpenID` Connect Discovery 1.0, RFC 8414), once.
+    /// Reads where the endpoints are from the issuer's metadata (`OpenID` Connect Discovery 1.0, RFC 8414),
+    /// once.
     ///
     /// # Errors
-    /// When `issuer` is no URL that may be asked, when its metadata cannot be read or is another issuer's, or when an
-    /// endpoint in it is one that tokens must not be sent to.
+    /// When `issuer` is no URL that may be asked, when its metadata cannot be read or is another issuer's, or
+    /// when an endpoint in it is one that tokens must not be sent to.
     pub async fn discover(issuer: &str, client: OAuthClient) -> Result<Self, InvalidEndpoint> {
         Self::discover_with_client(issuer, client, http_client::default_client()).await
     }
 
-    /// As [`discover`](Self::discover), with a client as the application sets it up: its proxy, certificates and
-    /// timeouts. That it follows no redirect, repeats nothing, and keeps no connection open is seen to here;
-    /// otherwise a refresh token is sent elsewhere, or twice. In a client that is built already none of that can
-    /// be changed: hence a builder, where the fetcher of keys (bearer-jwks) takes a client.
+    /// As [`discover`](Self::discover), with a client as the application sets it up: its proxy, certificates
+    /// and timeouts. That it follows no redirect, repeats nothing, and keeps no connection open is seen to
+    /// here; otherwise a refresh token is sent elsewhere, or twice. In a client that is built already none of
+    /// that can be changed: hence a builder, where the fetcher of keys (bearer-jwks) takes a client.
     ///
     /// # Errors
     /// As for [`discover`](Self::discover), or when the client cannot be made.
@@ -147,8 +148,8 @@ impl OAuthEndpoint {
         Ok(self)
     }
 
-    /// Asks for these scopes, separated by spaces. With `openid` a sign-in needs an ID token; `offline_access` is what
-    /// many issuers want for a refresh token.
+    /// Asks for these scopes, separated by spaces. With `openid` a sign-in needs an ID token;
+    /// `offline_access` is what many issuers want for a refresh token.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<Box<str>>) -> Self {
         self.scope = Some(scope.into());
@@ -169,8 +170,9 @@ impl OAuthEndpoint {
         self
     }
 
-    /// Presents a refresh token again when its answer was lost. Only for an issuer that is known to forgive that, or
-    /// that does not rotate: any other ends the session, if not all sessions of the user, and tells of a theft.
+    /// Presents a refresh token again when its answer was lost. Only for an issuer that is known to forgive
+    /// that, or that does not rotate: any other ends the session, if not all sessions of the user, and tells
+    /// of a theft.
     #[must_use]
     pub const fn present_again_at_the_risk_of_the_session(mut self) -> Self {
         self.after_unknown = AfterUnknown::PresentAgain;
@@ -254,7 +256,8 @@ impl TokenEndpoint for OAuthEndpoint {
         })
     }
 
-    /// Revokes the refresh token, or the access token where there is none, at an issuer that has an endpoint for it.
+    /// Revokes the refresh token, or the access token where there is none, at an issuer that has an endpoint
+    /// for it.
     ///
     /// An issuer of OAuth ends no other sessions of the user: [`SignOutScope::Global`] does the same and
     /// [`SignOutScope::Others`] nothing, and both are an error with the code `unsupported_scope`. Those that
@@ -309,8 +312,8 @@ impl SignIn for OAuthEndpoint {
         Some(url.into())
     }
 
-    /// The ID token, where there is one or `openid` was asked for, must be of this issuer, for this client, in time, and
-    /// have the nonce (`OpenID` Connect Core 1.0 §3.1.3.7).
+    /// The ID token, where there is one or `openid` was asked for, must be of this issuer, for this client,
+    /// in time, and have the nonce (`OpenID` Connect Core 1.0 §3.1.3.7).
     fn exchange_code<'a>(
         &'a self,
         exchange: CodeExchange<'a>,

@@ -1,4 +1,5 @@
-//! Proof Key for Code Exchange (RFC 7636), by the method S256: the other one proves nothing to a reader of logs.
+//! Proof Key for Code Exchange (RFC 7636), by the method S256: the other one proves nothing to a reader of
+//! logs.
 
 use crate::{Secret, random};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};

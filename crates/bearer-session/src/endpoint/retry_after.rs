@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-/// `Retry-After`, in seconds or as a date (RFC 9110 §10.2.3). A date is held against that of the answer, where it has
-/// one, since clocks differ; one that has passed means now.
+/// `Retry-After`, in seconds or as a date (RFC 9110 §10.2.3). A date is held against that of the answer,
+/// where it has one, since clocks differ; one that has passed means now.
 pub(super) fn retry_after(value: &str, answered: Option<&str>, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -6,23 +6,24 @@ use std::{fmt, sync::Arc};
 
 /// An issuer that signs users in on its own pages, and sends them back with a code (RFC 6749 §4.1, RFC 7636).
 ///
-/// The user comes back to the `redirect_uri` with `code` and `state` in the query, or with `error`, at every issuer.
-/// Whoever takes the user back compares `state` with what was kept, and `iss`, where it is there, with
-/// [`issuer`](Self::issuer) (RFC 9207), before anything else.
+/// The user comes back to the `redirect_uri` with `code` and `state` in the query, or with `error`, at every
+/// issuer. Whoever takes the user back compares `state` with what was kept, and `iss`, where it is there,
+/// with [`issuer`](Self::issuer) (RFC 9207), before anything else.
 pub trait SignIn: TokenEndpoint {
     /// Where to send the user. `None` when this issuer cannot sign anybody in for such a request.
     fn authorization_url(&self, request: &SignInRequest<'_>) -> Option<String>;
 
-    /// Exchanges the code for the first tokens of a session. A code is good once: no failure of this is worth a
-    /// second try, and [`Outcome`](super::Outcome) says of the code what it says of refresh tokens elsewhere.
+    /// Exchanges the code for the first tokens of a session. A code is good once: no failure of this is worth
+    /// a second try, and [`Outcome`](super::Outcome) says of the code what it says of refresh tokens
+    /// elsewhere.
     fn exchange_code<'a>(
         &'a self,
         exchange: CodeExchange<'a>,
         on_behalf: OnBehalf,
     ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>>;
 
-    /// Exchanges a user's name, an e-mail address mostly, and password. `None` when this issuer takes them on its own pages
-    /// alone, as all do that go by the book (RFC 9700 §2.4).
+    /// Exchanges a user's name, an e-mail address mostly, and password. `None` when this issuer takes them on
+    /// its own pages alone, as all do that go by the book (RFC 9700 §2.4).
     fn exchange_password<'a>(
         &'a self,
         user: &'a str,

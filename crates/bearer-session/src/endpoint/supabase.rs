@@ -27,8 +27,8 @@ const LIFETIME: Duration = Duration::from_secs(300);
 
 /// The token endpoint of a Supabase project. Clones share one.
 ///
-/// When an answer is lost, the same refresh token is presented again: Supabase Auth gives the successor of a token once
-/// more to whoever lost it ([`AfterUnknown::PresentAgain`]).
+/// When an answer is lost, the same refresh token is presented again: Supabase Auth gives the successor of a
+/// token once more to whoever lost it ([`AfterUnknown::PresentAgain`]).
 ///
 /// ```
 /// use bearer_session::endpoint::{OnBehalf, Outcome, SupabaseEndpoint, TokenEndpoint as _};
@@ -65,8 +65,8 @@ pub struct SupabaseEndpoint {
 }
 
 impl SupabaseEndpoint {
-    /// The project at this URL, such as `https://abc.supabase.co` or `http://127.0.0.1:54321`, as the owner of this key:
-    /// the publishable one (or the legacy `anon` key), or a secret one.
+    /// The project at this URL, such as `https://abc.supabase.co` or `http://127.0.0.1:54321`, as the owner
+    /// of this key: the publishable one (or the legacy `anon` key), or a secret one.
     ///
     /// Supabase counts requests by address, and here those of all users come from one. With a secret key
     /// (`sb_secret_…`), the address of the user's client goes along as `Sb-Forwarded-For`, which the project
@@ -79,10 +79,10 @@ impl SupabaseEndpoint {
         Self::with_client(project_url, key, http_client::default_client())
     }
 
-    /// As [`new`](Self::new), with a client as the application sets it up: its proxy, certificates and timeouts.
-    /// That it follows no redirect, repeats nothing, and keeps no connection open is seen to here; otherwise a
-    /// refresh token is sent elsewhere, or twice. In a client that is built already none of that can be changed:
-    /// hence a builder, where the fetcher of keys (bearer-jwks) takes a client.
+    /// As [`new`](Self::new), with a client as the application sets it up: its proxy, certificates and
+    /// timeouts. That it follows no redirect, repeats nothing, and keeps no connection open is seen to here;
+    /// otherwise a refresh token is sent elsewhere, or twice. In a client that is built already none of that
+    /// can be changed: hence a builder, where the fetcher of keys (bearer-jwks) takes a client.
     ///
     /// # Errors
     /// As for [`new`](Self::new), or when the client cannot be made.
@@ -112,8 +112,9 @@ impl SupabaseEndpoint {
         self
     }
 
-    /// Asks no more often than this for requests that Supabase counts as those of this machine: beyond it the answer is
-    /// [`Outcome::NotSpent`] at once, with the time to wait. Clones share the budget, other processes do not.
+    /// Asks no more often than this for requests that Supabase counts as those of this machine: beyond it the
+    /// answer is [`Outcome::NotSpent`] at once, with the time to wait. Clones share the budget, other
+    /// processes do not.
     ///
     /// Half of what may be asked at once is kept for refreshes: a sign-in, which any visitor can try, and a
     /// refresh that [can wait](OnBehalf::can_wait) get what is above it. A quarter is kept from sign-outs.
@@ -199,8 +200,9 @@ impl TokenEndpoint for SupabaseEndpoint {
         })
     }
 
-    /// Needs an access token that has not expired: with one that has, Supabase ends nothing and says `bad_jwt`, which is
-    /// passed on, as [`Outcome::NotSpent`]. A session or user that is gone already is no error.
+    /// Needs an access token that has not expired: with one that has, Supabase ends nothing and says
+    /// `bad_jwt`, which is passed on, as [`Outcome::NotSpent`]. A session or user that is gone already is no
+    /// error.
     fn sign_out<'a>(
         &'a self,
         access_token: &'a AccessToken,

@@ -27,7 +27,8 @@ impl Check {
         Self(Arc::new(verifier))
     }
 
-    /// The session of a pair: the one that it is known to belong to, or else a new one, if the access token was once good.
+    /// The session of a pair: the one that it is known to belong to, or else a new one, if the access token
+    /// was once good.
     pub(super) async fn adopt(
         &self,
         sessions: &Sessions,
@@ -40,14 +41,16 @@ impl Check {
         }
         let now = SystemTime::now();
         let expires_at = expires_at(&pair.access_token);
-        // It has expired, most of the time: that is what the refresh token is for. All else must be as it should.
+        // It has expired, most of the time: that is what the refresh token is for. All else must be as it
+        // should.
         let as_of = match expires_at {
             Some(expires_at) if expires_at <= now => expires_at - Duration::from_secs(1),
             _ => now,
         };
         self.0.judge(&pair.access_token, as_of).await?;
         let mut tokens = pair.tokens(now);
-        // The token is signed, and what the cookie says beside it is not. Nothing left says that it has expired.
+        // The token is signed, and what the cookie says beside it is not. Nothing left says that it has
+        // expired.
         let left = expires_at.and_then(|expires_at| expires_at.duration_since(now).ok());
         tokens.expires_in = left.unwrap_or_default();
         if tokens.expires_in.is_zero() {
@@ -115,8 +118,8 @@ impl<V: Verify<Future: Send> + Send + Sync> Judge for V {
 /// Each costs a question to the store, if not a signature.
 const MOST_PAIRS: usize = 3;
 
-/// The pairs of several scopes, the newest first, by what their tokens say. Browsers send the oldest first, and whoever
-/// presents its refresh token ends the session at the issuer.
+/// The pairs of several scopes, the newest first, by what their tokens say. Browsers send the oldest first,
+/// and whoever presents its refresh token ends the session at the issuer.
 pub(super) fn newest_first(mut pairs: Vec<SsrSession>) -> Vec<SsrSession> {
     pairs.sort_by_cached_key(|pair| Reverse(expires_at(&pair.access_token)));
     pairs.truncate(MOST_PAIRS);

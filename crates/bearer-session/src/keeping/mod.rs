@@ -27,14 +27,14 @@ use http::{HeaderMap, HeaderValue};
 use std::{sync::Arc, time::SystemTime};
 use tower_bearer::Verify;
 
-/// How browsers keep their sessions: for the [`SessionLayer`](crate::SessionLayer) and the routes, which must be given the
-/// same.
+/// How browsers keep their sessions: for the [`SessionLayer`](crate::SessionLayer) and the routes, which must
+/// be given the same.
 ///
 /// * An [`OpaqueCookie`] becomes one by `into()`, or where a keeping is asked for.
 /// * [`supabase_ssr`](Self::supabase_ssr) shares the session with a frontend that has supabase-js.
 ///
-/// Where this side shall only read the cookies of `@supabase/ssr`, and somebody else refreshes, none of this is needed:
-/// the gate takes the access token out of them by itself
+/// Where this side shall only read the cookies of `@supabase/ssr`, and somebody else refreshes, none of this
+/// is needed: the gate takes the access token out of them by itself
 /// ([`Source::supabase_session`](tower_bearer::Source::supabase_session)), and never writes one.
 #[derive(Clone, Debug)]
 pub struct Keeping(Kind);
@@ -72,11 +72,11 @@ impl Keeping {
     /// exchanged: if the issuer refuses that one, and another is left, the answer is 503 with `Retry-After`,
     /// and the next request tries the other.
     ///
-    /// A session that another library began is taken over if its access token is one that `verifier` accepts, or would
-    /// have accepted before it expired: the gate's own verifier. The tokens are within reach of scripts, unless the
-    /// cookies are [`http_only`](SsrCookies::http_only); and the frontend must be told not to refresh
-    /// (`autoRefreshToken: false`). Even then supabase-js refreshes a session that it reads with less than 90 s left: its
-    /// new pair is taken over as a session of its own, beside the older one.
+    /// A session that another library began is taken over if its access token is one that `verifier` accepts,
+    /// or would have accepted before it expired: the gate's own verifier. The tokens are within reach of
+    /// scripts, unless the cookies are [`http_only`](SsrCookies::http_only); and the frontend must be told
+    /// not to refresh (`autoRefreshToken: false`). Even then supabase-js refreshes a session that it reads
+    /// with less than 90 s left: its new pair is taken over as a session of its own, beside the older one.
     ///
     /// Taking over asks nobody but `verifier`. Whoever has one access token can so begin many sessions with
     /// refresh tokens of their own making, one with each request, each of which takes a place in the store

@@ -14,11 +14,13 @@ const MAX_AGE: u32 = 400 * 24 * 60 * 60;
 #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "used by the routes"))]
 const RENEWED_AFTER: Duration = Duration::from_secs(100 * 24 * 60 * 60);
 
-/// A cookie that holds the [`SessionId`]: the tokens lie in the store, where no script and no other site gets at them.
+/// A cookie that holds the [`SessionId`]: the tokens lie in the store, where no script and no other site gets
+/// at them.
 ///
-/// It is `__Host-session`, `HttpOnly`, `Secure`, `SameSite=Lax`, with `Path=/` and without `Domain`. Browsers take a name
-/// with the prefix `__Host-` from this very host alone, over `https` (RFC 6265bis §4.1.3.2), so that nobody else can put a
-/// session there. A request with two cookies of the name has none that can be trusted.
+/// It is `__Host-session`, `HttpOnly`, `Secure`, `SameSite=Lax`, with `Path=/` and without `Domain`. Browsers
+/// take a name with the prefix `__Host-` from this very host alone, over `https` (RFC 6265bis §4.1.3.2), so
+/// that nobody else can put a session there. A request with two cookies of the name has none that can be
+/// trusted.
 ///
 /// Browsers keep it for 400 days. The routes `/session` and `/refresh` write it anew for a session that is
 /// older than 100, unless they are behind the layer, which takes the cookie out: a site whose pages ask
@@ -48,8 +50,8 @@ impl OpaqueCookie {
         }
     }
 
-    /// Without `Secure` and without the prefix, for `http://localhost`: then any program on this machine, and any page of
-    /// another port, can put a session there.
+    /// Without `Secure` and without the prefix, for `http://localhost`: then any program on this machine, and
+    /// any page of another port, can put a session there.
     #[must_use]
     pub fn insecure_for_development(self) -> Self {
         let bare = self.name.strip_prefix(PREFIX).unwrap_or(&self.name);

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 /// The session that a request came with, in the request's extensions. It has no token, and knows of none.
 ///
-/// Who the user is says the gate, which has verified it; what this says of the user, nobody has verified here.
+/// Who the user is says the gate, which has verified it; what this says of the user, nobody has verified
+/// here.
 #[derive(Clone, Debug)]
 pub struct CurrentSession {
     key: Key,
@@ -33,7 +34,8 @@ impl CurrentSession {
         }
     }
 
-    /// The name of the session in the store, for [`Sessions`](crate::Sessions): to sign it out, or to refresh it.
+    /// The name of the session in the store, for [`Sessions`](crate::Sessions): to sign it out, or to refresh
+    /// it.
     pub fn key(&self) -> Key {
         self.key
     }

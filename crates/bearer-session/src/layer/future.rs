@@ -9,8 +9,8 @@ use std::{
 };
 
 pin_project! {
-    /// The response future of [`SessionService`](super::SessionService): that of the service behind it where there is no
-    /// session, and a boxed one where there is.
+    /// The response future of [`SessionService`](super::SessionService): that of the service behind it where
+    /// there is no session, and a boxed one where there is.
     pub struct SessionFuture<F, T> {
         #[pin]
         state: State<F, T>,

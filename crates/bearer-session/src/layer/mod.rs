@@ -30,13 +30,15 @@ use tower_layer::Layer;
 /// | the cookie of a session that is over, or of none | it goes on without credential, and the answer takes the cookie away |
 /// | the cookie of a session of which only time can tell | 503 with `Retry-After`; the cookie stays |
 ///
-/// Whatever is behind sees neither the session's cookie nor a refresh token: the cookie is taken out of the request, and
-/// all others are left as they were. An answer that sets or deletes a cookie of the session has
+/// Whatever is behind sees neither the session's cookie nor a refresh token: the cookie is taken out of the
+/// request, and all others are left as they were. An answer that sets or deletes a cookie of the session has
 /// `Cache-Control: private, no-store`. Any other to a request with a session that says nothing of caches has
-/// `Cache-Control: private`: a shared cache in front sees no `Authorization` in the request, by which it would know.
+/// `Cache-Control: private`: a shared cache in front sees no `Authorization` in the request, by which it
+/// would know.
 ///
-/// A request of a script whose session is over (`Sec-Fetch-Mode` other than `navigate`) does not take the cookie away:
-/// its answer may arrive after that of a sign-in in another tab, and would take the new session away. The next page does.
+/// A request of a script whose session is over (`Sec-Fetch-Mode` other than `navigate`) does not take the
+/// cookie away: its answer may arrive after that of a sign-in in another tab, and would take the new session
+/// away. The next page does.
 ///
 /// The rules of [`CsrfLayer`] stand before every session, hence it must be given; see
 /// [there](tower_bearer::Source::cookie) for how to name origins that may.
@@ -96,8 +98,9 @@ impl SessionLayer {
         Self(Arc::new(LayerState { sessions, keeping: keeping.into(), csrf, client: Client::default() }))
     }
 
-    /// Tells the issuer the address of the user's client, which may limit rates by it. Only this side knows where that
-    /// stands: in the connection, or in a header of a proxy that can be trusted. Not told by default.
+    /// Tells the issuer the address of the user's client, which may limit rates by it. Only this side knows
+    /// where that stands: in the connection, or in a header of a proxy that can be trusted. Not told by
+    /// default.
     #[must_use]
     pub fn client(
         mut self,

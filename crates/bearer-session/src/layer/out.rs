@@ -7,7 +7,8 @@ use http::{
 };
 use std::time::Duration;
 
-/// Adds lines about the session's cookies, unless whoever was behind has said something of them: that is newer.
+/// Adds lines about the session's cookies, unless whoever was behind has said something of them: that is
+/// newer.
 pub(super) fn set_cookies(response: &mut HeaderMap, keeping: &Keeping, lines: Vec<HeaderValue>) {
     let has_said = response.get_all(SET_COOKIE).iter().any(|line| keeping.is_in(line));
     if lines.is_empty() || has_said {
@@ -19,8 +20,8 @@ pub(super) fn set_cookies(response: &mut HeaderMap, keeping: &Keeping, lines: Ve
     forbid_caching(response);
 }
 
-/// The request that a shared cache has seen had no `Authorization`, by which it would know that the answer is one user's
-/// (RFC 9111 §3.5). What the handler says of it stands.
+/// The request that a shared cache has seen had no `Authorization`, by which it would know that the answer is
+/// one user's (RFC 9111 §3.5). What the handler says of it stands.
 pub(super) fn keep_private(response: &mut HeaderMap) {
     response.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
 }

@@ -45,12 +45,12 @@ impl Owner {
         let key = match self.ask(self.store.resolve(&name)).await {
             None => return Err(SessionError::unavailable(SOON)),
             Some(Some(key)) => key,
-            // The first of its tokens that we see: it is the session's name from now on. Whoever else brings it at
-            // this moment finds the same row.
+            // The first of its tokens that we see: it is the session's name from now on. Whoever else brings
+            // it at this moment finds the same row.
             Some(None) => {
                 let key = self.create(name, Record::signed_in(tokens, true)).await?.key;
-                // It leads to itself, as later names do, and longer than an end is remembered: an old cookie does not
-                // begin a session anew that was signed out. Without it the session is as good.
+                // It leads to itself, as later names do, and longer than an end is remembered: an old cookie
+                // does not begin a session anew that was signed out. Without it the session is as good.
                 let _ = self.ask(self.store.link(&name, &key, self.settings.lifetime)).await;
                 key
             }

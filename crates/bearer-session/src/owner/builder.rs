@@ -30,8 +30,8 @@ impl SessionsBuilder {
         Self { endpoint, store, keyring, settings: Settings::default(), on_sign_out: None }
     }
 
-    /// An access token with less left is refreshed, in the background while it lives. Never more than a third of the
-    /// token's life. Default 90 s.
+    /// An access token with less left is refreshed, in the background while it lives. Never more than a third
+    /// of the token's life. Default 90 s.
     #[must_use]
     pub fn margin(mut self, margin: Duration) -> Self {
         self.settings.margin = margin;
@@ -45,9 +45,9 @@ impl SessionsBuilder {
         self
     }
 
-    /// For how long a session is served without asking the store. A sign-out in another process is seen after that
-    /// time at the latest; while the store cannot be reached, not before it can be again, or the access token has
-    /// expired. Default 5 s.
+    /// For how long a session is served without asking the store. A sign-out in another process is seen after
+    /// that time at the latest; while the store cannot be reached, not before it can be again, or the access
+    /// token has expired. Default 5 s.
     #[must_use]
     pub fn local_for(mut self, time: Duration) -> Self {
         self.settings.local_for = time;
@@ -75,8 +75,9 @@ impl SessionsBuilder {
         self
     }
 
-    /// For how long one process may refresh a session before another takes over, which it only does when the first
-    /// one broke down. Default 30 s; never less than a request to the issuer and two to the store may take.
+    /// For how long one process may refresh a session before another takes over, which it only does when the
+    /// first one broke down. Default 30 s; never less than a request to the issuer and two to the store may
+    /// take.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = lease;
@@ -90,12 +91,13 @@ impl SessionsBuilder {
         self
     }
 
-    /// What to do when a session is over, however that came: the place to tell the deny list of a gate. It is called
-    /// in the task that noticed, and must not block.
+    /// What to do when a session is over, however that came: the place to tell the deny list of a gate. It is
+    /// called in the task that noticed, and must not block.
     ///
-    /// Of a [global](crate::endpoint::SignOutScope::Global) sign-out it hears twice: before the issuer is told, and when
-    /// that has answered, because until then it may issue tokens. It does not hear of a session that was taken over with
-    /// an access token that had expired, and was never refreshed: whose it is, nobody knows.
+    /// Of a [global](crate::endpoint::SignOutScope::Global) sign-out it hears twice: before the issuer is
+    /// told, and when that has answered, because until then it may issue tokens. It does not hear of a
+    /// session that was taken over with an access token that had expired, and was never refreshed: whose it
+    /// is, nobody knows.
     ///
     /// ```
     /// # use bearer_session::SessionsBuilder;

@@ -155,28 +155,31 @@ impl Owner {
         if let (true, Some(token)) = (newest.is_aliased, &newest.refresh_token) {
             self.ask(self.store.link(&Key::of_refresh_token(token), &key, lifetime)).await?;
         }
-        // What is left of the token's life is reckoned only now: others reckon it from when the store took the row.
+        // What is left of the token's life is reckoned only now: others reckon it from when the store took
+        // the row.
         let record = successor.at(Instant::now(), row);
         let sealed = self.keyring.seal(&key, row + 1, &record.encode());
         let said = self.ask(self.store.commit(&key, fence, &sealed, lifetime)).await?;
         Some((said, asked))
     }
 
-    /// A request that nobody waits for any more may still arrive. That the claim lapses tells whoever claims next.
+    /// A request that nobody waits for any more may still arrive. That the claim lapses tells whoever claims
+    /// next.
     pub(super) async fn release_unless(self: &Arc<Self>, is_under_way: bool, claim: Claimed) {
         if !is_under_way {
             self.release(claim).await;
         }
     }
 
-    /// Gives a claim back. That it lapses by itself otherwise is slower, and says that a token may be spent. Where that
-    /// was already so, it must go on saying so to whoever claims next.
+    /// Gives a claim back. That it lapses by itself otherwise is slower, and says that a token may be spent.
+    /// Where that was already so, it must go on saying so to whoever claims next.
     pub(super) async fn release(self: &Arc<Self>, claim: Claimed) {
         if claim.interrupted && self.endpoint.after_unknown() == AfterUnknown::FailClosed {
             return;
         }
         if self.release_once(claim).await.is_none() {
-            // An issuer that allows no second try would lose the session over it. Nobody who waits needs to wait for that.
+            // An issuer that allows no second try would lose the session over it. Nobody who waits needs to
+            // wait for that.
             let owner = Arc::clone(self);
             let release = async move { owner.retry_until(claim.until, || owner.release_once(claim)).await };
             drop(self.releases.run(claim.key, || release));

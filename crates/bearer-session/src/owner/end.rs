@@ -27,8 +27,8 @@ impl Owner {
         }
     }
 
-    /// Ends a session that is over, in the store too if that can be reached until then. Otherwise others will find out
-    /// for themselves.
+    /// Ends a session that is over, in the store too if that can be reached until then. Otherwise others will
+    /// find out for themselves.
     pub(super) async fn end(&self, key: Key, until: Instant) {
         if !self.end_row(key, until).await {
             warn!(?key, "the store could not be told that a session is over");

@@ -4,8 +4,8 @@ use crate::{endpoint::SignOutScope, record::Labels, store::Key};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::broadcast::{self, error::RecvError};
 
-/// What happened to a session, as this process saw it: what another process does is seen when the session is next
-/// asked for here.
+/// What happened to a session, as this process saw it: what another process does is seen when the session is
+/// next asked for here.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SessionEvent {
@@ -33,10 +33,11 @@ pub struct Who {
 #[derive(Debug)]
 pub struct SessionEvents(broadcast::Receiver<SessionEvent>);
 
-/// A session is over, for what keeps its access token from being used elsewhere, such as the deny list of a gate.
+/// A session is over, for what keeps its access token from being used elsewhere, such as the deny list of a
+/// gate.
 ///
-/// What it says of the token, nobody has verified here; but only its owner's session was signed out: of a session that was
-/// taken over with an expired access token, nothing is said before its first refresh.
+/// What it says of the token, nobody has verified here; but only its owner's session was signed out: of a
+/// session that was taken over with an expired access token, nothing is said before its first refresh.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SignedOut {

@@ -75,7 +75,8 @@ impl Owner {
                 }
             };
             let sent = Instant::now();
-            // A process that was stopped since it claimed must not present what another may have presented by now.
+            // A process that was stopped since it claimed must not present what another may have presented by
+            // now.
             if claim.until.saturating_duration_since(sent) < needed {
                 break;
             }
@@ -233,11 +234,11 @@ impl Owner {
         }
     }
 
-    /// The store was put back to an earlier time, and this process knows what came after. The old tokens are not
-    /// presented: the newest take their place in one step, so that nobody ever finds what is neither.
+    /// The store was put back to an earlier time, and this process knows what came after. The old tokens are
+    /// not presented: the newest take their place in one step, so that nobody ever finds what is neither.
     ///
-    /// They are not refreshed right away either: a process that knows still newer ones is to speak up, or to finish
-    /// the exchange that it had begun.
+    /// They are not refreshed right away either: a process that knows still newer ones is to speak up, or to
+    /// finish the exchange that it had begun.
     pub(super) async fn bring_forward(&self, ours: Arc<Held>, row: u64) -> Landing {
         let key = ours.key;
         warn!(?key, "the session store has gone back; it is brought forward");
@@ -290,8 +291,8 @@ impl Owner {
     }
 }
 
-/// Somebody stopped waiting for the request or for its answer, and the issuer may be at it still: Supabase Auth says 504
-/// of what it then finishes.
+/// Somebody stopped waiting for the request or for its answer, and the issuer may be at it still: Supabase
+/// Auth says 504 of what it then finishes.
 fn gave_up(status: StatusCode) -> bool {
     matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT)
 }

@@ -88,8 +88,8 @@ impl Held {
         Self { trusted_until: now, ..self.clone() }
     }
 
-    /// The same, of a row that was written so long ago at `now`: the clock here may have stood still while the machine
-    /// was suspended, and that of the store has not.
+    /// The same, of a row that was written so long ago at `now`: the clock here may have stood still while
+    /// the machine was suspended, and that of the store has not.
     pub(super) fn aged(self, age: Duration, now: Instant) -> Self {
         let expires = self.expires.min(after(self.record.expires_in.saturating_sub(age), now));
         Self { expires, ..self }
@@ -104,8 +104,9 @@ impl Held {
         freshness(self.left(now), self.record.expires_in, margin, has_successor)
     }
 
-    /// Whether what the access token says is true of the session. One that had expired when the session was adopted may
-    /// come out of a log, with a refresh token that somebody made up: only an exchange shows whose it is.
+    /// Whether what the access token says is true of the session. One that had expired when the session was
+    /// adopted may come out of a log, with a refresh token that somebody made up: only an exchange shows
+    /// whose it is.
     pub(super) fn is_proven(&self) -> bool {
         !self.record.is_aliased || self.generation > 0 || !self.record.expires_in.is_zero()
     }
@@ -156,8 +157,8 @@ impl Local {
         kept
     }
 
-    /// Returns the copy, if the session lived here until now, and then remembers that it has ended. What never lived
-    /// here is not remembered: names that somebody made up must not push out what is known.
+    /// Returns the copy, if the session lived here until now, and then remembers that it has ended. What
+    /// never lived here is not remembered: names that somebody made up must not push out what is known.
     pub(super) fn end(&self, key: &Key, now: Instant, remember: Duration) -> Option<Arc<Held>> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let lived = self.live(key, now)?;

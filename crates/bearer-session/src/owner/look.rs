@@ -25,7 +25,8 @@ pub(super) enum Looked {
 }
 
 impl Owner {
-    /// The session as it lies in the store; where that cannot be reached, a copy that is still good for something.
+    /// The session as it lies in the store; where that cannot be reached, a copy that is still good for
+    /// something.
     pub(super) async fn look_or_trust(
         self: &Arc<Self>,
         key: Key,
@@ -40,8 +41,8 @@ impl Owner {
         }
     }
 
-    /// Serves a copy whose access token lives, for some time without asking again: otherwise each request would wait
-    /// for a store that does not answer.
+    /// Serves a copy whose access token lives, for some time without asking again: otherwise each request
+    /// would wait for a store that does not answer.
     fn trust(&self, key: &Key) -> Result<Arc<Held>, SessionError> {
         let now = Instant::now();
         let held = self.local.live(key, now).filter(|held| !held.left(now).is_zero());
@@ -66,8 +67,8 @@ impl Owner {
                 Some((held, Kept::First | Kept::Same | Kept::Newer)) => Looked::Live(held),
                 Some((_, Kept::Ended)) => Looked::Over,
                 Some((held, Kept::Behind(ours))) => {
-                    // What came here while the store was asked is news to its answer. But where it is behind what was
-                    // known before, it has gone back, and the flight brings it forward again.
+                    // What came here while the store was asked is news to its answer. But where it is behind
+                    // what was known before, it has gone back, and the flight brings it forward again.
                     if before.is_some_and(|before| before.generation > held.generation) {
                         self.refresh_in_background(&ours, OnBehalf::default(), asked);
                     }
@@ -92,7 +93,8 @@ impl Owner {
         }
     }
 
-    /// Reads a row that the store was asked for at that time, and keeps a copy. `None` where it does not open.
+    /// Reads a row that the store was asked for at that time, and keeps a copy. `None` where it does not
+    /// open.
     pub(super) fn absorb(&self, key: Key, row: &Row, asked: Instant) -> Option<(Arc<Held>, Kept)> {
         let plain = self.keyring.open(&key, row.generation, &row.sealed);
         let Some(record) = plain.and_then(|plain| Record::decode(&plain)) else {

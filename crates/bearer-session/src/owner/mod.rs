@@ -61,22 +61,23 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// The one owner of refresh tokens. Clones are one owner.
 ///
-/// Whoever needs an access token asks for it here, for every request. A token that lives is handed out from memory; one
-/// that has little left, or nothing, is refreshed by one task, once, for all who ask, in all processes that share a
-/// store:
+/// Whoever needs an access token asks for it here, for every request. A token that lives is handed out from
+/// memory; one that has little left, or nothing, is refreshed by one task, once, for all who ask, in all
+/// processes that share a store:
 ///
 /// * A refresh token is sent to the issuer once. Only where nobody knows whether it arrived, and the issuer
 ///   [allows it](crate::endpoint::AfterUnknown), is it sent again.
 /// * No token older than the newest that is known is ever sent.
 /// * New tokens are stored before anyone gets them.
-/// * Nobody is signed out unless the issuer says so, they wished it, or the store has lost the session, or its
-///   [key](Keyring). The exception is an issuer that allows no second try, after an answer that was lost.
+/// * Nobody is signed out unless the issuer says so, they wished it, or the store has lost the session, or
+///   its [key](Keyring). The exception is an issuer that allows no second try, after an answer that was lost.
 /// * An issuer that is in trouble is left alone: after a 429 by all sessions of the process; where a lost
 ///   answer costs the session, after one such answer too, until the issuer answers
 ///   [a probe](TokenEndpoint::probe). What was under way already is not called back.
-/// * A store that was put back to an earlier time is brought forward by whoever knows newer tokens. What nobody knows
-///   any more is lost: the token in the backup may have been spent.
-/// * A store that cannot be reached stops refreshing, and nothing else: what is in memory serves while it lives.
+/// * A store that was put back to an earlier time is brought forward by whoever knows newer tokens. What
+///   nobody knows any more is lost: the token in the backup may have been spent.
+/// * A store that cannot be reached stops refreshing, and nothing else: what is in memory serves while it
+///   lives.
 ///
 /// It runs in tokio: the tasks are its own, and go on when the request that started one has gone away.
 ///
@@ -182,7 +183,8 @@ impl Sessions {
     /// Begins a session with what the issuer answered to a sign-in.
     ///
     /// # Errors
-    /// [`Unavailable`](SessionErrorKind::Unavailable) when the store does not take it: it is full, or cannot be reached.
+    /// [`Unavailable`](SessionErrorKind::Unavailable) when the store does not take it: it is full, or cannot
+    /// be reached.
     ///
     /// # Panics
     /// When the operating system has no randomness.
@@ -220,8 +222,9 @@ impl Sessions {
     /// The session as it is, its access token expired perhaps. Nothing is refreshed.
     ///
     /// # Errors
-    /// [`SignedOut`](SessionErrorKind::SignedOut) when there is none; [`Unavailable`](SessionErrorKind::Unavailable)
-    /// when it is not in memory and the store cannot be reached.
+    /// [`SignedOut`](SessionErrorKind::SignedOut) when there is none;
+    /// [`Unavailable`](SessionErrorKind::Unavailable) when it is not in memory and the store cannot be
+    /// reached.
     pub async fn peek(&self, session: impl Into<Key>) -> Result<Access, SessionError> {
         let (key, now) = (session.into(), Instant::now());
         match self.0.local.get(&key, now) {
@@ -245,16 +248,16 @@ impl Sessions {
 
     /// Ends a session, and tells the issuer to end it, or others of the user.
     ///
-    /// Unless the scope is [`Others`](SignOutScope::Others) the session is over here whatever the issuer says, and a
-    /// refresh that is under way comes to nothing. That it was over already is no error.
+    /// Unless the scope is [`Others`](SignOutScope::Others) the session is over here whatever the issuer
+    /// says, and a refresh that is under way comes to nothing. That it was over already is no error.
     ///
-    /// Other sessions of the user, which the issuer ends under the scopes `Others` and `Global`, are found to be over at
-    /// their next refresh. Until then their access tokens live, unless a gate refuses them:
+    /// Other sessions of the user, which the issuer ends under the scopes `Others` and `Global`, are found to
+    /// be over at their next refresh. Until then their access tokens live, unless a gate refuses them:
     /// [`revoke_in`](crate::revoke_in) tells it of a global sign-out.
     ///
     /// # Errors
-    /// [`Unavailable`](SessionErrorKind::Unavailable) when the store cannot be reached, and then nothing was done; or
-    /// when the issuer could not be told about other sessions, which may go on.
+    /// [`Unavailable`](SessionErrorKind::Unavailable) when the store cannot be reached, and then nothing was
+    /// done; or when the issuer could not be told about other sessions, which may go on.
     pub async fn sign_out(
         &self,
         session: impl Into<Key>,
@@ -264,11 +267,11 @@ impl Sessions {
         self.0.sign_out(session.into(), scope, on_behalf).await
     }
 
-    /// Takes over a session that another library began and shares with this one through a cookie. It is found by its
-    /// refresh token: by the one it came with, and by all that came after.
+    /// Takes over a session that another library began and shares with this one through a cookie. It is found
+    /// by its refresh token: by the one it came with, and by all that came after.
     ///
-    /// The tokens are taken for the newest only where none of this session are known. Verify the access token first:
-    /// otherwise anybody can fill the store.
+    /// The tokens are taken for the newest only where none of this session are known. Verify the access token
+    /// first: otherwise anybody can fill the store.
     ///
     /// # Errors
     /// [`SignedOut`](SessionErrorKind::SignedOut) when the session has ended, or there is no refresh token;
@@ -304,8 +307,8 @@ impl Sessions {
         self.0.announcer.listen()
     }
 
-    /// Resolves when a session has changed, in any process, as far as the store can tell: a notice may get lost, so
-    /// bound the wait, and look.
+    /// Resolves when a session has changed, in any process, as far as the store can tell: a notice may get
+    /// lost, so bound the wait, and look.
     pub fn changed(&self, session: impl Into<Key>) -> BoxFuture<'static, ()> {
         self.0.store.changed(&session.into())
     }

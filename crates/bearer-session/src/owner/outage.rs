@@ -1,4 +1,5 @@
-//! Word of refreshes that fail to whoever runs the service: when that begins and when it is over, not of each.
+//! Word of refreshes that fail to whoever runs the service: when that begins and when it is over, not of
+//! each.
 
 use crate::endpoint::ExchangeError;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -14,8 +14,8 @@ pub(super) enum Freshness {
     Expired,
 }
 
-/// An access token with this much of its life left. `margin` is never more than a third of what it had, so that a
-/// token with a short life is not refreshed all the time.
+/// An access token with this much of its life left. `margin` is never more than a third of what it had, so
+/// that a token with a short life is not refreshed all the time.
 pub(super) fn freshness(left: Duration, life: Duration, margin: Duration, has_successor: bool) -> Freshness {
     if left.is_zero() {
         Freshness::Expired
@@ -85,7 +85,8 @@ pub(super) fn sign(error: &ExchangeError, rule: AfterUnknown) -> Sign {
     }
 }
 
-/// An exchange failed, the last of so many under a claim that lasts for `left` and needs `needed` for another one.
+/// An exchange failed, the last of so many under a claim that lasts for `left` and needs `needed` for another
+/// one.
 pub(super) fn failed(
     error: &ExchangeError,
     rule: AfterUnknown,
@@ -118,11 +119,12 @@ pub(super) enum Unreadable {
     Over,
 }
 
-/// For how long a row shows that somebody could write it, and reads it still: as long as it takes to roll out a key.
+/// For how long a row shows that somebody could write it, and reads it still: as long as it takes to roll out
+/// a key.
 const KEYS_SPREAD: Duration = Duration::from_secs(600);
 
-/// A row of this age. `is_news` is whether this process could read an earlier generation of it: then another has
-/// written it since, and lives.
+/// A row of this age. `is_news` is whether this process could read an earlier generation of it: then another
+/// has written it since, and lives.
 pub(super) fn unreadable(age: Duration, is_news: bool) -> Unreadable {
     if is_news || age < KEYS_SPREAD { Unreadable::Wait } else { Unreadable::Over }
 }

@@ -36,14 +36,16 @@ impl Owner {
         }
         let told = self.tell_issuer(&held, scope, on_behalf).await;
         if scope == SignOutScope::Global {
-            // Again: until the issuer has heard of it, it may have issued tokens to the user's other sessions.
+            // Again: until the issuer has heard of it, it may have issued tokens to the user's other
+            // sessions.
             self.announce(&held, scope, Instant::now());
         }
         // What is left of this one session at the issuer, nobody knows the tokens of any more.
         if told || scope == SignOutScope::Local { Ok(()) } else { Err(SessionError::unavailable(SOON)) }
     }
 
-    /// A session whose tokens nobody here knows: it is over, or cannot be read. Whatever lies in the store is ended.
+    /// A session whose tokens nobody here knows: it is over, or cannot be read. Whatever lies in the store is
+    /// ended.
     async fn sign_out_unseen(
         &self,
         key: Key,

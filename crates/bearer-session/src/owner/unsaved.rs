@@ -18,8 +18,8 @@ pub(super) struct Successor {
     pub(super) expires: Instant,
 }
 
-/// Successors that wait for the store to come back, and for a claim: then they are stored, and the token that they
-/// succeed is not presented again. A bounded number, the youngest.
+/// Successors that wait for the store to come back, and for a claim: then they are stored, and the token that
+/// they succeed is not presented again. A bounded number, the youngest.
 #[derive(Debug, Default)]
 pub(super) struct Unsaved(Mutex<HashMap<Key, Successor>>);
 

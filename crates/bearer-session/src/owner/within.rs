@@ -5,8 +5,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// The future's output, or `None` when the deadline came first.
 ///
-/// The clock is read before each poll: a process that was stopped for a minute must not, woken up, go on sending what
-/// it was about to send. `tokio::time::timeout` would poll the future first.
+/// The clock is read before each poll: a process that was stopped for a minute must not, woken up, go on
+/// sending what it was about to send. `tokio::time::timeout` would poll the future first.
 pub(super) async fn within<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut end = pin!(sleep_until(deadline));

@@ -25,8 +25,8 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-/// How often a line goes out when nothing happens, so that no proxy takes the connection for dead; and how often the
-/// session is looked at, should a notice of the store have got lost.
+/// How often a line goes out when nothing happens, so that no proxy takes the connection for dead; and how
+/// often the session is looked at, should a notice of the store have got lost.
 const PULSE: Duration = Duration::from_secs(15);
 
 /// The longest that one answer goes on. The browser asks again.

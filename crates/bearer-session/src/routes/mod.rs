@@ -47,14 +47,15 @@ use tower_http::csrf::CsrfLayer;
 /// one client, this site, and where it counts, guesses cost everybody; see
 /// [`rate_budget`](crate::endpoint::SupabaseEndpoint::rate_budget).
 ///
-/// No answer has a token, and none is cached. A form or script of another site gets 403, by the rules of `csrf`. A sign-in
-/// always begins a new session, and ends the one before. `return_to` leads to a path of this site, or to `/`.
+/// No answer has a token, and none is cached. A form or script of another site gets 403, by the rules of
+/// `csrf`. A sign-in always begins a new session, and ends the one before. `return_to` leads to a path of
+/// this site, or to `/`.
 ///
 /// For other ways to sign in, such as one-time codes, passkeys and SAML, see
 /// [`Keeping::begin`](crate::keeping::Keeping::begin).
 ///
-/// Mount them beside the gate and the [`SessionLayer`](crate::SessionLayer), with the same `keeping`. A page that
-/// somebody may not see is redirected here by the gate itself:
+/// Mount them beside the gate and the [`SessionLayer`](crate::SessionLayer), with the same `keeping`. A page
+/// that somebody may not see is redirected here by the gate itself:
 ///
 /// ```
 /// use axum::{Router, body::Body, http::{Request, StatusCode, header::LOCATION}, routing::get};

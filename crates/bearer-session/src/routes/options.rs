@@ -19,8 +19,9 @@ pub struct RouteOptions {
 }
 
 impl RouteOptions {
-    /// Users come back from the issuer to this URL: that of the route `/callback`, absolute, as the issuer was told of it.
-    /// With `http` in place of `https` the cookie of a sign-in under way is not `Secure`: for development.
+    /// Users come back from the issuer to this URL: that of the route `/callback`, absolute, as the issuer
+    /// was told of it. With `http` in place of `https` the cookie of a sign-in under way is not `Secure`: for
+    /// development.
     ///
     /// # Errors
     /// When that is not such a URL.
@@ -44,8 +45,9 @@ impl RouteOptions {
         })
     }
 
-    /// A page of this site where users choose how to sign in, such as `/login`. `GET /sign-in` without a `provider` leads
-    /// there, and so does a sign-in that failed, with `error` in the query: the issuer's code, or one of ours.
+    /// A page of this site where users choose how to sign in, such as `/login`. `GET /sign-in` without a
+    /// `provider` leads there, and so does a sign-in that failed, with `error` in the query: the issuer's
+    /// code, or one of ours.
     ///
     /// # Errors
     /// When that is no path of this site, or has a query or a fragment.
@@ -62,7 +64,8 @@ impl RouteOptions {
         self
     }
 
-    /// Tells the issuer the address of the user's client. See [`SessionLayer::client`](crate::SessionLayer::client).
+    /// Tells the issuer the address of the user's client. See
+    /// [`SessionLayer::client`](crate::SessionLayer::client).
     #[must_use]
     pub fn client(
         mut self,
@@ -79,16 +82,17 @@ impl RouteOptions {
         self
     }
 
-    /// How many pages of one process may listen to events at once; a session may have 16 of them. Default 1000.
+    /// How many pages of one process may listen to events at once; a session may have 16 of them. Default
+    /// 1000.
     #[must_use]
     pub fn streams(mut self, most: usize) -> Self {
         self.streams = most;
         self
     }
 
-    /// Whoever signs out on a page goes on to the issuer's, which ends its own session too (`OpenID` Connect RP-Initiated
-    /// Logout 1.0), where it has such a page. The ID token goes along in the URL, as the specification wants it: hence
-    /// not by default.
+    /// Whoever signs out on a page goes on to the issuer's, which ends its own session too (`OpenID` Connect
+    /// RP-Initiated Logout 1.0), where it has such a page. The ID token goes along in the URL, as the
+    /// specification wants it: hence not by default.
     #[must_use]
     pub fn sign_out_at_the_issuer(mut self) -> Self {
         self.at_the_issuer = true;

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 /// For how long a user may be away.
 const TERM: Duration = Duration::from_secs(600);
 
-/// Sign-ins of one browser that are kept at once, in tabs beside each other. With one more the old ones are forgotten,
-/// before their cookies fill the header.
+/// Sign-ins of one browser that are kept at once, in tabs beside each other. With one more the old ones are
+/// forgotten, before their cookies fill the header.
 const MOST: usize = 3;
 
 /// What is kept while the user is at the issuer.

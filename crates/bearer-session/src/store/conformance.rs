@@ -47,8 +47,8 @@ pub struct Suite<'a> {
 }
 
 impl<'a> Suite<'a> {
-    /// A suite for the store that `open` opens. Each call must return another handle of the same store, such as another
-    /// process would have.
+    /// A suite for the store that `open` opens. Each call must return another handle of the same store, such
+    /// as another process would have.
     pub fn new<S: Store>(open: impl Fn() -> S + 'a) -> Self {
         Self {
             open: Box::new(move || Arc::new(open())),
@@ -58,22 +58,24 @@ impl<'a> Suite<'a> {
         }
     }
 
-    /// How to let time pass for the store. Default: by sleeping, which is at once where the time of tokio is paused.
+    /// How to let time pass for the store. Default: by sleeping, which is at once where the time of tokio is
+    /// paused.
     #[must_use]
     pub fn pass(mut self, pass: impl Fn(Duration) -> BoxFuture<'a, ()> + 'a) -> Self {
         self.pass = Box::new(pass);
         self
     }
 
-    /// The time that leases and lives are multiples of. Default 200 milliseconds; more where the store is slow. No answer
-    /// may take as long.
+    /// The time that leases and lives are multiples of. Default 200 milliseconds; more where the store is
+    /// slow. No answer may take as long.
     #[must_use]
     pub fn unit(mut self, unit: Duration) -> Self {
         self.unit = unit;
         self
     }
 
-    /// Tries to break each promise. Leaves a few hundred rows behind, of which the last expire within an hour.
+    /// Tries to break each promise. Leaves a few hundred rows behind, of which the last expire within an
+    /// hour.
     ///
     /// # Panics
     /// Where a promise is broken, and where the store returns an error.
@@ -164,7 +166,8 @@ impl Handle {
         }
     }
 
-    /// The fence of a claim that must be granted, the row it came with, and whether one before was interrupted.
+    /// The fence of a claim that must be granted, the row it came with, and whether one before was
+    /// interrupted.
     async fn granted(&self, key: &Key, generation: u64, lease: Duration) -> (Fence, Row, bool) {
         match self.claim(key, generation, lease).await {
             Claim::Granted { fence, row, interrupted } => (fence, row, interrupted),

@@ -14,9 +14,9 @@ use tokio::time::Instant;
 
 /// Sessions in the memory of this process: nothing to set up, nothing that outlives it. Clones are one store.
 ///
-/// It holds a fixed number of sessions, each for the time it was given. One that is full refuses a new session and
-/// drops none; what has expired makes room. The sessions that it remembers as ended count. Of other names it drops the
-/// [oldest](Self::aliases) instead.
+/// It holds a fixed number of sessions, each for the time it was given. One that is full refuses a new
+/// session and drops none; what has expired makes room. The sessions that it remembers as ended count. Of
+/// other names it drops the [oldest](Self::aliases) instead.
 ///
 /// How old a row is, it reckons by two clocks, of which the one that stands still while the machine is
 /// suspended must not have the last word: an access token may have expired meanwhile. A clock on the wall
@@ -58,7 +58,8 @@ struct Moment {
 struct State {
     sessions: Expiring<Session>,
     aliases: Expiring<Key>,
-    /// How many claims there have been. Counted for all rows, so that no fence comes back with a row that does.
+    /// How many claims there have been. Counted for all rows, so that no fence comes back with a row that
+    /// does.
     claims: u64,
 }
 
@@ -99,13 +100,14 @@ impl MemoryStore {
         Self { state: Arc::default(), notices: Notices::default(), sessions, aliases, wall }
     }
 
-    /// How many other names there may be for all sessions together, each some 150 bytes; at least one. Default 16 times
-    /// the number of sessions. Only a keeping that finds a session by its refresh token needs them: one for every
-    /// refresh token.
+    /// How many other names there may be for all sessions together, each some 150 bytes; at least one.
+    /// Default 16 times the number of sessions. Only a keeping that finds a session by its refresh token
+    /// needs them: one for every refresh token.
     ///
-    /// Where there are too many, the one that would expire first goes: the oldest. A browser that still has the refresh
-    /// token of that name begins a session anew with it, and if there are newer ones the issuer may take that for theft.
-    /// A name stays when its session has ended, so that an old cookie does not bring it back.
+    /// Where there are too many, the one that would expire first goes: the oldest. A browser that still has
+    /// the refresh token of that name begins a session anew with it, and if there are newer ones the issuer
+    /// may take that for theft. A name stays when its session has ended, so that an old cookie does not bring
+    /// it back.
     #[must_use]
     pub fn aliases(mut self, most: usize) -> Self {
         self.aliases = most;

@@ -1,11 +1,13 @@
 //! Where sessions lie, and who may refresh one: [`Store`].
 //!
-//! A store keeps one row per session, and the claim of whoever refreshes it in the same row. So a row that is lost takes
-//! its claim with it, and a claim that is lost takes its tokens: what is left can never be spent twice.
+//! A store keeps one row per session, and the claim of whoever refreshes it in the same row. So a row that is
+//! lost takes its claim with it, and a claim that is lost takes its tokens: what is left can never be spent
+//! twice.
 //!
-//! Why not the store of a session middleware, such as that of tower-sessions? It loads, saves and deletes whole sessions.
-//! Without a step that claims and one that compares, two instances can both spend a token, and the slower one can put the
-//! older token back: what this crate is there to make impossible. An application may have its own sessions there, beside.
+//! Why not the store of a session middleware, such as that of tower-sessions? It loads, saves and deletes
+//! whole sessions. Without a step that claims and one that compares, two instances can both spend a token,
+//! and the slower one can put the older token back: what this crate is there to make impossible. An
+//! application may have its own sessions there, beside.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -26,7 +28,8 @@ use std::{error::Error, fmt, num::NonZeroU64, sync::Arc, time::Duration};
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Key([u8; 32]);
 
-/// Proof of a claim: of two on one key, the later one is greater, also where the row was forgotten in between.
+/// Proof of a claim: of two on one key, the later one is greater, also where the row was forgotten in
+/// between.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Fence(NonZeroU64);
 
@@ -62,8 +65,8 @@ pub enum Claim {
         fence: Fence,
         /// The row as it lies there now.
         row: Row,
-        /// Somebody claimed this generation before and neither committed nor released it: the token may be spent. That
-        /// stays so until the next commit, whoever claims and releases in between.
+        /// Somebody claimed this generation before and neither committed nor released it: the token may be
+        /// spent. That stays so until the next commit, whoever claims and releases in between.
         interrupted: bool,
     },
     /// Somebody else may. Their lease ends after this time.
@@ -91,14 +94,14 @@ pub struct StoreError(Box<dyn Error + Send + Sync>);
 
 /// Keeps sessions, and lets one at a time refresh each.
 ///
-/// Each method is one atomic step. What every implementation must hold to is in the suite of the module `conformance`
-/// (feature `conformance`).
+/// Each method is one atomic step. What every implementation must hold to is in the suite of the module
+/// `conformance` (feature `conformance`).
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Looks a session up.
     fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lookup, StoreError>>;
 
-    /// Puts a new session there, as generation 0, for `ttl`. Returns what lies there already, ended sessions included,
-    /// and then leaves it alone; [`Lookup::Unknown`] says that nothing did and that it is stored.
+    /// Puts a new session there, as generation 0, for `ttl`. Returns what lies there already, ended sessions
+    /// included, and then leaves it alone; [`Lookup::Unknown`] says that nothing did and that it is stored.
     fn create<'a>(
         &'a self,
         key: &'a Key,
@@ -114,8 +117,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> BoxFuture<'a, Result<Claim, StoreError>>;
 
-    /// Stores the next generation for `ttl` and ends the claim, where `fence` is still that of the row. Tells all who
-    /// [wait](Self::changed), in all processes.
+    /// Stores the next generation for `ttl` and ends the claim, where `fence` is still that of the row. Tells
+    /// all who [wait](Self::changed), in all processes.
     fn commit<'a>(
         &'a self,
         key: &'a Key,
@@ -124,10 +127,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<Commit, StoreError>>;
 
-    /// Ends a claim whose token was certainly not spent; nothing happens where it is over. Tells all who wait.
+    /// Ends a claim whose token was certainly not spent; nothing happens where it is over. Tells all who
+    /// wait.
     fn release<'a>(&'a self, key: &'a Key, fence: Fence) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Ends a session and remembers that for `remember`. Returns whether it lived until now. Tells all who wait.
+    /// Ends a session and remembers that for `remember`. Returns whether it lived until now. Tells all who
+    /// wait.
     fn end<'a>(&'a self, key: &'a Key, remember: Duration) -> BoxFuture<'a, Result<bool, StoreError>>;
 
     /// Makes `alias` another name of a session, for `ttl`. An alias leads to the key, whatever lies there.
@@ -141,11 +146,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The key that an alias leads to.
     fn resolve<'a>(&'a self, alias: &'a Key) -> BoxFuture<'a, Result<Option<Key>, StoreError>>;
 
-    /// Resolves when the row has changed since this call, as far as the store can tell; the caller bounds the wait and
-    /// then looks for itself, since a notice may get lost.
+    /// Resolves when the row has changed since this call, as far as the store can tell; the caller bounds the
+    /// wait and then looks for itself, since a notice may get lost.
     ///
-    /// Whoever looks and then waits would miss what happens in between: make this future first, look, and then await
-    /// it. It listens from the moment it is returned.
+    /// Whoever looks and then waits would miss what happens in between: make this future first, look, and
+    /// then await it. It listens from the moment it is returned.
     fn changed(&self, key: &Key) -> BoxFuture<'static, ()>;
 }
 

@@ -10,13 +10,13 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// The text of one JSON object, and where the names of its members are: policies ask for the same few claims on every
-/// request, and go straight to what they ask for.
+/// The text of one JSON object, and where the names of its members are: policies ask for the same few claims
+/// on every request, and go straight to what they ask for.
 #[derive(Clone)]
 pub(crate) struct ClaimsSet {
     json: Arc<str>,
-    /// The names of the members in their order, found by the first question unless they were known before. `None` where they
-    /// cannot be told, which does not happen for a text that was checked.
+    /// The names of the members in their order, found by the first question unless they were known before.
+    /// `None` where they cannot be told, which does not happen for a text that was checked.
     names: OnceLock<Option<Box<[Name]>>>,
 }
 

@@ -1,8 +1,9 @@
 //! Finds the parts of JSON text without making values of them.
 //!
-//! `serde_json` skips values too, but notes their brackets in a buffer of its own: an allocation for every claim that
-//! a policy looks at. The text is known to be well-formed (see [`Verified::with_json`](crate::Verified::with_json));
-//! on any other these functions answer `None` or a piece of the text, and never panic.
+//! `serde_json` skips values too, but notes their brackets in a buffer of its own: an allocation for every
+//! claim that a policy looks at. The text is known to be well-formed (see
+//! [`Verified::with_json`](crate::Verified::with_json)); on any other these functions answer `None` or a
+//! piece of the text, and never panic.
 
 use crate::jwt::Text;
 use std::{borrow::Cow, ops::Range};
@@ -25,8 +26,8 @@ pub(crate) fn member<'a>(json: &'a str, name: &str) -> Result<Option<&'a str>, A
     whole.map(|()| found).ok_or(Ambiguous)
 }
 
-/// Shows the members of an object in order: where the name stands, with its quotes, and where the value, until `visit`
-/// has seen enough. `None` then, and when this is no object.
+/// Shows the members of an object in order: where the name stands, with its quotes, and where the value,
+/// until `visit` has seen enough. `None` then, and when this is no object.
 pub(super) fn members(
     json: &str,
     mut visit: impl FnMut(Range<usize>, Range<usize>) -> Option<()>,
@@ -101,7 +102,8 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// One value, whatever is in it. Counts brackets instead of following them: text of any depth needs no stack.
+    /// One value, whatever is in it. Counts brackets instead of following them: text of any depth needs no
+    /// stack.
     fn value(&mut self) -> Option<Range<usize>> {
         self.peek()?;
         let start = self.at;

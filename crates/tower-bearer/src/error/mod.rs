@@ -71,16 +71,16 @@ impl AuthError {
         Self::new(Reason::Other(AuthErrorKind::Unavailable, detail))
     }
 
-    /// A good token without the scopes that are needed: 403 `insufficient_scope`, naming them. What is not a scope
-    /// token (RFC 6749 §3.3) is left out.
+    /// A good token without the scopes that are needed: 403 `insufficient_scope`, naming them. What is not a
+    /// scope token (RFC 6749 §3.3) is left out.
     pub fn insufficient_scope<'a>(required: impl IntoIterator<Item = &'a str>) -> Self {
         let scope = ScopeList::of_valid(required);
         Self::wanting(Reason::Scope, Arc::new(Wanted { scope, ..Wanted::default() }))
     }
 
-    /// A good token of a user who should sign in again, by one of these authentication contexts (the preferred one
-    /// first) or more recently than `max_age` ago: 401 `insufficient_user_authentication` (RFC 9470 §3). Values with
-    /// other characters than those of a scope token are left out.
+    /// A good token of a user who should sign in again, by one of these authentication contexts (the
+    /// preferred one first) or more recently than `max_age` ago: 401 `insufficient_user_authentication` (RFC
+    /// 9470 §3). Values with other characters than those of a scope token are left out.
     pub fn insufficient_user_authentication<'a>(
         acr_values: impl IntoIterator<Item = &'a str>,
         max_age: Option<Duration>,
@@ -111,8 +111,8 @@ impl AuthError {
         self.reason
     }
 
-    /// The issuer whose token this claimed to be, where that is one on the gate's list: never a stranger's text, so
-    /// fit for a label of a metric.
+    /// The issuer whose token this claimed to be, where that is one on the gate's list: never a stranger's
+    /// text, so fit for a label of a metric.
     pub fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
     }

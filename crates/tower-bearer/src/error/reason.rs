@@ -130,8 +130,8 @@ impl Reason {
         }
     }
 
-    /// A fixed name in snake case, for logs and labels of metrics. A [policy](Self::Policy) has its own, which may be
-    /// that of another reason as well: `audience` is a bad token's reason and a policy's. The
+    /// A fixed name in snake case, for logs and labels of metrics. A [policy](Self::Policy) has its own,
+    /// which may be that of another reason as well: `audience` is a bad token's reason and a policy's. The
     /// [kind](Self::kind) beside it tells them apart.
     pub const fn name(self) -> &'static str {
         match self {

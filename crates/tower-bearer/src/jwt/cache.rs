@@ -16,16 +16,17 @@ const CAPACITY: usize = 8 * 1024 * 1024;
 /// What an entry takes beside its texts, in bytes: the claims taken apart, and the cache's own.
 const OVERHEAD: usize = 1024;
 
-/// Remembers accepted tokens, so that a token which comes again is neither parsed nor verified again. Cheap to clone:
-/// clones are one cache, and several [`JwtVerifier`](crate::JwtVerifier)s may share it.
+/// Remembers accepted tokens, so that a token which comes again is neither parsed nor verified again. Cheap
+/// to clone: clones are one cache, and several [`JwtVerifier`](crate::JwtVerifier)s may share it.
 ///
-/// A hit says what verifying would say now. The **whole** token is compared; its times are checked against the clock
-/// of the request; the very key that verified it must be in the issuer's current set, which must not be stale; and the
-/// issuer must be trusted still. Revocation and policies stand outside, and are asked on every request. Only tokens
-/// that were accepted get in, so nobody can fill it without them, and tokens that come once make room first.
+/// A hit says what verifying would say now. The **whole** token is compared; its times are checked against
+/// the clock of the request; the very key that verified it must be in the issuer's current set, which must
+/// not be stale; and the issuer must be trusted still. Revocation and policies stand outside, and are asked
+/// on every request. Only tokens that were accepted get in, so nobody can fill it without them, and tokens
+/// that come once make room first.
 ///
-/// Whole tokens are kept rather than digests: hashing one with SHA-256 costs more than all the rest of a hit, and what
-/// reads this process's memory reads the tokens of running requests too. They are never printed.
+/// Whole tokens are kept rather than digests: hashing one with SHA-256 costs more than all the rest of a hit,
+/// and what reads this process's memory reads the tokens of running requests too. They are never printed.
 ///
 /// ```
 /// use tower_bearer::{Algorithm, Issuer, JwtVerifier, TokenCache, Verification};
@@ -51,9 +52,10 @@ pub struct TokenCache(Arc<Lazy>);
 
 /// Made when the first token is accepted: a verifier that nobody asks costs nothing.
 ///
-/// A table of our own was tried: sets of six places read through `arc-swap`, each set one line of the processor's cache,
-/// an entry with its token one allocation. Among 100,000 tokens a hit came to 2.6 to 2.9 times one among few, in place of
-/// 3.2; among 3,000 it took as long, and a new token took longer to put in. Not worth the code.
+/// A table of our own was tried: sets of six places read through `arc-swap`, each set one line of the
+/// processor's cache, an entry with its token one allocation. Among 100,000 tokens a hit came to 2.6 to 2.9
+/// times one among few, in place of 3.2; among 3,000 it took as long, and a new token took longer to put in.
+/// Not worth the code.
 struct Lazy {
     bytes: usize,
     cache: OnceLock<Cache<Remembered, Verified, Bytes>>,
@@ -75,7 +77,8 @@ impl TokenCache {
         self.len() == 0
     }
 
-    /// The proof for this token, if it was accepted before and would be now by who trusts the issuers of `list`.
+    /// The proof for this token, if it was accepted before and would be now by who trusts the issuers of
+    /// `list`.
     pub(super) fn recall(&self, token: &[u8], list: ListId, now: SystemTime) -> Option<Verified> {
         let cache = self.0.cache.get()?;
         let verified = cache.get(&Token(token))?;
@@ -101,9 +104,9 @@ impl TokenCache {
 
 /// A token, found by its end and compared as a whole.
 ///
-/// The end is of the signature, which nobody can choose but the issuer: of tokens that were accepted, no two end alike
-/// by chance. (An issuer that made its own tokens end alike would slow down the search for these.) Hashing all of a
-/// token would be a third of a hit.
+/// The end is of the signature, which nobody can choose but the issuer: of tokens that were accepted, no two
+/// end alike by chance. (An issuer that made its own tokens end alike would slow down the search for these.)
+/// Hashing all of a token would be a third of a hit.
 #[derive(Eq, PartialEq)]
 struct Token<B>(B);
 

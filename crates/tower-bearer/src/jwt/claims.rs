@@ -17,7 +17,8 @@ use std::{
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RegisteredClaims {
-    /// `iss`: who issued the token. `None` only behind [`Issuer::allow_missing_iss`](crate::Issuer::allow_missing_iss).
+    /// `iss`: who issued the token. `None` only behind
+    /// [`Issuer::allow_missing_iss`](crate::Issuer::allow_missing_iss).
     pub iss: Option<Arc<str>>,
     /// `sub`: whom the token speaks of.
     pub sub: Option<String>,
@@ -35,8 +36,8 @@ pub struct RegisteredClaims {
     pub client_id: Option<String>,
     /// `session_id`: the session that the token belongs to, as Supabase names it.
     pub session_id: Option<String>,
-    /// `sid`: the session that the token belongs to, as it is named in logout tokens (`OpenID` Connect Back-Channel
-    /// Logout §2.1). A token may have both, and they may differ.
+    /// `sid`: the session that the token belongs to, as it is named in logout tokens (`OpenID` Connect
+    /// Back-Channel Logout §2.1). A token may have both, and they may differ.
     pub sid: Option<String>,
     /// `scope` or `scp`.
     pub scopes: Scopes,
@@ -111,7 +112,8 @@ impl Scopes {
     }
 }
 
-/// What is not a scope token (RFC 6749 §3.3) is left out: an element with a space in it must not count as two.
+/// What is not a scope token (RFC 6749 §3.3) is left out: an element with a space in it must not count as
+/// two.
 impl<'a> FromIterator<&'a str> for Scopes {
     fn from_iter<I: IntoIterator<Item = &'a str>>(tokens: I) -> Self {
         let tokens: Vec<_> = tokens.into_iter().filter(|token| is_scope_token(token)).collect();

@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::{Simd, general_purpose::NO_PAD};
 use memchr::memchr_iter;
 
-/// Vector instructions where the processor has them: decoding grows with the token, and no other step of the gate
-/// is as easily made shorter.
+/// Vector instructions where the processor has them: decoding grows with the token, and no other step of the
+/// gate is as easily made shorter.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 static BASE64URL: std::sync::LazyLock<Simd> = std::sync::LazyLock::new(|| Simd::url_safe(NO_PAD));
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -50,8 +50,9 @@ fn is_api_key(token: &str) -> bool {
     token.starts_with("sb_")
 }
 
-/// Decodes one segment to the front of `buffer`, and returns its bytes and the rest. No padding, no white space, and
-/// no stray bits in the last character (RFC 7515 §2, RFC 4648 §3.5), so that a token has one spelling.
+/// Decodes one segment to the front of `buffer`, and returns its bytes and the rest. No padding, no white
+/// space, and no stray bits in the last character (RFC 7515 §2, RFC 4648 §3.5), so that a token has one
+/// spelling.
 pub(crate) fn decode<'b>(segment: &str, buffer: &'b mut [u8]) -> Result<(&'b [u8], &'b mut [u8]), Reason> {
     let len = BASE64URL.decode_slice(segment, buffer).map_err(|_| Reason::NotAJwt)?;
     let (bytes, rest) = buffer.split_at_mut(len);
@@ -72,8 +73,8 @@ impl Scratch {
         Self { few: [0; USUAL], many: Vec::new() }
     }
 
-    /// As much as the segments of a token of this length may need: three bytes for four characters, and for each odd
-    /// end.
+    /// As much as the segments of a token of this length may need: three bytes for four characters, and for
+    /// each odd end.
     pub(crate) fn for_token(&mut self, len: usize) -> &mut [u8] {
         let needed = len / 4 * 3 + 3 * 3;
         if needed <= USUAL {

@@ -15,12 +15,13 @@ pub enum ConfigError {
     EmptyAudience,
     /// The allow-list of algorithms is empty.
     NoAlgorithm,
-    /// An HMAC algorithm stands on the allow-list; it comes with [`Issuer::hmac_secret`](crate::Issuer::hmac_secret), and only so.
+    /// An HMAC algorithm stands on the allow-list; it comes with
+    /// [`Issuer::hmac_secret`](crate::Issuer::hmac_secret), and only so.
     SymmetricAlgorithm(Algorithm),
     /// The algorithm is none with a shared secret.
     AsymmetricSecret(Algorithm),
-    /// What is public was given for a shared secret, so that anybody could make tokens: a public key or a certificate, in
-    /// whatever form, or a Supabase API key.
+    /// What is public was given for a shared secret, so that anybody could make tokens: a public key or a
+    /// certificate, in whatever form, or a Supabase API key.
     KeyAsSecret,
     /// A secret is shorter than its hash.
     ShortSecret {
@@ -39,7 +40,8 @@ pub enum ConfigError {
     DuplicateIssuer(String),
     /// More than one issuer allows tokens without `iss`.
     SeveralWithoutIss,
-    /// An issuer whose tokens may lack `iss` has a logout client: its sessions could not be told by their issuer.
+    /// An issuer whose tokens may lack `iss` has a logout client: its sessions could not be told by their
+    /// issuer.
     LogoutWithoutIss,
     /// RFC 9068 requires `iss` and `aud`, and the issuer opts out of one of them.
     ProfileOptedOut,

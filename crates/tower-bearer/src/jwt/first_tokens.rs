@@ -1,4 +1,5 @@
-//! Word to whoever runs the service that no token fits: most often its set-up and its issuer say different things.
+//! Word to whoever runs the service that no token fits: most often its set-up and its issuer say different
+//! things.
 
 use crate::error::{AuthError, Reason};
 use std::{
@@ -32,8 +33,9 @@ impl FirstTokens {
     }
 }
 
-/// Names are those of the set-up; of the token there is nothing. `almost` is an issuer of the set-up whose name the token's
-/// `iss` would be, but for a slash at the end: names are compared exactly all the same (RFC 8725 §3.8).
+/// Names are those of the set-up; of the token there is nothing. `almost` is an issuer of the set-up whose
+/// name the token's `iss` would be, but for a slash at the end: names are compared exactly all the same (RFC
+/// 8725 §3.8).
 pub(super) fn warn(error: &AuthError, realm: &str, almost: Option<&str>) {
     let source = error.source().map(tracing::field::display);
     let hint = almost.map(|_| "its iss differs from this issuer in nothing but a slash at the end");

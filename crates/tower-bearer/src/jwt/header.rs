@@ -1,4 +1,5 @@
-//! The JOSE header (RFC 7515 §4): what a token says of itself. Nothing in it ever names a key by value or place.
+//! The JOSE header (RFC 7515 §4): what a token says of itself. Nothing in it ever names a key by value or
+//! place.
 
 use super::{
     Algorithm, TokenKind,
@@ -41,8 +42,9 @@ struct HeaderMembers<'a> {
 
 impl<'a> HeaderMembers<'a> {
     fn check(self, kind: TokenKind) -> Result<Header<'a>, Reason> {
-        // No extension is understood, so whatever `crit` lists, and be it nothing, is refused (RFC 7515 §4.1.11).
-        // A JWT has no unencoded payload (RFC 7797 §7), no compression, and no JWT inside (RFC 8725 §3.3).
+        // No extension is understood, so whatever `crit` lists, and be it nothing, is refused (RFC 7515
+        // §4.1.11). A JWT has no unencoded payload (RFC 7797 §7), no compression, and no JWT inside (RFC 8725
+        // §3.3).
         if let Some(name) = self.unsupported {
             return Err(Reason::UnsupportedHeader(name));
         }
@@ -59,8 +61,8 @@ impl<'a> HeaderMembers<'a> {
 /// The type of access tokens that follow RFC 9068 §2.1.
 const AT_JWT: &str = "at+jwt";
 
-/// A media type, in any case, `application/` implied (RFC 7515 §4.1.9): `JWT`, or that of the very kind. Any other
-/// kind of token (`dpop+jwt`, `secevent+jwt` …) is not the one that is asked for (RFC 8725 §3.11).
+/// A media type, in any case, `application/` implied (RFC 7515 §4.1.9): `JWT`, or that of the very kind. Any
+/// other kind of token (`dpop+jwt`, `secevent+jwt` …) is not the one that is asked for (RFC 8725 §3.11).
 fn names_kind(typ: &str, kind: TokenKind) -> bool {
     let own = match kind {
         TokenKind::Access => AT_JWT,

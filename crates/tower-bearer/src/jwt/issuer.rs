@@ -24,8 +24,9 @@ use std::{
 
 /// One trusted issuer: its name, the audience its tokens must be meant for, its keys, and the rules.
 ///
-/// Closed by default: issuer and audience are arguments, `exp` is required, the leeway is 60 seconds, and every
-/// opt-out has a name that reads as one. Mistakes are reported by [`JwtVerifier::new`](crate::JwtVerifier::new).
+/// Closed by default: issuer and audience are arguments, `exp` is required, the leeway is 60 seconds, and
+/// every opt-out has a name that reads as one. Mistakes are reported by
+/// [`JwtVerifier::new`](crate::JwtVerifier::new).
 ///
 /// ```
 /// use tower_bearer::{Algorithm, Issuer, JwtVerifier, keys::{KeySet, KeySource}};
@@ -64,7 +65,8 @@ pub struct Issuer {
 /// A rule of a preset that looks at more than the registered claims.
 pub(crate) type Guard = fn(&Payload<'_>) -> Result<(), Reason>;
 
-/// Clocks that differ by more need mending: to accept what expired long ago is to have no expiry (RFC 7519 §4.1.4).
+/// Clocks that differ by more need mending: to accept what expired long ago is to have no expiry (RFC 7519
+/// §4.1.4).
 const LONGEST_LEEWAY: Duration = Duration::from_secs(10 * 60);
 
 /// Which claims a token must have beside those that every token must.
@@ -95,23 +97,24 @@ impl Binding {
 }
 
 impl Issuer {
-    /// Trusts tokens whose `iss` is exactly `iss` and whose `aud` contains `audience`, signed with any asymmetric
-    /// [`Algorithm`] that fits the key.
+    /// Trusts tokens whose `iss` is exactly `iss` and whose `aud` contains `audience`, signed with any
+    /// asymmetric [`Algorithm`] that fits the key.
     pub fn new(iss: impl Into<String>, audience: impl Into<String>) -> Self {
         Self::bound(iss.into(), Binding::Audience(vec![audience.into().into()]))
     }
 
     /// For issuers that send no `aud`: trusts tokens whose `client_id` (or, where there is none, `azp`) is
-    /// exactly `client`. A token that has an `aud` all the same must name the client there (RFC 7519 §4.1.3): it is meant
-    /// for another API otherwise.
+    /// exactly `client`. A token that has an `aud` all the same must name the client there (RFC 7519 §4.1.3):
+    /// it is meant for another API otherwise.
     pub fn without_audience(iss: impl Into<String>, client: impl Into<String>) -> Self {
         let names = vec![client.into().into()];
         Self::bound(iss.into(), Binding::Client { names, whatever_audience: false })
     }
 
-    /// As [`without_audience`](Self::without_audience), and the `aud` of a token is not looked at: for issuers that put
-    /// there what cannot be changed, such as Keycloak's `account`. **Any other API that this client calls can then use
-    /// its tokens here.** An audience of one's own is better (in Keycloak: an audience mapper).
+    /// As [`without_audience`](Self::without_audience), and the `aud` of a token is not looked at: for
+    /// issuers that put there what cannot be changed, such as Keycloak's `account`. **Any other API that this
+    /// client calls can then use its tokens here.** An audience of one's own is better (in Keycloak: an
+    /// audience mapper).
     pub fn whatever_audience(iss: impl Into<String>, client: impl Into<String>) -> Self {
         let names = vec![client.into().into()];
         Self::bound(iss.into(), Binding::Client { names, whatever_audience: true })
@@ -156,7 +159,8 @@ impl Issuer {
         self
     }
 
-    /// How far clocks may differ, for `exp`, `nbf` and `iat` alike. Default 60 seconds, at most 10 minutes; 0 is allowed.
+    /// How far clocks may differ, for `exp`, `nbf` and `iat` alike. Default 60 seconds, at most 10 minutes; 0
+    /// is allowed.
     #[must_use]
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.times.leeway = leeway;
@@ -170,10 +174,11 @@ impl Issuer {
         self
     }
 
-    /// Accepts only tokens that follow the JWT profile for access tokens (RFC 9068): `typ` is `at+jwt`, and `sub`,
-    /// `client_id`, `iat` and `jti` are there. For issuers that follow it, since then no other kind of token can pass
-    /// for an access token. It cannot be had together with the opt-outs from `iss` and `aud`. Without it, ID tokens are told by their claims; some issuers make them with hardly any, so
-    /// never name the client id of a frontend as an audience: it is what its ID tokens are meant for.
+    /// Accepts only tokens that follow the JWT profile for access tokens (RFC 9068): `typ` is `at+jwt`, and
+    /// `sub`, `client_id`, `iat` and `jti` are there. For issuers that follow it, since then no other kind of
+    /// token can pass for an access token. It cannot be had together with the opt-outs from `iss` and `aud`.
+    /// Without it, ID tokens are told by their claims; some issuers make them with hardly any, so never name
+    /// the client id of a frontend as an audience: it is what its ID tokens are meant for.
     #[must_use]
     pub fn rfc9068(mut self) -> Self {
         self.profile = Profile::Rfc9068;
@@ -189,8 +194,8 @@ impl Issuer {
     }
 
     /// Trusts logout tokens for this client (`OpenID` Connect Back-Channel Logout §2.4): their `aud` is the
-    /// `client_id` that the issuer knows the application by, not the audience of its access tokens. May be said of
-    /// several; without it, every logout token of this issuer is refused.
+    /// `client_id` that the issuer knows the application by, not the audience of its access tokens. May be
+    /// said of several; without it, every logout token of this issuer is refused.
     ///
     /// See [`JwtVerifier::verify_logout_token`](crate::JwtVerifier::verify_logout_token).
     #[must_use]
@@ -202,23 +207,24 @@ impl Issuer {
     /// The application's claims: read with [`Verified::claims`](crate::Verified::claims), or axum-bearer's
     /// `AuthUser<C>`. A token whose claims do not fit is refused.
     ///
-    /// Without this the claims are [`RegisteredClaims`](crate::RegisteredClaims). A handler that asks for the claims of
-    /// another type answers 500: issuers of one verifier that serve the same handlers have one type, an enum perhaps.
+    /// Without this the claims are [`RegisteredClaims`](crate::RegisteredClaims). A handler that asks for the
+    /// claims of another type answers 500: issuers of one verifier that serve the same handlers have one
+    /// type, an enum perhaps.
     #[must_use]
     pub fn claims<C: DeserializeOwned + Send + Sync + 'static>(mut self) -> Self {
         self.claims = Some(ClaimsType::of::<C>());
         self
     }
 
-    /// As [`claims`](Self::claims), for claims that every token fits which the guard lets through: they are read when
-    /// somebody asks for them.
+    /// As [`claims`](Self::claims), for claims that every token fits which the guard lets through: they are
+    /// read when somebody asks for them.
     pub(crate) fn fitting_claims<C>(mut self, read: Read) -> Self {
         self.claims = Some(ClaimsType::fitting::<C>(read));
         self
     }
 
-    /// Trusts HMAC tokens made with a shared secret, beside those of the issuer's keys. Whoever has the secret
-    /// can make tokens; it must have at least as many bytes as the hash (RFC 7518 §3.2).
+    /// Trusts HMAC tokens made with a shared secret, beside those of the issuer's keys. Whoever has the
+    /// secret can make tokens; it must have at least as many bytes as the hash (RFC 7518 §3.2).
     #[must_use]
     pub fn hmac_secret(mut self, algorithm: Algorithm, secret: impl AsRef<[u8]>) -> Self {
         if is_public(secret.as_ref()) {
@@ -243,8 +249,8 @@ impl Issuer {
         self
     }
 
-    /// Where the issuer publishes its JWK Set, for a refresher such as `bearer-jwks`. The verifier never looks
-    /// at it.
+    /// Where the issuer publishes its JWK Set, for a refresher such as `bearer-jwks`. The verifier never
+    /// looks at it.
     #[must_use]
     pub fn jwks_uri(mut self, uri: impl Into<String>) -> Self {
         self.jwks_uri = Some(uri.into());
@@ -276,7 +282,8 @@ impl Issuer {
         self.secret.is_some()
     }
 
-    /// Whether a token could ever be verified: there is a secret, or a source of keys that is not empty for good.
+    /// Whether a token could ever be verified: there is a secret, or a source of keys that is not empty for
+    /// good.
     pub(super) fn can_verify(&self) -> bool {
         let has_source = |keys: &KeySource| !keys.is_fixed() || keys.with(|now| !now.keys().is_empty());
         self.secret.is_some() || self.keys.as_ref().is_some_and(has_source)
@@ -290,8 +297,8 @@ impl Issuer {
     /// The first mistake of the set-up, if there is one.
     ///
     /// # Errors
-    /// The first [`ConfigError`] of the set-up: an empty name, a symmetric algorithm without a secret, a leeway that is too
-    /// long, and so on.
+    /// The first [`ConfigError`] of the set-up: an empty name, a symmetric algorithm without a secret, a
+    /// leeway that is too long, and so on.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let is_rfc9068 = self.profile == Profile::Rfc9068;
         if let Some(fault) = &self.fault {

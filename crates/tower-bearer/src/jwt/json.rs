@@ -46,8 +46,8 @@ pub(crate) struct Members<'de> {
 const USUAL_MEMBERS: usize = 24;
 
 impl<'de> Members<'de> {
-    /// Notes a name. Duplicates are refused (RFC 7515 §4 and RFC 7519 §4 allow that, and it leaves no room for
-    /// two readers to see two tokens), however they are spelled.
+    /// Notes a name. Duplicates are refused (RFC 7515 §4 and RFC 7519 §4 allow that, and it leaves no room
+    /// for two readers to see two tokens), however they are spelled.
     #[inline]
     pub(crate) fn note<E: Error>(&mut self, name: Cow<'de, str>, fault: &mut Fault) -> Result<(), E> {
         if self.len + self.more.len() == MAX_MEMBERS {
@@ -68,8 +68,8 @@ impl<'de> Members<'de> {
         Ok(())
     }
 
-    /// The names as they stand in the text, and in their order; `None` when there are more than usual, or some are
-    /// written with escapes.
+    /// The names as they stand in the text, and in their order; `None` when there are more than usual, or
+    /// some are written with escapes.
     pub(crate) fn usual(&self) -> Option<&[&'de str]> {
         self.more.is_empty().then_some(&self.first[..self.len])
     }
@@ -259,8 +259,8 @@ impl<'de> Visitor<'de> for Element<'_> {
     }
 }
 
-/// Deserializes an object. serde's derived structs also accept arrays, field by field in order: here that would
-/// be a second spelling of a token or key set.
+/// Deserializes an object. serde's derived structs also accept arrays, field by field in order: here that
+/// would be a second spelling of a token or key set.
 pub(crate) fn from_object<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, serde_json::Error> {
     if json.trim_ascii_start().starts_with('{') {
         serde_json::from_str(json)

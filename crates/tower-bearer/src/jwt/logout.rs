@@ -1,5 +1,5 @@
-//! Logout tokens (`OpenID` Connect Back-Channel Logout 1.0 §2.4): by the keys of access tokens, under rules of their
-//! own.
+//! Logout tokens (`OpenID` Connect Back-Channel Logout 1.0 §2.4): by the keys of access tokens, under rules
+//! of their own.
 
 use super::{
     TokenKind, claims,
@@ -21,14 +21,15 @@ use std::{
 /// The event that makes a token one of logout (Back-Channel Logout §2.4).
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// How long ago a logout token may have been issued: its issuer sends it at once, and may repeat it for a while.
+/// How long ago a logout token may have been issued: its issuer sends it at once, and may repeat it for a
+/// while.
 const MAX_AGE: Duration = Duration::from_secs(10 * 60);
 
 /// The longest name, in bytes. They are kept in memory; a `sub` has 255 at most (`OpenID` Connect Core §2).
 const MAX_NAME: usize = 1024;
 
-/// A verified logout token: the issuer says that a session, or all sessions of a user, are over. Never a proof of
-/// who makes a request.
+/// A verified logout token: the issuer says that a session, or all sessions of a user, are over. Never a
+/// proof of who makes a request.
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogoutToken {
@@ -48,7 +49,8 @@ pub struct LogoutToken {
     pub(crate) refused_from: SystemTime,
 }
 
-/// The future of [`JwtVerifier::verify_logout_token`]. Mostly ready at once; it waits when a key is not known yet.
+/// The future of [`JwtVerifier::verify_logout_token`]. Mostly ready at once; it waits when a key is not known
+/// yet.
 #[must_use = "futures do nothing unless polled"]
 pub struct VerifyLogoutToken(State);
 
@@ -59,13 +61,13 @@ enum State {
 }
 
 impl JwtVerifier {
-    /// Verifies a logout token, for an [`Issuer`] with a [`logout_client`](Issuer::logout_client). The caller bounds
-    /// its length, and heeds each `jti` once; `LogoutReceiver` (feature `logout`) does both.
+    /// Verifies a logout token, for an [`Issuer`] with a [`logout_client`](Issuer::logout_client). The caller
+    /// bounds its length, and heeds each `jti` once; `LogoutReceiver` (feature `logout`) does both.
     ///
-    /// Demanded are a signature of the issuer, `aud` with the client, `iat` of the last ten minutes, `exp` in the
-    /// future (drafts of the specification had none), `jti`, the event of back-channel logout, and `sub` or `sid`. A
-    /// `nonce` is refused, and a `typ` of another kind of token; `logout+jwt` is recommended there, not demanded. So
-    /// access and ID tokens are refused here, as logout tokens are at the gate.
+    /// Demanded are a signature of the issuer, `aud` with the client, `iat` of the last ten minutes, `exp` in
+    /// the future (drafts of the specification had none), `jti`, the event of back-channel logout, and `sub`
+    /// or `sid`. A `nonce` is refused, and a `typ` of another kind of token; `logout+jwt` is recommended
+    /// there, not demanded. So access and ID tokens are refused here, as logout tokens are at the gate.
     ///
     /// ```
     /// use std::time::SystemTime;
@@ -89,8 +91,8 @@ impl JwtVerifier {
     /// ```
     ///
     /// # Errors
-    /// As at the gate: of the kind [`Unavailable`](crate::AuthErrorKind::Unavailable) when there are no keys to
-    /// decide by, else why the token is none.
+    /// As at the gate: of the kind [`Unavailable`](crate::AuthErrorKind::Unavailable) when there are no keys
+    /// to decide by, else why the token is none.
     pub fn verify_logout_token(&self, token: &str, now: SystemTime) -> VerifyLogoutToken {
         VerifyLogoutToken(match self.decide(token, now, true) {
             Outcome::Decided(result) => State::Decided(Some(Box::new(result))),

@@ -1,7 +1,9 @@
-//! Access tokens that are JWTs: the rules (RFC 7515, 7518, 7519, 8725, 9068), each in the file of its subject.
+//! Access tokens that are JWTs: the rules (RFC 7515, 7518, 7519, 8725, 9068), each in the file of its
+//! subject.
 //!
 //! A token goes through [`compact`] (three strict segments), [`header`] (what it says of itself), [`payload`]
-//! (what it claims), the rules of its [`Issuer`], and only then through [`signature`] with a key of that issuer.
+//! (what it claims), the rules of its [`Issuer`], and only then through [`signature`] with a key of that
+//! issuer.
 
 mod algorithm;
 mod application;

@@ -219,8 +219,8 @@ impl<'de, A: MapAccess<'de>> Claim<'_, '_, A> {
     }
 
     fn date(&mut self, complaint: &'static str) -> Result<f64, A::Error> {
-        // Asked for as a number: of itself serde_json shows fractions as maps where any crate of the build has turned on
-        // its feature `arbitrary_precision`.
+        // Asked for as a number: of itself serde_json shows fractions as maps where any crate of the build
+        // has turned on its feature `arbitrary_precision`.
         match self.map.next_value::<f64>() {
             Ok(seconds) if (0.0..=LAST_DATE).contains(&seconds) => Ok(seconds),
             _ => Err(self.fault.raise(complaint)),

@@ -5,7 +5,8 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-/// DER of the object identifiers of `rsaEncryption` and `id-ecPublicKey`, which are in every such key and certificate.
+/// DER of the object identifiers of `rsaEncryption` and `id-ecPublicKey`, which are in every such key and
+/// certificate.
 const OIDS: [&[u8]; 2] =
     [b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01"];
 
@@ -13,9 +14,9 @@ const OIDS: [&[u8]; 2] =
 const ED25519: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70";
 const MODULUS: &[u8] = b"\x02\x82";
 
-/// Whether this is a public key or a certificate (in PEM, DER, base64 of either, as JWK, JWK Set or for OpenSSH, with
-/// whatever stands before it), or an API key of Supabase, old or new. What is searched for is too long to be in a random
-/// secret by chance.
+/// Whether this is a public key or a certificate (in PEM, DER, base64 of either, as JWK, JWK Set or for
+/// OpenSSH, with whatever stands before it), or an API key of Supabase, old or new. What is searched for is
+/// too long to be in a random secret by chance.
 pub(super) fn is_public(secret: &[u8]) -> bool {
     is_text(secret)
         || is_der(secret)

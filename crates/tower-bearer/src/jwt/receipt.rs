@@ -10,8 +10,8 @@ use std::{
     time::SystemTime,
 };
 
-/// What remembered tokens depend on of their issuer. It holds a mere reader of the keys, so that a cache of tokens keeps no
-/// refresher alive for an issuer that is trusted no more.
+/// What remembered tokens depend on of their issuer. It holds a mere reader of the keys, so that a cache of
+/// tokens keeps no refresher alive for an issuer that is trusted no more.
 #[derive(Debug)]
 pub(super) struct Standing {
     list: ListId,

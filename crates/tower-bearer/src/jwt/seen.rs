@@ -8,8 +8,8 @@ use std::{borrow::Cow, hash::BuildHasher as _, sync::Arc};
 /// More than most verifiers have keys that sign. Of two headers that share a place the later one stays.
 const PLACES: usize = 8;
 
-/// Header segments of access tokens, and what stands in them. Only accepted tokens get theirs in, and what a header
-/// says is all that is remembered: whether a key of that name may sign is asked every time.
+/// Header segments of access tokens, and what stands in them. Only accepted tokens get theirs in, and what a
+/// header says is all that is remembered: whether a key of that name may sign is asked every time.
 #[derive(Default)]
 pub(super) struct SeenHeaders {
     places: [ArcSwapOption<Seen>; PLACES],

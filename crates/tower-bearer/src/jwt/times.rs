@@ -18,8 +18,8 @@ pub(super) struct TimeRules {
     pub(super) max_age: Option<Duration>,
 }
 
-/// From when until when a token is good, by the rules of its issuer, since 1970-01-01T00:00:00Z: what is left of both
-/// when nobody asks why.
+/// From when until when a token is good, by the rules of its issuer, since 1970-01-01T00:00:00Z: what is left
+/// of both when nobody asks why.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Validity {
     from: Duration,

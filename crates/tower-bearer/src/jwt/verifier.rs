@@ -29,8 +29,8 @@ use std::{
 
 /// Verifies access tokens that are JWTs, of one or several [`Issuer`]s. Cheap to clone.
 ///
-/// The issuer is chosen by the token's `iss` from this list before anything else, and only its own keys and rules
-/// are used. Whatever can be refused without the signature is refused before it.
+/// The issuer is chosen by the token's `iss` from this list before anything else, and only its own keys and
+/// rules are used. Whatever can be refused without the signature is refused before it.
 #[derive(Clone)]
 pub struct JwtVerifier(Arc<Shared>);
 
@@ -94,7 +94,8 @@ impl JwtVerifier {
     /// Trusts these issuers, and nobody else. The realm of the challenges is the audience of the first.
     ///
     /// # Errors
-    /// When the set-up of one of them is wrong, one has neither keys nor a secret, or two cannot be told apart.
+    /// When the set-up of one of them is wrong, one has neither keys nor a secret, or two cannot be told
+    /// apart.
     pub fn new(issuers: impl IntoIterator<Item = Issuer>) -> Result<Self, ConfigError> {
         let mut issuers = issuers.into_iter().peekable();
         let realm = issuers.peek().ok_or(ConfigError::NoIssuer)?.realm().into();
@@ -103,8 +104,8 @@ impl JwtVerifier {
         Ok(Self(Arc::new(Shared { issuers, realm, cache, headers, first_tokens })))
     }
 
-    /// Remembers accepted tokens there, instead of in a cache of 8 MiB of its own. Clones that were made before keep
-    /// theirs. `TokenCache::new(0)` verifies every token anew.
+    /// Remembers accepted tokens there, instead of in a cache of 8 MiB of its own. Clones that were made
+    /// before keep theirs. `TokenCache::new(0)` verifies every token anew.
     #[must_use]
     pub fn cache(self, cache: &TokenCache) -> Self {
         let Shared { issuers, realm, first_tokens, .. } = &*self.0;
@@ -150,8 +151,9 @@ impl JwtVerifier {
         self.0.issuers.load().iter().all(Issuer::is_ready)
     }
 
-    /// The issuers whose tokens cannot be verified now, by their `iss`. With many issuers one that is down should not take
-    /// the service from the users of all others, in all its instances at once: such a check asks for one's own few.
+    /// The issuers whose tokens cannot be verified now, by their `iss`. With many issuers one that is down
+    /// should not take the service from the users of all others, in all its instances at once: such a check
+    /// asks for one's own few.
     ///
     /// ```
     /// # use tower_bearer::{Algorithm, Issuer, JwtVerifier, keys};
@@ -169,8 +171,8 @@ impl JwtVerifier {
         issuers.iter().filter(|issuer| !issuer.is_ready()).map(|issuer| issuer.iss().to_owned()).collect()
     }
 
-    /// The `iss` that a token claims, **unverified**: for choosing who is to verify it, and nothing else. `None` for
-    /// what is no JWT, or claims no issuer.
+    /// The `iss` that a token claims, **unverified**: for choosing who is to verify it, and nothing else.
+    /// `None` for what is no JWT, or claims no issuer.
     pub fn claimed_issuer(token: &str) -> Option<String> {
         let compact = Compact::split(token).ok()?;
         let mut scratch = Scratch::new();
@@ -179,8 +181,8 @@ impl JwtVerifier {
         Payload::parse(json).ok()?.iss.map(Into::into)
     }
 
-    /// Verifies a token that came by another way than a request, such as the first message of a WebSocket. The caller
-    /// bounds its length.
+    /// Verifies a token that came by another way than a request, such as the first message of a WebSocket.
+    /// The caller bounds its length.
     pub fn verify_token(&self, token: &str, now: SystemTime) -> Verification<WaitForKeys> {
         match self.decide(token, now, true) {
             Outcome::Decided(result) => Verification::Done(result),
@@ -325,8 +327,8 @@ impl Proof for Verified {
     }
 }
 
-/// The key that made the signature, under one snapshot of the issuer's keys; or, where these keys cannot tell, the
-/// question to the refresher whether there are others.
+/// The key that made the signature, under one snapshot of the issuer's keys; or, where these keys cannot
+/// tell, the question to the refresher whether there are others.
 fn ask_keys(
     Listed { issuer, standing }: &Listed,
     header: &Header<'_>,
@@ -395,7 +397,8 @@ impl<P: Proof> Future for Waiting<P> {
         let Question { iss, keys, generation, otherwise, .. } = &self.question;
         let (now, state) = keys.with(|now| (now.generation(), now.state()));
         if now == *generation {
-            // The same keys would say the same, at the cost of another signature, unless they are too old by now.
+            // The same keys would say the same, at the cost of another signature, unless they are too old by
+            // now.
             let reason = if state == KeyState::Stale { Reason::StaleKeys } else { *otherwise };
             return Poll::Ready(Err(AuthError::new(reason).of_issuer(iss)));
         }

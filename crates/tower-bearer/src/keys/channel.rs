@@ -36,7 +36,8 @@ pub enum KeyState {
     Waiting,
     /// The keys decide.
     Ready,
-    /// The keys decide, but the last attempt to refresh them failed, or they are of a seed that no fetch has confirmed.
+    /// The keys decide, but the last attempt to refresh them failed, or they are of a seed that no fetch has
+    /// confirmed.
     Lagging,
     /// The publisher says that the keys are too old to trust, or is gone: requests are answered 503.
     Stale,
@@ -54,8 +55,8 @@ struct Current {
     bad_signatures: AtomicU64,
 }
 
-/// Which misses the publisher does not want to hear of before the given instants, because another fetch would bring nothing
-/// new. It says so with [`KeySink::filter`].
+/// Which misses the publisher does not want to hear of before the given instants, because another fetch would
+/// bring nothing new. It says so with [`KeySink::filter`].
 #[non_exhaustive]
 #[derive(Clone, Debug, Default)]
 pub struct MissFilter {
@@ -87,8 +88,8 @@ pub struct KeySource {
     misses: Option<mpsc::Sender<Miss>>,
 }
 
-/// The publishing end, held by a refresher; deliberately not `Clone`. When it is dropped, keys that nobody keeps
-/// fresh any more are [`Stale`](KeyState::Stale) at once.
+/// The publishing end, held by a refresher; deliberately not `Clone`. When it is dropped, keys that nobody
+/// keeps fresh any more are [`Stale`](KeyState::Stale) at once.
 #[derive(Debug)]
 pub struct KeySink {
     current: Arc<Current>,
@@ -112,8 +113,8 @@ pub struct Miss {
 pub enum MissKind {
     /// There is no key of this `kid`, or no key at all yet.
     UnknownKey,
-    /// The key of this `kid` did not make the signature: a forgery most likely, or new key material under an old
-    /// name, as some issuers have it.
+    /// The key of this `kid` did not make the signature: a forgery most likely, or new key material under an
+    /// old name, as some issuers have it.
     BadSignature,
 }
 
@@ -187,8 +188,8 @@ impl KeySource {
         Self { current: Arc::clone(&self.current), misses: None }
     }
 
-    /// Counts the changes of the keys. While it stays equal, a snapshot that is read after it is the current one, except
-    /// for a change that is being published at this moment.
+    /// Counts the changes of the keys. While it stays equal, a snapshot that is read after it is the current
+    /// one, except for a change that is being published at this moment.
     pub(crate) fn changes(&self) -> u64 {
         self.current.changes.load(Ordering::Acquire)
     }
@@ -203,7 +204,8 @@ impl KeySource {
     }
 
     /// Tells the publisher which key a token named, and what the reader had seen. `None` when nobody would
-    /// answer: there is no publisher, or it has its hands full, or it has said already that there is nothing new.
+    /// answer: there is no publisher, or it has its hands full, or it has said already that there is nothing
+    /// new.
     pub(crate) fn miss(&self, kind: MissKind, kid: Option<&str>, generation: u64) -> Option<Answer> {
         let misses = self.misses.as_ref()?;
         // The filter first: what is said of other keys than those that were seen decides nothing.
@@ -267,7 +269,8 @@ impl KeySink {
         self.current.set(Snapshot { generation, keys: Arc::new(keys), state: KeyState::Ready });
     }
 
-    /// Notes that a refresh failed: the keys are [`Lagging`](KeyState::Lagging) unless they are stale already.
+    /// Notes that a refresh failed: the keys are [`Lagging`](KeyState::Lagging) unless they are stale
+    /// already.
     pub fn lag(&mut self) {
         if self.current.snapshot.load().state == KeyState::Ready {
             self.mark(KeyState::Lagging);
@@ -294,8 +297,8 @@ impl KeySink {
         }
     }
 
-    /// From now on these misses are not told, whatever was said before: who has one is refused at once. Says how many
-    /// were kept back since the last time.
+    /// From now on these misses are not told, whatever was said before: who has one is refused at once. Says
+    /// how many were kept back since the last time.
     ///
     /// ```
     /// # use bearer_testing::{Algorithm, SigningKey, TokenBuilder};

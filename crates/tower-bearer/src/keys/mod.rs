@@ -1,8 +1,8 @@
 //! Verification keys: sets of them, and the channel that swaps one set for the next while requests go on.
 //!
-//! A [`KeySet`] is parsed key by key from a JWK Set (RFC 7517 §5); one odd key never spoils the others, and what
-//! was [skipped](KeySet::skipped) says why. A [`channel`] has one end that publishes ([`KeySink`], held by a
-//! refresher) and one that reads ([`KeySource`], held by the verifier).
+//! A [`KeySet`] is parsed key by key from a JWK Set (RFC 7517 §5); one odd key never spoils the others, and
+//! what was [skipped](KeySet::skipped) says why. A [`channel`] has one end that publishes ([`KeySink`], held
+//! by a refresher) and one that reads ([`KeySource`], held by the verifier).
 //!
 //! ```
 //! use tower_bearer::keys::{KeySet, SkipReason};

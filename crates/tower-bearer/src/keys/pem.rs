@@ -1,4 +1,5 @@
-//! Public keys in PEM (RFC 7468 §13): the `SubjectPublicKeyInfo` that tools such as `openssl pkey -pubout` write.
+//! Public keys in PEM (RFC 7468 §13): the `SubjectPublicKeyInfo` that tools such as `openssl pkey -pubout`
+//! write.
 
 use super::{
     Key, SkipReason,
@@ -70,7 +71,8 @@ fn keys(algorithms: &[Algorithm], parts: PublicParts<'_>) -> Result<Vec<Key>, Sk
 pub(super) fn blocks(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices("-----BEGIN ").map(|(start, _)| {
         let block = &text[start..];
-        // To the end of the line with the END, or to the end of a text that lacks it, which is then malformed.
+        // To the end of the line with the END, or to the end of a text that lacks it, which is then
+        // malformed.
         let end = block
             .find("-----END ")
             .and_then(|at| block[at + 9..].find("-----").map(|more| at + 9 + more + 5));

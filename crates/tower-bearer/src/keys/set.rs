@@ -20,10 +20,10 @@ const MAX_TRIES: usize = 4;
 
 /// A set of public keys, parsed when it is built, so that a request parses none.
 ///
-/// A token with a `kid` is tried against the keys with that `kid`, or, if there are none, against those without one; a token
-/// without a `kid` against all. At most four keys of the token's algorithm are tried: an issuer that publishes more must
-/// name them. A key with an `issuer` (Microsoft Entra, where tenants share a set) is
-/// tried for that issuer alone.
+/// A token with a `kid` is tried against the keys with that `kid`, or, if there are none, against those
+/// without one; a token without a `kid` against all. At most four keys of the token's algorithm are tried: an
+/// issuer that publishes more must name them. A key with an `issuer` (Microsoft Entra, where tenants share a
+/// set) is tried for that issuer alone.
 #[derive(Debug, Default)]
 pub struct KeySet {
     /// One entry for each key and algorithm; an RSA key without `alg` has six.
@@ -51,8 +51,8 @@ pub(crate) struct Meant<'a> {
 }
 
 impl Key {
-    /// A set that several tenants share says of each key whose tokens it signs: one tenant's, or, with `{tenantid}` in
-    /// place of the tenant, every one's (Microsoft Entra).
+    /// A set that several tenants share says of each key whose tokens it signs: one tenant's, or, with
+    /// `{tenantid}` in place of the tenant, every one's (Microsoft Entra).
     fn signs_for(&self, iss: &str) -> bool {
         const TENANT: &str = "{tenantid}";
         let Some(issuer) = self.issuer.as_deref() else { return true };
@@ -97,8 +97,8 @@ pub enum SkipReason {
     ModulusSize,
     /// An RSA exponent that is even, 1, or longer than 33 bits.
     Exponent,
-    /// A point that is not on the curve, or has small order. An Ed25519 point is tried for its order alone: one that is
-    /// on no curve is a key that never made a signature.
+    /// A point that is not on the curve, or has small order. An Ed25519 point is tried for its order alone:
+    /// one that is on no curve is a key that never made a signature.
     Point,
     /// The cryptographic backend of this build does not know the algorithm.
     UnsupportedByBackend,
@@ -130,8 +130,9 @@ impl KeySet {
         Self::filtered(json).map(|(set, _)| set)
     }
 
-    /// As [`from_jwks`](Self::from_jwks), and the JWK Set once more with only those keys that are used: what may be
-    /// written down, since what an issuer published by mistake (private parts, shared secrets) is not among them.
+    /// As [`from_jwks`](Self::from_jwks), and the JWK Set once more with only those keys that are used: what
+    /// may be written down, since what an issuer published by mistake (private parts, shared secrets) is not
+    /// among them.
     ///
     /// # Errors
     /// As for [`from_jwks`](Self::from_jwks).
@@ -155,8 +156,9 @@ impl KeySet {
         Ok((parsed, format!(r#"{{"keys":[{}]}}"#, used.join(","))))
     }
 
-    /// Parses public keys in PEM (`-----BEGIN PUBLIC KEY-----`), one or several. They have no `kid`, and are tried on
-    /// tokens of any `kid`, no more than four of an algorithm; an RSA key is good for all RSA algorithms.
+    /// Parses public keys in PEM (`-----BEGIN PUBLIC KEY-----`), one or several. They have no `kid`, and are
+    /// tried on tokens of any `kid`, no more than four of an algorithm; an RSA key is good for all RSA
+    /// algorithms.
     ///
     /// # Errors
     /// When there is none, or one that cannot be used: a set that somebody wrote by hand has no odd keys.
@@ -209,7 +211,8 @@ impl KeySet {
     }
 
     /// Which of the keys that the token may mean made the signature: those of its `kid`, or those that have
-    /// none; for a token without `kid`, all. Only keys for its issuer and its algorithm are tried, and only a few.
+    /// none; for a token without `kid`, all. Only keys for its issuer and its algorithm are tried, and only a
+    /// few.
     pub(crate) fn signer(
         &self,
         Meant { iss, kid, algorithm }: Meant<'_>,

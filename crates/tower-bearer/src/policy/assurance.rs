@@ -40,8 +40,8 @@ enum Level {
     Aal3,
 }
 
-/// Permits users of this authenticator assurance level or a higher one, by Supabase's claim `aal`: `aal2` is a second
-/// factor. A level that is not `aal1`, `aal2` or `aal3` satisfies nothing.
+/// Permits users of this authenticator assurance level or a higher one, by Supabase's claim `aal`: `aal2` is
+/// a second factor. A level that is not `aal1`, `aal2` or `aal3` satisfies nothing.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
@@ -68,8 +68,8 @@ pub fn aal(level: &str) -> RequireAssurance {
     RequireAssurance::new(Strength::Level(parsed), [level])
 }
 
-/// Permits users whose authentication context class, the claim `acr`, is this one. Compared exactly: only the issuer
-/// knows whether another is stronger (RFC 9470 §3).
+/// Permits users whose authentication context class, the claim `acr`, is this one. Compared exactly: only the
+/// issuer knows whether another is stronger (RFC 9470 §3).
 ///
 /// # Panics
 /// When `value` is empty, or has a space, quote, backslash or anything but visible ASCII.
@@ -77,8 +77,8 @@ pub fn acr(value: &str) -> RequireAssurance {
     acr_any([value])
 }
 
-/// Permits users whose authentication context class, the claim `acr`, is one of these. The challenge lists them in this
-/// order, the preferred one first.
+/// Permits users whose authentication context class, the claim `acr`, is one of these. The challenge lists
+/// them in this order, the preferred one first.
 ///
 /// # Panics
 /// When the list is empty, or one of it is, or has a space, quote, backslash or anything but visible ASCII.
@@ -86,7 +86,8 @@ pub fn acr_any<'a>(values: impl IntoIterator<Item = &'a str>) -> RequireAssuranc
     RequireAssurance::new(Strength::Context, values)
 }
 
-/// Permits users who signed in no longer ago than this, however they did it; see [`RequireAssurance::max_age`].
+/// Permits users who signed in no longer ago than this, however they did it; see
+/// [`RequireAssurance::max_age`].
 pub fn max_age(age: Duration) -> RequireAssurance {
     RequireAssurance { wanted: Arc::default(), strength: Strength::Any }.max_age(age)
 }
@@ -100,10 +101,10 @@ impl RequireAssurance {
 
     /// Also wants the sign-in to be no longer ago than this, in whole seconds; a fraction is dropped.
     ///
-    /// The time is the claim `auth_time`. Where there is none, Supabase's `amr` is asked for the latest sign-in that a
-    /// user really made: refreshing a token is none. With [`aal`] of `aal2` and more, only the second factor's time in
-    /// `amr` counts, since a new password does not renew an old second factor; with [`acr`] only `auth_time` does. That
-    /// is the difference to `aal("aal2").and(max_age(…))`.
+    /// The time is the claim `auth_time`. Where there is none, Supabase's `amr` is asked for the latest
+    /// sign-in that a user really made: refreshing a token is none. With [`aal`] of `aal2` and more, only the
+    /// second factor's time in `amr` counts, since a new password does not renew an old second factor; with
+    /// [`acr`] only `auth_time` does. That is the difference to `aal("aal2").and(max_age(…))`.
     ///
     /// A time more than 60 seconds ahead of ours is none.
     pub fn max_age(mut self, age: Duration) -> Self {
@@ -183,7 +184,8 @@ impl Window {
     #[allow(clippy::cast_precision_loss, reason = "an age beyond 2^53 seconds is as good as forever")]
     fn new(now: SystemTime, age: Duration) -> Option<Self> {
         let now = now.duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
-        // Times in tokens are whole seconds, nearly always: a part of one must not make the age longer than it is.
+        // Times in tokens are whole seconds, nearly always: a part of one must not make the age longer than
+        // it is.
         Some(Self { from: now.floor() - age.as_secs() as f64, to: now + AHEAD })
     }
 
@@ -192,8 +194,8 @@ impl Window {
     }
 }
 
-/// Whether an entry of `amr` with one of these methods is recent. One that is no `{"method": …, "timestamp": …}` tells
-/// nothing.
+/// Whether an entry of `amr` with one of these methods is recent. One that is no
+/// `{"method": …, "timestamp": …}` tells nothing.
 fn has_recent(amr: &Claim<'_>, counts: fn(&str) -> bool, window: Window) -> bool {
     let is_recent = |entry| {
         let part = |name| member(entry, name).ok().flatten().map(Claim::new);
@@ -206,8 +208,8 @@ fn has_recent(amr: &Claim<'_>, counts: fn(&str) -> bool, window: Window) -> bool
     whole.is_some() && found
 }
 
-/// Whether a user was there and proved it. Not on the list: `token_refresh`, `oauth_provider/authorization_code` and
-/// `anonymous`, and what Supabase may come to write.
+/// Whether a user was there and proved it. Not on the list: `token_refresh`,
+/// `oauth_provider/authorization_code` and `anonymous`, and what Supabase may come to write.
 fn is_sign_in(method: &str) -> bool {
     const METHODS: [&str; 12] = [
         "email/signup",
@@ -335,7 +337,8 @@ mod tests {
         assert!(!permits(&max_age(seconds(300)), r#"{"iat":1700000000,"nbf":1700000000}"#));
     }
 
-    /// Whether an entry of `amr` with this method, just now, is fresh for no level, for `aal1`, and for `aal2`.
+    /// Whether an entry of `amr` with this method, just now, is fresh for no level, for `aal1`, and for
+    /// `aal2`.
     #[test]
     fn rs_142_and_144_only_what_a_user_did_is_a_sign_in() {
         for method in [

@@ -58,9 +58,9 @@ impl<'a> Claim<'a> {
         self.0 == "null"
     }
 
-    /// Whether the value names this: a string that equals it, an array with such a string, or an object with a member
-    /// of that name, once, whose value is neither `false` nor `null` (Zitadel's roles). Compared whole, byte by byte:
-    /// a string with spaces is one name.
+    /// Whether the value names this: a string that equals it, an array with such a string, or an object with
+    /// a member of that name, once, whose value is neither `false` nor `null` (Zitadel's roles). Compared
+    /// whole, byte by byte: a string with spaces is one name.
     pub fn contains(&self, name: &str) -> bool {
         self.holds(name).unwrap_or(false)
     }

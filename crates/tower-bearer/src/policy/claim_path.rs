@@ -30,8 +30,9 @@ use std::sync::Arc;
 /// ```
 ///
 /// # Panics
-/// A path is written by the developer, so a wrong one is a mistake in the program. All conversions panic when there is
-/// no name, or an empty one; that from text also when it is a URL (`://`), whose dots are not meant to separate.
+/// A path is written by the developer, so a wrong one is a mistake in the program. All conversions panic when
+/// there is no name, or an empty one; that from text also when it is a URL (`://`), whose dots are not meant
+/// to separate.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct ClaimPath(Arc<[Box<str>]>);
 
@@ -98,11 +99,12 @@ impl From<&ClaimPath> for ClaimPath {
 }
 
 impl Verified {
-    /// The claim at `path`, read out of [`json`](Self::json). `None` where there is none, where a name on the way
-    /// stands twice, and where no JSON was handed over.
+    /// The claim at `path`, read out of [`json`](Self::json). `None` where there is none, where a name on the
+    /// way stands twice, and where no JSON was handed over.
     ///
-    /// A path that is used often is made once, and given as `&path`: then nothing is allocated, but by the first question
-    /// for claims that came [`with_json`](Self::with_json), and where names are written with escapes.
+    /// A path that is used often is made once, and given as `&path`: then nothing is allocated, but by the
+    /// first question for claims that came [`with_json`](Self::with_json), and where names are written with
+    /// escapes.
     ///
     /// # Panics
     /// When `path` is none; see [`ClaimPath`].

@@ -33,8 +33,8 @@ pub struct RequireClaim<F> {
 /// ```
 ///
 /// # Panics
-/// When the path is none (see [`ClaimPath`]), or leads into `user_metadata` or `raw_user_meta_data` (Supabase, Auth0):
-/// users write those themselves.
+/// When the path is none (see [`ClaimPath`]), or leads into `user_metadata` or `raw_user_meta_data`
+/// (Supabase, Auth0): users write those themselves.
 pub fn claim<F>(path: impl Into<ClaimPath>, permits: F) -> RequireClaim<F>
 where
     F: Fn(&Claim<'_>) -> bool,
@@ -65,8 +65,8 @@ pub struct RequireClaims<C, F> {
 }
 
 /// Permits callers when `permits` says so of the application's own claims, of the type that the issuer was
-/// [set up for](crate::Issuer::claims). Behind a verifier for another type the answer is 500: the names of the types go
-/// to the log.
+/// [set up for](crate::Issuer::claims). Behind a verifier for another type the answer is 500: the names of
+/// the types go to the log.
 ///
 /// ```
 /// use tower_bearer::{RegisteredClaims, Verified, policy::{Policy, claims}};
@@ -122,8 +122,8 @@ impl<C, F> fmt::Debug for RequireClaims<C, F> {
 #[must_use]
 pub struct NotAnonymous;
 
-/// Permits all but Supabase's anonymous users, by the claim `is_anonymous`: missing, `null` or `false`, and nothing
-/// else.
+/// Permits all but Supabase's anonymous users, by the claim `is_anonymous`: missing, `null` or `false`, and
+/// nothing else.
 ///
 /// ```
 /// use tower_bearer::{RegisteredClaims, Verified, policy::{Policy, not_anonymous}};

@@ -63,8 +63,8 @@ impl<A: Policy, B: Policy> Policy for Or<A, B> {
 #[must_use]
 pub struct Not<P>(P);
 
-/// Permits whom `policy` refuses for want of a scope, of a stronger sign-in, or of a permission. Its other refusals (503,
-/// 500, a bad token) are no answers to its question, and stay.
+/// Permits whom `policy` refuses for want of a scope, of a stronger sign-in, or of a permission. Its other
+/// refusals (503, 500, a bad token) are no answers to its question, and stay.
 ///
 /// Whoever lacks a claim is refused by policies on it, and permitted by their opposite.
 ///

@@ -6,9 +6,9 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// The refusal when either policy would have been enough. One that cannot tell outweighs a no, since its policy might
-/// have permitted: [`not`](super::not) must not take that for a no. Then the one that most can be done about, and the
-/// first of two alike.
+/// The refusal when either policy would have been enough. One that cannot tell outweighs a no, since its
+/// policy might have permitted: [`not`](super::not) must not take that for a no. Then the one that most can
+/// be done about, and the first of two alike.
 pub(super) fn either(first: AuthError, second: AuthError) -> AuthError {
     use AuthErrorKind as Kind;
     let rank = |error: &AuthError| match error.kind() {
@@ -21,8 +21,8 @@ pub(super) fn either(first: AuthError, second: AuthError) -> AuthError {
     if rank(&second) > rank(&first) { second } else { first }
 }
 
-/// The refusal when both policies are required: two challenges become one, which asks for all (RFC 9470 §3). No
-/// challenge is sent where meeting it would not help.
+/// The refusal when both policies are required: two challenges become one, which asks for all (RFC 9470 §3).
+/// No challenge is sent where meeting it would not help.
 pub(super) fn both(first: AuthError, second: AuthError) -> AuthError {
     use AuthErrorKind as Kind;
     if can_be_completed(&first) && can_be_completed(&second) {
@@ -100,7 +100,8 @@ pub(super) mod tests {
         AuthError::new(Reason::Other(kind, words))
     }
 
-    /// Which of two refusals wins: a row for each first kind, a column for each second, in the order of [`KINDS`].
+    /// Which of two refusals wins: a row for each first kind, a column for each second, in the order of
+    /// [`KINDS`].
     fn winners(decide: fn(AuthError, AuthError) -> AuthError) -> Vec<String> {
         let winner = |first, second| decide(refusal(first, "1"), refusal(second, "2")).to_string();
         KINDS.iter().map(|first| KINDS.iter().map(|second| winner(*first, *second)).collect()).collect()

@@ -8,8 +8,8 @@
 //! | audience, client | [`audience`], [`client`] | 403 |
 //! | anything in the claims | [`claim`], [`claims`], [`not_anonymous`] | 403 |
 //!
-//! They combine by [`and`](Policy::and), [`or`](Policy::or) and [`not`]. Two refusals become the one that the caller
-//! can do most about:
+//! They combine by [`and`](Policy::and), [`or`](Policy::or) and [`not`]. Two refusals become the one that the
+//! caller can do most about:
 //!
 //! ```
 //! use std::time::Duration;
@@ -37,8 +37,8 @@
 //! assert_eq!(refused.required_max_age(), Some(Duration::from_secs(300)));
 //! ```
 //!
-//! A check that permits allocates nothing, except for an `and` of two refusals inside of an `or` or a `not` that then
-//! permits. Policies are cheap to clone.
+//! A check that permits allocates nothing, except for an `and` of two refusals inside of an `or` or a `not`
+//! that then permits. Policies are cheap to clone.
 
 mod assurance;
 mod basic;
@@ -76,8 +76,8 @@ pub trait Policy {
 
     /// Permits whom both permit.
     ///
-    /// Where both ask for what a client can get (scopes, a sign-in), one challenge asks for all of it: the second
-    /// policy is looked at too. Any other refusal of the first is the answer.
+    /// Where both ask for what a client can get (scopes, a sign-in), one challenge asks for all of it: the
+    /// second policy is looked at too. Any other refusal of the first is the answer.
     ///
     /// ```
     /// # use tower_bearer::{AuthErrorKind, RegisteredClaims, Scopes, Verified, policy::{Policy, client, scope}};
@@ -99,9 +99,9 @@ pub trait Policy {
 
     /// Permits whom either permits.
     ///
-    /// Where both refuse, the answer is that of a policy that cannot tell, if one cannot: for a mistake of the server,
-    /// an outage, a bad token, in this order. Then a challenge for scopes or a sign-in, then a plain no; the first of two
-    /// alike.
+    /// Where both refuse, the answer is that of a policy that cannot tell, if one cannot: for a mistake of
+    /// the server, an outage, a bad token, in this order. Then a challenge for scopes or a sign-in, then a
+    /// plain no; the first of two alike.
     ///
     /// ```
     /// # use tower_bearer::{AuthErrorKind, RegisteredClaims, Scopes, Verified, policy::{Policy, client, scope}};

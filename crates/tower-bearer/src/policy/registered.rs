@@ -12,8 +12,8 @@ use std::sync::Arc;
 #[must_use]
 pub struct RequireAudience(Arc<str>);
 
-/// Permits tokens that have this audience among theirs (`aud`): for routes with an audience of their own, behind a
-/// gate for several. Compared byte by byte.
+/// Permits tokens that have this audience among theirs (`aud`): for routes with an audience of their own,
+/// behind a gate for several. Compared byte by byte.
 ///
 /// # Panics
 /// When `name` is empty.
@@ -34,7 +34,8 @@ impl Policy for RequireAudience {
 #[must_use]
 pub struct RequireClient(Arc<str>);
 
-/// Permits tokens that this OAuth client asked for (`client_id`, or `azp` where there is none). Compared byte by byte.
+/// Permits tokens that this OAuth client asked for (`client_id`, or `azp` where there is none). Compared byte
+/// by byte.
 ///
 /// ```
 /// use tower_bearer::{RegisteredClaims, Verified, policy::{Policy, client}};

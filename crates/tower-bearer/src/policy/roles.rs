@@ -23,8 +23,8 @@ enum Place {
     At(ClaimPath),
 }
 
-/// Permits callers with this role, by the claims `role` and `roles`, or by the one that [`at`](RequireRoles::at)
-/// names.
+/// Permits callers with this role, by the claims `role` and `roles`, or by the one that
+/// [`at`](RequireRoles::at) names.
 ///
 /// ```
 /// use tower_bearer::{RegisteredClaims, Verified, policy::{Policy, role}};
@@ -68,8 +68,8 @@ impl RequireRoles {
         Self { names, quantity, place: Place::Usual }
     }
 
-    /// Looks at this claim instead: a string, an array of strings, or an object whose members are the names (see
-    /// [`Claim::contains`]).
+    /// Looks at this claim instead: a string, an array of strings, or an object whose members are the names
+    /// (see [`Claim::contains`]).
     ///
     /// | issuer | path |
     /// |---|---|
@@ -81,8 +81,8 @@ impl RequireRoles {
     /// | Supabase | `app_metadata.roles` |
     ///
     /// # Panics
-    /// When the path is none (see [`ClaimPath`]), or leads into `user_metadata` or `raw_user_meta_data` (Supabase,
-    /// Auth0): users write those themselves.
+    /// When the path is none (see [`ClaimPath`]), or leads into `user_metadata` or `raw_user_meta_data`
+    /// (Supabase, Auth0): users write those themselves.
     pub fn at(self, path: impl Into<ClaimPath>) -> Self {
         Self { place: Place::At(path.into().trusted()), ..self }
     }

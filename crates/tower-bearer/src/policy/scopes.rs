@@ -21,7 +21,8 @@ pub struct RequireScopes {
 /// Permits tokens that carry this scope (RFC 6749 §3.3).
 ///
 /// # Panics
-/// When `token` is not one scope token: empty, or with a space, quote, backslash or anything but visible ASCII.
+/// When `token` is not one scope token: empty, or with a space, quote, backslash or anything but visible
+/// ASCII.
 pub fn scope(token: &str) -> RequireScopes {
     scopes_all([token])
 }
@@ -53,8 +54,8 @@ impl RequireScopes {
         Self { wanted: Arc::new(wanted), quantity, broader: None }
     }
 
-    /// Permits tokens that carry one of these broader scopes too. The challenge still names only what is required:
-    /// a client is never sent for more than it needs.
+    /// Permits tokens that carry one of these broader scopes too. The challenge still names only what is
+    /// required: a client is never sent for more than it needs.
     ///
     /// ```
     /// use tower_bearer::{RegisteredClaims, Scopes, Verified, policy::{Policy, scope}};

@@ -15,8 +15,8 @@ use std::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Answers requests for the metadata of a [`ProtectedResource`](crate::ProtectedResource) itself, and passes on all
-/// others; see [`layer`](crate::ProtectedResource::layer). Only the exact path is the document's.
+/// Answers requests for the metadata of a [`ProtectedResource`](crate::ProtectedResource) itself, and passes
+/// on all others; see [`layer`](crate::ProtectedResource::layer). Only the exact path is the document's.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ResourceMetadataLayer {

@@ -1,5 +1,5 @@
-//! What a protected resource says of itself (RFC 9728), so that a client that knows only its URL finds out where to
-//! get a token. MCP asks it of every server that takes tokens.
+//! What a protected resource says of itself (RFC 9728), so that a client that knows only its URL finds out
+//! where to get a token. MCP asks it of every server that takes tokens.
 
 mod layer;
 mod service;
@@ -23,11 +23,13 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 /// Asks the authorization server for a refresh token, which is none of a resource's business.
 const OFFLINE_ACCESS: &str = "offline_access";
 
-/// The metadata of a protected resource ([RFC 9728 §2]): who issues tokens for it, and which scopes there are.
+/// The metadata of a protected resource ([RFC 9728 §2]): who issues tokens for it, and which scopes there
+/// are.
 ///
-/// It comes to clients in two ways that belong together. [`layer`](Self::layer) (or [`service`](Self::service))
-/// serves the document, without asking for a token; [`BearerLayer::resource_metadata`] names its URL in the
-/// challenges. Tokens must be for this resource and no other, so its identifier is the audience of the [`Issuer`].
+/// It comes to clients in two ways that belong together. [`layer`](Self::layer) (or
+/// [`service`](Self::service)) serves the document, without asking for a token;
+/// [`BearerLayer::resource_metadata`] names its URL in the challenges. Tokens must be for this resource and
+/// no other, so its identifier is the audience of the [`Issuer`].
 ///
 /// Parameters without a value are left out of the document.
 ///
@@ -79,8 +81,8 @@ pub struct ProtectedResource {
     challenge_scopes: Option<Vec<String>>,
 }
 
-/// The document, in the order of RFC 9728 §2. What is not offered here (`DPoP`, certificate-bound tokens, signed
-/// responses) is not claimed.
+/// The document, in the order of RFC 9728 §2. What is not offered here (`DPoP`, certificate-bound tokens,
+/// signed responses) is not claimed.
 #[derive(Clone, Debug, Serialize)]
 struct Document {
     resource: String,
@@ -102,14 +104,15 @@ struct Document {
 impl ProtectedResource {
     /// The resource with this identifier, and the issuers whose tokens it takes, the preferred one first.
     ///
-    /// The identifier is the URL that clients use, and is kept exactly as given: clients compare it letter by letter
-    /// (RFC 9728 §3.3), so `https://api.example` and `https://api.example/` are two. It is an `https` URL (`http` on a
-    /// loopback host), spelt as clients spell it: scheme and host in lower case, without a user, a query, a fragment
-    /// or dot segments.
+    /// The identifier is the URL that clients use, and is kept exactly as given: clients compare it letter by
+    /// letter (RFC 9728 §3.3), so `https://api.example` and `https://api.example/` are two. It is an `https`
+    /// URL (`http` on a loopback host), spelt as clients spell it: scheme and host in lower case, without a
+    /// user, a query, a fragment or dot segments.
     ///
     /// # Errors
-    /// [`ConfigError::InvalidResource`] when it is not; [`ConfigError::NoAuthorizationServer`] without an issuer, since
-    /// MCP wants one; [`ConfigError::InvalidAuthorizationServer`] for one that is not such a URL.
+    /// [`ConfigError::InvalidResource`] when it is not; [`ConfigError::NoAuthorizationServer`] without an
+    /// issuer, since MCP wants one; [`ConfigError::InvalidAuthorizationServer`] for one that is not such a
+    /// URL.
     pub fn new<A: Into<String>>(
         resource: impl Into<String>,
         authorization_servers: impl IntoIterator<Item = A>,
@@ -142,15 +145,17 @@ impl ProtectedResource {
     /// [`challenge_scopes`](Self::challenge_scopes) says which are enough to begin with.
     ///
     /// # Errors
-    /// [`ConfigError::InvalidScope`] for what is not a scope token (RFC 6749 §3.3); [`ConfigError::OfflineAccess`] for
-    /// `offline_access`, which a client asks its authorization server for, not the resource.
+    /// [`ConfigError::InvalidScope`] for what is not a scope token (RFC 6749 §3.3);
+    /// [`ConfigError::OfflineAccess`] for `offline_access`, which a client asks its authorization server for,
+    /// not the resource.
     pub fn scopes<'a>(mut self, scopes: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
         self.document.scopes_supported = checked(scopes)?;
         Ok(self)
     }
 
-    /// The scopes that a 401 asks for (RFC 6750 §3): those that a client needs to begin with, so that it does not ask
-    /// its user for all. Without any, a 401 names none. A 403 names those of the policy, whatever these are.
+    /// The scopes that a 401 asks for (RFC 6750 §3): those that a client needs to begin with, so that it does
+    /// not ask its user for all. Without any, a 401 names none. A 403 names those of the policy, whatever
+    /// these are.
     ///
     /// # Errors
     /// As [`scopes`](Self::scopes).
@@ -200,7 +205,8 @@ impl ProtectedResource {
         &self.document.resource
     }
 
-    /// Where the document is on this host: the well-known string and the path of the resource (RFC 9728 §3.1).
+    /// Where the document is on this host: the well-known string and the path of the resource (RFC 9728
+    /// §3.1).
     ///
     /// For `https://api.example/mcp` that is `/.well-known/oauth-protected-resource/mcp`.
     pub fn well_known_path(&self) -> String {
@@ -218,8 +224,8 @@ impl ProtectedResource {
         ResourceMetadataService::new(self.json())
     }
 
-    /// A layer that answers requests for [`well_known_path`](Self::well_known_path) itself, and passes on all others.
-    /// It stands around the gate.
+    /// A layer that answers requests for [`well_known_path`](Self::well_known_path) itself, and passes on all
+    /// others. It stands around the gate.
     pub fn layer(&self) -> ResourceMetadataLayer {
         ResourceMetadataLayer::new(self.well_known_path(), self.json())
     }

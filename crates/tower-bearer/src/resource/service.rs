@@ -60,8 +60,8 @@ impl<B> fmt::Debug for ResourceMetadataService<B> {
     }
 }
 
-/// RFC 9728 §3.2, and what the CORS protocol asks for: a client may add a header such as `MCP-Protocol-Version`, and
-/// then its browser asks first.
+/// RFC 9728 §3.2, and what the CORS protocol asks for: a client may add a header such as
+/// `MCP-Protocol-Version`, and then its browser asks first.
 pub(super) fn answer<B: From<Bytes>>(method: &Method, document: &Bytes) -> Response<B> {
     let body = if *method == Method::GET { document.clone() } else { Bytes::new() };
     let mut response = Response::new(B::from(body));

@@ -5,8 +5,8 @@
 use http::{Uri, uri::Authority};
 use std::net::IpAddr;
 
-/// Whether it identifies a resource or an issuer: `https`, or `http` on a loopback host, and spelt so that a client
-/// that parses and prints it gets the same text.
+/// Whether it identifies a resource or an issuer: `https`, or `http` on a loopback host, and spelt so that a
+/// client that parses and prints it gets the same text.
 pub(super) fn is_identifier(text: &str) -> bool {
     let is_canonical = |authority: &str, path: &str| {
         !authority.bytes().any(|byte| byte.is_ascii_uppercase()) && !path.split('/').any(is_dot_segment)

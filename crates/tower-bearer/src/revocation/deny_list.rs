@@ -9,13 +9,14 @@ use std::{error::Error, fmt, future::Ready, sync::Arc, time::SystemTime};
 
 /// Revoked tokens, sessions and subjects, in the memory of this process. Clones are one list.
 ///
-/// Only revocations are stored, never what a request brought. It holds a fixed number of them, each until the time
-/// it was given: that of the token's `exp` and the leeway, or for a session or subject the longest life of an access
-/// token from now. A list that is full says so, and drops nothing.
+/// Only revocations are stored, never what a request brought. It holds a fixed number of them, each until the
+/// time it was given: that of the token's `exp` and the leeway, or for a session or subject the longest life
+/// of an access token from now. A list that is full says so, and drops nothing.
 ///
-/// A request asks it without a lock or an allocation, and an empty list costs one load of a counter. What was revoked
-/// before is refused by every question that comes after. Other processes know nothing of it: where several serve one
-/// API, tell each of them, or ask a store that they share with a [`Revocation`] of your own.
+/// A request asks it without a lock or an allocation, and an empty list costs one load of a counter. What was
+/// revoked before is refused by every question that comes after. Other processes know nothing of it: where
+/// several serve one API, tell each of them, or ask a store that they share with a [`Revocation`] of your
+/// own.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -52,8 +53,8 @@ impl DenyList {
         Self { table: Arc::new(Table::new(capacity)), clock: SystemTime::now }
     }
 
-    /// Where the time comes from by which revocations make room, for tests. Default [`SystemTime::now`]. What is
-    /// asked about a request goes by the time of the request.
+    /// Where the time comes from by which revocations make room, for tests. Default [`SystemTime::now`]. What
+    /// is asked about a request goes by the time of the request.
     #[must_use]
     pub fn clock(mut self, clock: fn() -> SystemTime) -> Self {
         self.clock = clock;
@@ -70,8 +71,8 @@ impl DenyList {
         self.revoke(Key { kind: Kind::Token, iss, name: jti }, Term { until, issued_before: None })
     }
 
-    /// Refuses the tokens of this session until then: the longest life of an access token from now. A token that has
-    /// both `session_id` and `sid` is refused by either.
+    /// Refuses the tokens of this session until then: the longest life of an access token from now. A token
+    /// that has both `session_id` and `sid` is refused by either.
     ///
     /// # Errors
     /// [`Full`] when there is no room.
@@ -79,8 +80,8 @@ impl DenyList {
         self.revoke(Key { kind: Kind::Session, iss, name: session }, Term { until, issued_before: None })
     }
 
-    /// Signs a subject out everywhere: refuses its tokens with an `iat` before `issued_before`, and those without
-    /// `iat`, until then. What is issued later is good. Of two calls the later times hold.
+    /// Signs a subject out everywhere: refuses its tokens with an `iat` before `issued_before`, and those
+    /// without `iat`, until then. What is issued later is good. Of two calls the later times hold.
     ///
     /// # Errors
     /// [`Full`] when there is no room.

@@ -1,8 +1,8 @@
 //! Revocation: a good token may be refused before it expires.
 //!
 //! A [`Revocation`] is asked about every token that was verified, by the [`Revocable`] verifier that
-//! [`Verify::revocable`](crate::Verify::revocable) makes. [`DenyList`] is one in memory; a closure is one that asks a
-//! store. What happens when it cannot tell is for the application to choose: [`WhenUnsure`].
+//! [`Verify::revocable`](crate::Verify::revocable) makes. [`DenyList`] is one in memory; a closure is one
+//! that asks a store. What happens when it cannot tell is for the application to choose: [`WhenUnsure`].
 //!
 //! ```
 //! use http::{Request, Response, StatusCode, header::AUTHORIZATION};
@@ -53,14 +53,14 @@ use std::{error::Error, fmt, future::Ready, sync::Arc};
 
 /// Knows which good tokens are good no more.
 ///
-/// Asked after everything else about the token was found good, and each time that it is presented. The time of the
-/// request is [`Verified::at`].
+/// Asked after everything else about the token was found good, and each time that it is presented. The time
+/// of the request is [`Verified::at`].
 ///
-/// A token may name its session twice: `session_id` and `sid`, which may differ. Ask for both, since whoever ends the
-/// session may know either.
+/// A token may name its session twice: `session_id` and `sid`, which may differ. Ask for both, since whoever
+/// ends the session may know either.
 ///
-/// A closure that makes a future is one; it takes what it needs out of the [`Verified`], since the future may not
-/// borrow from it:
+/// A closure that makes a future is one; it takes what it needs out of the [`Verified`], since the future may
+/// not borrow from it:
 ///
 /// ```
 /// use tower_bearer::{RegisteredClaims, Verified, revocation::{CannotTell, Inquiry, Revocation, Standing}};
@@ -117,8 +117,8 @@ pub enum Inquiry<F = Ready<Result<Standing, CannotTell>>> {
     Pending(F),
 }
 
-/// What happens to a good token when the [`Revocation`] [cannot tell](CannotTell). There is no default: one choice
-/// lets a revoked token in while the store is down, the other lets nobody in.
+/// What happens to a good token when the [`Revocation`] [cannot tell](CannotTell). There is no default: one
+/// choice lets a revoked token in while the store is down, the other lets nobody in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum WhenUnsure {
     /// Fails closed: 503 and `Retry-After`, which clients retry without signing anybody out.

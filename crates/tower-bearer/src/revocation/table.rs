@@ -1,7 +1,7 @@
 //! Names that are remembered until some time: bounded, and read without a lock.
 //!
-//! Shards of sorted lists, each swapped whole by the one writer. A reader loads one pointer and searches a list that
-//! nobody changes; a writer copies one shard, some 64 pointers, whatever the capacity.
+//! Shards of sorted lists, each swapped whole by the one writer. A reader loads one pointer and searches a
+//! list that nobody changes; a writer copies one shard, some 64 pointers, whatever the capacity.
 
 use super::Full;
 use arc_swap::ArcSwap;
@@ -157,7 +157,8 @@ impl Table {
         }
     }
 
-    /// The count is raised before there is more, and lowered after there is less: whoever reads 0 misses nothing.
+    /// The count is raised before there is more, and lowered after there is less: whoever reads 0 misses
+    /// nothing.
     fn swap(&self, shard: &ArcSwap<Shard>, old_len: usize, new: Shard) {
         let new_len = new.len();
         self.len.fetch_add(new_len, SeqCst);

@@ -4,15 +4,16 @@ use http::{HeaderMap, HeaderValue, header::CACHE_CONTROL};
 
 const PRIVATE: HeaderValue = HeaderValue::from_static("private");
 
-/// Which answers a shared cache may keep. By `Authorization` it knows that an answer is one caller's (RFC 9111 §3.5); it
-/// looks at no other place where a token may stand.
+/// Which answers a shared cache may keep. By `Authorization` it knows that an answer is one caller's (RFC
+/// 9111 §3.5); it looks at no other place where a token may stand.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Caching {
     /// Whatever the answer says.
     AsAnswered,
     /// Private unless the answer says otherwise.
     PrivateByDefault,
-    /// Private whatever the answer says: the token was part of the URL, which is what caches go by (RFC 6750 §2.3).
+    /// Private whatever the answer says: the token was part of the URL, which is what caches go by (RFC 6750
+    /// §2.3).
     Private,
 }
 
@@ -32,7 +33,8 @@ impl Caching {
     }
 }
 
-/// The directives without those that invite shared caches. `None` where the answer keeps itself from them already.
+/// The directives without those that invite shared caches. `None` where the answer keeps itself from them
+/// already.
 fn made_private(headers: &HeaderMap) -> Option<HeaderValue> {
     let lines = headers.get_all(CACHE_CONTROL).iter().map(HeaderValue::to_str).collect::<Result<Vec<_>, _>>();
     // A list inside a quoted-string would be torn apart: what cannot be read in a plain way is left out.

@@ -18,11 +18,11 @@ use tower_service::Service;
 /// What the layer reads, beside method and target.
 const READ: [HeaderName; 3] = [ORIGIN, HOST, HeaderName::from_static("sec-fetch-site")];
 
-/// Whether a request may use the cookie that it came with as its credential: what the gate asks for its own cookies, for
-/// whoever has others.
+/// Whether a request may use the cookie that it came with as its credential: what the gate asks for its own
+/// cookies, for whoever has others.
 ///
-/// The rules are those of [`CsrfLayer`], and a WebSocket counts as unsafe: it is opened by a GET, or a CONNECT, but what
-/// then goes through it is not safe, and no CORS stands before it.
+/// The rules are those of [`CsrfLayer`], and a WebSocket counts as unsafe: it is opened by a GET, or a
+/// CONNECT, but what then goes through it is not safe, and no CORS stands before it.
 ///
 /// ```
 /// use http::Request;

@@ -36,13 +36,13 @@ use {session_name::SessionName, std::cell::LazyCell, tower_http::csrf::CsrfLayer
 /// One way that a token may come, beside `Authorization: Bearer`, which is always open; given to
 /// [`BearerLayer::also_from`](crate::BearerLayer::also_from).
 ///
-/// All sources of a gate are looked at. Something malformed in any of them is refused, and so are two tokens that
-/// differ: 400. The same token twice is one. What is said of the `Authorization` header (b64token, the gate's limit,
-/// not printed by `Debug`) holds for all.
+/// All sources of a gate are looked at. Something malformed in any of them is refused, and so are two tokens
+/// that differ: 400. The same token twice is one. What is said of the `Authorization` header (b64token, the
+/// gate's limit, not printed by `Debug`) holds for all.
 ///
-/// Shared caches do not hand out to others what answers a request with an `Authorization` header (RFC 9111 §3.5), and know
-/// nothing of other sources: where one is open, an answer to a request without that header gets `Cache-Control: private`
-/// when it has none.
+/// Shared caches do not hand out to others what answers a request with an `Authorization` header (RFC 9111
+/// §3.5), and know nothing of other sources: where one is open, an answer to a request without that header
+/// gets `Cache-Control: private` when it has none.
 ///
 /// ```
 /// use http::{HeaderName, Request, Response, StatusCode};
@@ -94,18 +94,18 @@ enum Kind {
 }
 
 impl Source {
-    /// A header that holds the token and nothing else, such as `X-Forwarded-Access-Token`. Should whoever sets it not
-    /// also remove what the client sent under that name, this takes the client's.
+    /// A header that holds the token and nothing else, such as `X-Forwarded-Access-Token`. Should whoever
+    /// sets it not also remove what the client sent under that name, this takes the client's.
     ///
     /// # Errors
-    /// [`ConfigError::ReservedHeader`] for headers that mean something else: `Authorization`, `Cookie`, `Host` and the
-    /// like.
+    /// [`ConfigError::ReservedHeader`] for headers that mean something else: `Authorization`, `Cookie`,
+    /// `Host` and the like.
     pub fn header(name: HeaderName) -> Result<Self, ConfigError> {
         Self::header_with_prefix(name, "")
     }
 
-    /// A header that holds this prefix, such as `Bearer`, then spaces and the token. The prefix is compared without
-    /// regard to case. The header without it is malformed: 400.
+    /// A header that holds this prefix, such as `Bearer`, then spaces and the token. The prefix is compared
+    /// without regard to case. The header without it is malformed: 400.
     ///
     /// # Errors
     /// As [`header`](Self::header).
@@ -113,38 +113,41 @@ impl Source {
         Ok(Self(Kind::Header(TokenHeader::new(name, prefix)?)))
     }
 
-    /// The WebSocket subprotocol after `bearer`: `new WebSocket(url, ["bearer", token])`, since a page can set no
-    /// header of that request. Looked at only where a WebSocket is opened (`Upgrade: websocket`, or CONNECT).
+    /// The WebSocket subprotocol after `bearer`: `new WebSocket(url, ["bearer", token])`, since a page can
+    /// set no header of that request. Looked at only where a WebSocket is opened (`Upgrade: websocket`, or
+    /// CONNECT).
     ///
-    /// The token is taken out before the inner service sees the request. `bearer` stays, and is what that service
-    /// selects: browsers close a connection whose server selects none of what they offered.
+    /// The token is taken out before the inner service sees the request. `bearer` stays, and is what that
+    /// service selects: browsers close a connection whose server selects none of what they offered.
     pub fn websocket_protocol() -> Self {
         Self(Kind::WebSocketProtocol)
     }
 
-    /// A parameter of the query, such as `access_token` (RFC 6750 §2.3), for clients that can send it in no other way.
+    /// A parameter of the query, such as `access_token` (RFC 6750 §2.3), for clients that can send it in no
+    /// other way.
     ///
-    /// **It leaks**: into the log of every proxy before this service, into browser histories and `Referer`. The
-    /// parameter is taken out of the request before the inner service, so that nothing further in can log it; what
-    /// stands outside of this gate has seen it, and so has axum's `OriginalUri` when the gate is a layer on a
-    /// `Router`. Answers get `Cache-Control: private` (§2.3), in place of `public` and of a lifetime for shared caches.
+    /// **It leaks**: into the log of every proxy before this service, into browser histories and `Referer`.
+    /// The parameter is taken out of the request before the inner service, so that nothing further in can log
+    /// it; what stands outside of this gate has seen it, and so has axum's `OriginalUri` when the gate is a
+    /// layer on a `Router`. Answers get `Cache-Control: private` (§2.3), in place of `public` and of a
+    /// lifetime for shared caches.
     ///
-    /// Only a plain b64token is read, without percent-encoding, and no second credential may stand anywhere else, not
-    /// even the same: 400.
+    /// Only a plain b64token is read, without percent-encoding, and no second credential may stand anywhere
+    /// else, not even the same: 400.
     ///
     /// # Errors
-    /// [`ConfigError::InvalidParameterName`] when the name is empty, or has other characters than letters, digits and
-    /// `-._~`.
+    /// [`ConfigError::InvalidParameterName`] when the name is empty, or has other characters than letters,
+    /// digits and `-._~`.
     pub fn query_parameter_that_leaks(name: &str) -> Result<Self, ConfigError> {
         Ok(Self(Kind::Query(Parameter::new(name)?)))
     }
 
     /// A cookie that holds the token. An empty one is none.
     ///
-    /// Browsers send cookies on their own, also when another site asks them to. So `csrf` decides whether a request
-    /// may use one: GET, HEAD and OPTIONS, requests of the same origin, and those of the origins that it trusts; the
-    /// rest is refused with 403. The opening of a WebSocket counts as unsafe, and so does CONNECT. It is asked only when the token came by
-    /// cookie alone.
+    /// Browsers send cookies on their own, also when another site asks them to. So `csrf` decides whether a
+    /// request may use one: GET, HEAD and OPTIONS, requests of the same origin, and those of the origins that
+    /// it trusts; the rest is refused with 403. The opening of a WebSocket counts as unsafe, and so does
+    /// CONNECT. It is asked only when the token came by cookie alone.
     ///
     /// Refresh tokens are [taken out](crate::BearerLayer::strip_refresh_tokens) of the request.
     ///
@@ -190,13 +193,13 @@ impl Source {
         }
     }
 
-    /// The session of a Supabase user, as `@supabase/ssr` keeps it in the cookie of this name and its chunks `.0`,
-    /// `.1` and so on. Instead of the name, the URL of the project will do: `https://abc.supabase.co` has
-    /// `sb-abc-auth-token`.
+    /// The session of a Supabase user, as `@supabase/ssr` keeps it in the cookie of this name and its chunks
+    /// `.0`, `.1` and so on. Instead of the name, the URL of the project will do: `https://abc.supabase.co`
+    /// has `sb-abc-auth-token`.
     ///
-    /// Of the session only the access token is read. A session that cannot be read is none, as for the real client.
-    /// `csrf` is as for a [`cookie`](Self::cookie). The session cookies are
-    /// [taken out](crate::BearerLayer::strip_refresh_tokens) of the request, since they hold the refresh token.
+    /// Of the session only the access token is read. A session that cannot be read is none, as for the real
+    /// client. `csrf` is as for a [`cookie`](Self::cookie). The session cookies are [taken
+    /// out](crate::BearerLayer::strip_refresh_tokens) of the request, since they hold the refresh token.
     ///
     /// # Errors
     /// * [`ConfigError::InvalidUrl`]: it has `://`, and is no URL with a host;
@@ -282,8 +285,8 @@ impl Sources {
         }
     }
 
-    /// The token in the one line of `Authorization`, marked as sensitive, whatever it is. `None` when it takes more to
-    /// tell which it is, or whether there is one.
+    /// The token in the one line of `Authorization`, marked as sensitive, whatever it is. `None` when it
+    /// takes more to tell which it is, or whether there is one.
     pub(crate) fn glance<'a>(
         &self,
         headers: &'a mut HeaderMap,
@@ -303,8 +306,8 @@ impl Sources {
     /// The one token of the request, wherever it stands: a b64token.
     ///
     /// # Errors
-    /// [`Reason::NoCredential`] or [`Reason::OtherScheme`] when there is none; else why it, or one of them, is not to
-    /// be used.
+    /// [`Reason::NoCredential`] or [`Reason::OtherScheme`] when there is none; else why it, or one of them,
+    /// is not to be used.
     pub(crate) fn find<'a, B>(
         &self,
         request: &'a Request<B>,
@@ -339,8 +342,8 @@ impl Sources {
         target
     }
 
-    /// Takes the credential out of a request that is let in, so that nothing further in can hand it on by mistake. What
-    /// stands in `Authorization` for another scheme stays.
+    /// Takes the credential out of a request that is let in, so that nothing further in can hand it on by
+    /// mistake. What stands in `Authorization` for another scheme stays.
     pub(crate) fn take_out_credential(&self, headers: &mut HeaderMap, scheme: &str) {
         if token_of_headers(headers, scheme).is_ok() {
             headers.remove(AUTHORIZATION);

@@ -71,8 +71,8 @@ fn is_encoded(name: &str, encoded: &str) -> bool {
     decoded.eq(name.bytes().map(u32::from))
 }
 
-/// The same address with another path and query. Parts of a good target make a good target; should that ever fail,
-/// none is left rather than one with the token.
+/// The same address with another path and query. Parts of a good target make a good target; should that ever
+/// fail, none is left rather than one with the token.
 fn with_target(uri: &Uri, target: &str) -> Uri {
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = PathAndQuery::try_from(target).ok();

@@ -16,8 +16,8 @@ use std::{borrow::Cow, fmt, str};
 /// More cookies of one session than a browser would send, so that none can make us search for long.
 const MOST: usize = 32;
 
-/// Gives every access token of a session of this name to `found`. A session that cannot be read is none, as for the
-/// real client. One name can come twice, from two domain scopes: each is tried.
+/// Gives every access token of a session of this name to `found`. A session that cannot be read is none, as
+/// for the real client. One name can come twice, from two domain scopes: each is tried.
 pub(super) fn access_tokens(
     name: &SessionName,
     headers: &HeaderMap,
@@ -55,8 +55,8 @@ fn chunks<'a>(parts: &[(Part, &'a [u8])], scope: usize) -> Vec<&'a [u8]> {
     (0..).map_while(|number| chunk(number).map(|(_, value)| *value)).collect()
 }
 
-/// The access token of the session in these chunks. What was decoded on the way, refresh token and all, is gone when
-/// this returns.
+/// The access token of the session in these chunks. What was decoded on the way, refresh token and all, is
+/// gone when this returns.
 fn access_token(chunks: &[&[u8]]) -> Option<String> {
     let mut text = chunks.iter().map(|chunk| percent_decoded(chunk)).collect::<Vec<_>>().concat();
     if let Some(encoded) = text.strip_prefix(b"base64-") {
@@ -68,7 +68,8 @@ fn access_token(chunks: &[&[u8]]) -> Option<String> {
     Some(token.into_owned())
 }
 
-/// Reads `access_token` out of a JSON object, and skips all else: neither the refresh token nor the user is looked at.
+/// Reads `access_token` out of a JSON object, and skips all else: neither the refresh token nor the user is
+/// looked at.
 struct Session;
 
 impl<'de> Visitor<'de> for Session {
@@ -148,8 +149,8 @@ mod tests {
         })
     }
 
-    /// Chunks as `@supabase/ssr` makes them: pieces of at most 3180 characters once they are percent-encoded, whole
-    /// characters each; one that fits has no number.
+    /// Chunks as `@supabase/ssr` makes them: pieces of at most 3180 characters once they are percent-encoded,
+    /// whole characters each; one that fits has no number.
     fn jar(value: &str) -> Vec<(String, String)> {
         const MOST: usize = 3180;
         if percent_encoded(value).len() <= MOST {

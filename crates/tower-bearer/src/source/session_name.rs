@@ -18,7 +18,8 @@ pub enum Part {
 }
 
 impl SessionName {
-    /// From the name itself, or from the URL of a project, as supabase-js derives it: the first label of the host.
+    /// From the name itself, or from the URL of a project, as supabase-js derives it: the first label of the
+    /// host.
     ///
     /// # Errors
     /// When it is neither, or no cookie can have the name.

@@ -8,8 +8,8 @@ use base64::{
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
 
-/// Undoes the `encodeURIComponent` of cookie serializers. What is not its output stands for itself, as in the cookie
-/// parsers of JavaScript.
+/// Undoes the `encodeURIComponent` of cookie serializers. What is not its output stands for itself, as in the
+/// cookie parsers of JavaScript.
 pub fn percent_decoded(value: &[u8]) -> Cow<'_, [u8]> {
     let mut after_signs = value.split(|byte| *byte == b'%').skip(1);
     let is_whole = after_signs
@@ -26,8 +26,8 @@ const TOLERANT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireNone),
 );
 
-/// base64url as Supabase's own decoder reads it: white space and `=` are skipped wherever they stand, any other
-/// foreign byte is an error, and bits that are left over are dropped.
+/// base64url as Supabase's own decoder reads it: white space and `=` are skipped wherever they stand, any
+/// other foreign byte is an error, and bits that are left over are dropped.
 pub fn base64url_decoded(text: &[u8]) -> Option<Vec<u8>> {
     let mut symbols: Vec<u8> = text.iter().copied().filter(|byte| !b" \t\n\r=".contains(byte)).collect();
     // One symbol by itself is no byte yet. With another one it would be, and is looked at like the rest.

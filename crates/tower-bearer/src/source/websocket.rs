@@ -1,5 +1,5 @@
-//! A token among the subprotocols of a WebSocket (RFC 6455 §4.1): the one thing that a page can choose of that
-//! request.
+//! A token among the subprotocols of a WebSocket (RFC 6455 §4.1): the one thing that a page can choose of
+//! that request.
 
 use super::found::{Carrier, Tokens};
 use crate::error::Reason;
@@ -11,8 +11,8 @@ use http::{
 /// The subprotocol before the token.
 const MARKER: &[u8] = b"bearer";
 
-/// Whether the request opens a WebSocket: an upgrade (RFC 6455 §4.1), or any CONNECT, which under HTTP/2 and 3 is how
-/// that is done (RFC 8441 §4).
+/// Whether the request opens a WebSocket: an upgrade (RFC 6455 §4.1), or any CONNECT, which under HTTP/2 and
+/// 3 is how that is done (RFC 8441 §4).
 pub(super) fn is_handshake<B>(request: &Request<B>) -> bool {
     request.method() == Method::CONNECT
         || elements(request.headers(), &UPGRADE).any(|name| {
@@ -36,8 +36,8 @@ pub(super) fn find<'a, B>(request: &'a Request<B>, tokens: &mut Tokens<'a>) -> R
     Ok(())
 }
 
-/// Takes the tokens out and leaves the other subprotocols, the marker among them, in their order: the service selects
-/// one as usual, and cannot select the token.
+/// Takes the tokens out and leaves the other subprotocols, the marker among them, in their order: the service
+/// selects one as usual, and cannot select the token.
 pub(super) fn take_out<B>(request: &mut Request<B>) {
     if !is_handshake(request) {
         return;

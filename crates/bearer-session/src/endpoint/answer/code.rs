@@ -4,8 +4,9 @@ use super::{Dialect, object};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use std::borrow::Cow;
 
-/// The error code of a body: `{"code": "…"}` or `{"code": 400, "error_code": "…"}` of Supabase Auth, `{"error": "…"}` of
-/// RFC 6749 §5.2. Where an answer has several, that of the dialect counts: issuers put codes of their own beside `error`.
+/// The error code of a body: `{"code": "…"}` or `{"code": 400, "error_code": "…"}` of Supabase Auth,
+/// `{"error": "…"}` of RFC 6749 §5.2. Where an answer has several, that of the dialect counts: issuers put
+/// codes of their own beside `error`.
 pub(super) fn code(dialect: Dialect, body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Refusal<'a> {

@@ -5,8 +5,8 @@ use crate::{AccessToken, RefreshToken, Secret, TokenSet};
 use serde::{Deserialize, Deserializer, de::Visitor};
 use std::{borrow::Cow, fmt, time::Duration};
 
-/// The tokens of a body (RFC 6749 §5.1), or `None` where it is not what a token endpoint answers. Whoever reads it
-/// without care hands out what no header can carry.
+/// The tokens of a body (RFC 6749 §5.1), or `None` where it is not what a token endpoint answers. Whoever
+/// reads it without care hands out what no header can carry.
 pub(super) fn tokens(body: &[u8], lifetime: Duration) -> Option<TokenSet> {
     #[derive(Deserialize)]
     struct Success<'a> {
@@ -41,8 +41,8 @@ pub(super) fn tokens(body: &[u8], lifetime: Duration) -> Option<TokenSet> {
     Some(tokens)
 }
 
-/// A lifetime. Some issuers write it as text or with a fraction; what has passed is none, and what is too long to count
-/// is very long.
+/// A lifetime. Some issuers write it as text or with a fraction; what has passed is none, and what is too
+/// long to count is very long.
 struct Seconds(u32);
 
 impl<'de> Deserialize<'de> for Seconds {

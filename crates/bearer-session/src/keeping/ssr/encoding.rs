@@ -25,7 +25,8 @@ pub(super) fn decoded(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// Cuts a value into cookies: one without a number if it fits, else as many whole characters as fit into each.
+/// Cuts a value into cookies: one without a number if it fits, else as many whole characters as fit into
+/// each.
 pub(super) fn chunks(value: &str) -> Vec<(Option<usize>, &str)> {
     let (mut chunks, mut start, mut length) = (Vec::new(), 0, 0);
     for (at, character) in value.char_indices() {

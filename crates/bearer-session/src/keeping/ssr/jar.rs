@@ -1,7 +1,8 @@
 //! The cookies of one session, out of the `Cookie` lines of a request.
 //!
-//! The gate has a reader of these too (`source` of tower-bearer). It is another one on purpose: that one promises to look at
-//! nothing but the access token, and to share it would end the promise. The names, and how text stands in them, are one.
+//! The gate has a reader of these too (`source` of tower-bearer). It is another one on purpose: that one
+//! promises to look at nothing but the access token, and to share it would end the promise. The names, and
+//! how text stands in them, are one.
 
 use crate::keeping::cookies;
 use http::HeaderMap;

@@ -1,8 +1,9 @@
-//! Cookies that `@supabase/ssr` writes and reads, so that a frontend with supabase-js and this side share a session.
+//! Cookies that `@supabase/ssr` writes and reads, so that a frontend with supabase-js and this side share a
+//! session.
 //!
-//! All of it is text in, text out: nothing here asks an issuer, checks a token, or knows the time. What is written is, byte
-//! for byte, what `@supabase/ssr` 0.12 writes of the same answer of Supabase Auth, and what it reads is read, with the
-//! same tolerance:
+//! All of it is text in, text out: nothing here asks an issuer, checks a token, or knows the time. What is
+//! written is, byte for byte, what `@supabase/ssr` 0.12 writes of the same answer of Supabase Auth, and what
+//! it reads is read, with the same tolerance:
 //!
 //! | in the jar | what becomes of it |
 //! |---|---|
@@ -14,8 +15,8 @@
 //! | anything else: standard base64, the arrays of auth-helpers, the names of code verifiers | no session |
 //! | one name twice, from two domain scopes | each is a session: whoever asks tries them in turn |
 //!
-//! Two things are beyond it. JavaScript moves the names of an object that are whole numbers to its front, and writes `1.0`
-//! as `1`; here both stay as the issuer has them, which every reader takes for the same.
+//! Two things are beyond it. JavaScript moves the names of an object that are whole numbers to its front, and
+//! writes `1.0` as `1`; here both stay as the issuer has them, which every reader takes for the same.
 //!
 //! ```
 //! use bearer_session::{AccessToken, RefreshToken, TokenSet, keeping::ssr::SsrCookies};
@@ -79,8 +80,8 @@ pub enum SsrEncoding {
 
 /// The cookies of one session, by their name and attributes.
 ///
-/// The defaults are those of `@supabase/ssr`: neither `Secure` nor `HttpOnly`, since a frontend on `http://localhost` that
-/// reads `document.cookie` wants it so.
+/// The defaults are those of `@supabase/ssr`: neither `Secure` nor `HttpOnly`, since a frontend on
+/// `http://localhost` that reads `document.cookie` wants it so.
 #[derive(Clone, Debug)]
 pub struct SsrCookies {
     name: SessionName,
@@ -160,8 +161,9 @@ impl SsrCookies {
         self.name.as_str()
     }
 
-    /// The sessions in the cookies of a request: at most one, unless two domain scopes have cookies of one name. What
-    /// cannot be read is none. A request with more of these cookies than a browser would send has none either.
+    /// The sessions in the cookies of a request: at most one, unless two domain scopes have cookies of one
+    /// name. What cannot be read is none. A request with more of these cookies than a browser would send has
+    /// none either.
     pub fn read(&self, request: &HeaderMap) -> Vec<SsrSession> {
         let jar = Jar::of(&self.name, request);
         jar.values().iter().filter_map(|value| SsrSession::read(value)).collect()
@@ -184,11 +186,12 @@ impl SsrCookies {
         self.name.part(name).is_some()
     }
 
-    /// The `Set-Cookie` lines that put this session into the browser in place of what the request says is there: the
-    /// chunks of a longer one are deleted first, and a cookie that is there already is not written again. `now` dates
-    /// an answer that does not say when its access token expires.
+    /// The `Set-Cookie` lines that put this session into the browser in place of what the request says is
+    /// there: the chunks of a longer one are deleted first, and a cookie that is there already is not written
+    /// again. `now` dates an answer that does not say when its access token expires.
     ///
-    /// They hold the tokens. Send them with [`set`](Self::set), or else with the headers that forbid to cache them.
+    /// They hold the tokens. Send them with [`set`](Self::set), or else with the headers that forbid to cache
+    /// them.
     pub fn write(&self, request: &HeaderMap, tokens: &TokenSet, now: SystemTime) -> Vec<HeaderValue> {
         let document = document(tokens, now, self.has_user);
         let value = match self.encoding {
@@ -213,18 +216,20 @@ impl SsrCookies {
         lines
     }
 
-    /// The `Set-Cookie` lines that take the session out of the browser, as far as the request says that it is there.
+    /// The `Set-Cookie` lines that take the session out of the browser, as far as the request says that it is
+    /// there.
     pub fn clear(&self, request: &HeaderMap) -> Vec<HeaderValue> {
         self.removals(&Jar::of(&self.name, request).names())
     }
 
-    /// Takes the session's cookies out of a request, and leaves all others: what is behind needs no refresh token.
+    /// Takes the session's cookies out of a request, and leaves all others: what is behind needs no refresh
+    /// token.
     pub fn remove_from(&self, request: &mut HeaderMap) {
         cookies::without(request, |name| self.has_part(name));
     }
 
-    /// Adds `Set-Cookie` lines to a response, if there are any, with the headers that keep every cache from handing out
-    /// somebody's session to others, in the words of `@supabase/ssr`.
+    /// Adds `Set-Cookie` lines to a response, if there are any, with the headers that keep every cache from
+    /// handing out somebody's session to others, in the words of `@supabase/ssr`.
     pub fn set(response: &mut HeaderMap, lines: Vec<HeaderValue>) {
         const HEADERS: [(HeaderName, &str); 3] = [
             (CACHE_CONTROL, "private, no-cache, no-store, must-revalidate, max-age=0"),
@@ -242,8 +247,8 @@ impl SsrCookies {
         }
     }
 
-    /// With a domain, a cookie of the host alone may be left from before there was one: it is deleted first, because
-    /// stores that go by the name keep the last line.
+    /// With a domain, a cookie of the host alone may be left from before there was one: it is deleted first,
+    /// because stores that go by the name keep the last line.
     fn removals(&self, names: &[&str]) -> Vec<HeaderValue> {
         let domain = self.domain.as_deref();
         let host_only = names.iter().filter(|_| domain.is_some()).map(|name| self.line(name, "", 0, None));

@@ -22,7 +22,8 @@ pub struct SsrSession {
     pub access_token: AccessToken,
     /// For the next refresh. `None` when it is empty.
     pub refresh_token: Option<RefreshToken>,
-    /// When the access token expires, by what the cookie says, in seconds since 1970. `None` when it does not.
+    /// When the access token expires, by what the cookie says, in seconds since 1970. `None` when it does
+    /// not.
     pub expires_at: Option<u64>,
     /// The whole session, a JSON object.
     pub document: Secret,
@@ -57,7 +58,8 @@ impl SsrSession {
         })
     }
 
-    /// The same as an issuer's answer, at this time. An access token that does not say when it expires has expired.
+    /// The same as an issuer's answer, at this time. An access token that does not say when it expires has
+    /// expired.
     pub fn tokens(&self, now: SystemTime) -> TokenSet {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let expires_at = Duration::from_secs(self.expires_at.unwrap_or_default());
@@ -68,8 +70,9 @@ impl SsrSession {
     }
 }
 
-/// `JSON.stringify` of the session that auth-js makes of an issuer's answer: all its members in their order, with
-/// `expires_at` at the end, if it is not there. The tokens are those of the set, whatever the answer was.
+/// `JSON.stringify` of the session that auth-js makes of an issuer's answer: all its members in their order,
+/// with `expires_at` at the end, if it is not there. The tokens are those of the set, whatever the answer
+/// was.
 pub(super) fn document(tokens: &TokenSet, now: SystemTime, has_user: bool) -> String {
     let answer = tokens.document.as_ref().map_or("{}", Secret::expose);
     // What is no object has no members.
@@ -165,8 +168,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// Valid JSON as `JSON.stringify` writes it: without white space, and with no escapes but those that must be. Numbers
-/// stay as they are.
+/// Valid JSON as `JSON.stringify` writes it: without white space, and with no escapes but those that must be.
+/// Numbers stay as they are.
 fn stringified(json: &str) -> String {
     let mut written = String::with_capacity(json.len());
     let mut rest = json.chars();

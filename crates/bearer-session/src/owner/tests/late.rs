@@ -3,8 +3,8 @@
 use super::*;
 use std::time::SystemTime;
 
-/// At an issuer whose first exchange is lost in this way, nothing is presented that could be two behind when the lost
-/// request arrives after all: not before this long after the time-out.
+/// At an issuer whose first exchange is lost in this way, nothing is presented that could be two behind when
+/// the lost request arrives after all: not before this long after the time-out.
 async fn settles(issuer: &Issuer, store: &Faulty, id: &SessionId, sessions: &Sessions) {
     assert_eq!(access(sessions, id).await, got("a1"));
     let presented = issuer.presented().len();
@@ -72,7 +72,8 @@ async fn an_answer_that_somebody_gave_up_waiting_gives_no_claim_back() {
         let began = Instant::now();
         assert_eq!(access(&sessions, &id).await, LATER);
         let presented = issuer.presented().len();
-        // The issuer may be at it still. Whoever has the next turn must know, and comes when the claim has lapsed.
+        // The issuer may be at it still. Whoever has the next turn must know, and comes when the claim has
+        // lapsed.
         let other = owner(&issuer, &store);
         while access(&other, &id).await == LATER {
             assert_eq!(issuer.presented().len(), presented, "{status}");

@@ -14,7 +14,8 @@ async fn tokens_that_came_while_the_store_was_asked_are_no_sign_that_it_went_bac
         tokio::spawn(async move { access(&sessions, &id).await })
     };
     let first = ask();
-    // The first has looked, and waits for the issuer. The answer to the second's look comes after the new tokens.
+    // The first has looked, and waits for the issuer. The answer to the second's look comes after the new
+    // tokens.
     sleep(millis(60)).await;
     let second = ask();
     for asked in [first, second] {

@@ -21,14 +21,15 @@ impl RedisStoreBuilder {
         Self { url: url.to_owned(), prefix: "bearer".to_owned(), timeout: Duration::from_secs(1) }
     }
 
-    /// What the names of keys and of the channel begin with, before a colon. Default `bearer`. Those who share sessions
-    /// say the same.
+    /// What the names of keys and of the channel begin with, before a colon. Default `bearer`. Those who
+    /// share sessions say the same.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// How long a step may take, connecting included. Default 1 second. Keep it far below the lease of a refresh.
+    /// How long a step may take, connecting included. Default 1 second. Keep it far below the lease of a
+    /// refresh.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

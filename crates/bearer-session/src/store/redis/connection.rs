@@ -1,7 +1,7 @@
 //! [`Connection`]: one to the server, made when it is needed, and made anew when it is of no use any more.
 //!
-//! The connection manager of the redis crate keeps a connection whose answers time out. Where a network drops packets
-//! without a word, that would last until the kernel gives up, minutes later.
+//! The connection manager of the redis crate keeps a connection whose answers time out. Where a network drops
+//! packets without a word, that would last until the kernel gives up, minutes later.
 
 use redis::{
     AsyncConnectionConfig, Client, Pipeline, RedisError, ServerErrorKind, aio::MultiplexedConnection,

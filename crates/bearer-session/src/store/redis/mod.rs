@@ -16,12 +16,12 @@ use ::redis::{ScriptInvocation, Value, cmd};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::task::AbortHandle;
 
-/// Sessions in Redis 5 or later, or Valkey, which several instances share. Clones are one store: one connection for
-/// commands and one for notices.
+/// Sessions in Redis 5 or later, or Valkey, which several instances share. Clones are one store: one
+/// connection for commands and one for notices.
 ///
-/// Each step is one round trip, and takes no longer than the [timeout](RedisStoreBuilder::timeout). Where Redis is down,
-/// slow, full or restarting, the step is an error: then nothing is refreshed, and nothing is spent. All times are those of
-/// Redis; the clock of an instance is never asked.
+/// Each step is one round trip, and takes no longer than the [timeout](RedisStoreBuilder::timeout). Where
+/// Redis is down, slow, full or restarting, the step is an error: then nothing is refreshed, and nothing is
+/// spent. All times are those of Redis; the clock of an instance is never asked.
 ///
 /// ```
 /// use bearer_session::store::{Key, RedisStore, Store as _};
@@ -40,24 +40,27 @@ use tokio::task::AbortHandle;
 ///
 /// # What Redis must keep
 ///
-/// A session is one key, a hash with the sealed tokens and with the claim of whoever refreshes them. What takes one takes
-/// both: a session that was evicted is signed out, and its token is not spent twice.
+/// A session is one key, a hash with the sealed tokens and with the claim of whoever refreshes them. What
+/// takes one takes both: a session that was evicted is signed out, and its token is not spent twice.
 ///
-/// * **Memory**: set `maxmemory-policy noeviction`. Then a full Redis refuses new sessions and refreshes, while what was
-///   already exchanged is still stored, and sign-outs work. Other policies sign users out at random. A keeping whose
-///   cookies hold the refresh token itself *needs* `noeviction`: such a session begins anew with the token of the cookie.
-///   And of such a session, what was exchanged when Redis became full is *not* stored, since its new name is a key of its
-///   own: the process that exchanged it keeps it in memory alone, until there is room. If that process ends first, the
-///   spent token is presented again where the issuer allows that, and otherwise the session is lost.
-/// * **Disk**: either none at all (a restart signs everybody out), or `appendonly yes`. With `appendfsync everysec` a
-///   crash may bring back a row that is a second old, with a token that was spent since: harmless with an issuer that
-///   takes the newest token's predecessor again (Supabase Auth), a double spend with a strict one; for such a one use
-///   `appendfsync always`. The same holds for a snapshot that is restored, and for a replica that becomes the primary
-///   before it heard of everything (`min-replicas-to-write` narrows that down).
-/// * **Rights** of the user, where there are ACLs: `~bearer:*`, `&bearer:*`, and the commands `evalsha`, `script|load`,
-///   `time`, `hmget`, `hset`, `hdel`, `hincrby`, `pexpire`, `del`, `get`, `set`, `publish`, `subscribe`, `ping`.
-/// * **Cluster**: each step touches a single key, an alias being one of its own, so a cluster may hold them. This client
-///   follows no redirections: it needs a proxy in front that does, as managed ones have.
+/// * **Memory**: set `maxmemory-policy noeviction`. Then a full Redis refuses new sessions and refreshes,
+///   while what was already exchanged is still stored, and sign-outs work. Other policies sign users out at
+///   random. A keeping whose cookies hold the refresh token itself *needs* `noeviction`: such a session
+///   begins anew with the token of the cookie. And of such a session, what was exchanged when Redis became
+///   full is *not* stored, since its new name is a key of its own: the process that exchanged it keeps it in
+///   memory alone, until there is room. If that process ends first, the spent token is presented again where
+///   the issuer allows that, and otherwise the session is lost.
+/// * **Disk**: either none at all (a restart signs everybody out), or `appendonly yes`. With
+///   `appendfsync everysec` a crash may bring back a row that is a second old, with a token that was spent
+///   since: harmless with an issuer that takes the newest token's predecessor again (Supabase Auth), a double
+///   spend with a strict one; for such a one use `appendfsync always`. The same holds for a snapshot that is
+///   restored, and for a replica that becomes the primary before it heard of everything
+///   (`min-replicas-to-write` narrows that down).
+/// * **Rights** of the user, where there are ACLs: `~bearer:*`, `&bearer:*`, and the commands `evalsha`,
+///   `script|load`, `time`, `hmget`, `hset`, `hdel`, `hincrby`, `pexpire`, `del`, `get`, `set`, `publish`,
+///   `subscribe`, `ping`.
+/// * **Cluster**: each step touches a single key, an alias being one of its own, so a cluster may hold them.
+///   This client follows no redirections: it needs a proxy in front that does, as managed ones have.
 ///
 /// Notices are published to the channel `bearer:changed`, with the digest of the session's name for content.
 #[derive(Clone)]

@@ -1,4 +1,5 @@
-//! What the [scripts](super::scripts) answer, read strictly: what is not understood is an error, and is not printed.
+//! What the [scripts](super::scripts) answer, read strictly: what is not understood is an error, and is not
+//! printed.
 
 use crate::store::{Claim, Commit, Fence, Key, Lookup, Row};
 use redis::Value;

@@ -20,7 +20,8 @@ pub(super) struct Subscriber {
 }
 
 impl Subscriber {
-    /// Never ends. What happened while there was no subscription is unknown, so all are woken when there is one again.
+    /// Never ends. What happened while there was no subscription is unknown, so all are woken when there is
+    /// one again.
     pub(super) async fn run(self) {
         let mut pause = SHORTEST_PAUSE;
         loop {

@@ -1,5 +1,5 @@
-//! The RustCrypto crates, through `jsonwebtoken`'s provider, which is named and never looked up: the process-wide
-//! one panics when none, or both, of that crate's features are on.
+//! The RustCrypto crates, through `jsonwebtoken`'s provider, which is named and never looked up: the
+//! process-wide one panics when none, or both, of that crate's features are on.
 //!
 //! Its verifiers are not `Sync`, so one is made per verification: slower, and right.
 
