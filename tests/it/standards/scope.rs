@@ -1,9 +1,10 @@
 //! RS-036 to RS-041: scope.
 
 use crate::support::{
-    app::{app, ask, bearer, guarded, request},
+    app::{app, ask, bearer, guarded, reached, request},
     keys::{gate, issuer, token},
 };
+use axum::Router;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower_bearer::{
@@ -71,8 +72,11 @@ async fn rs_040_a_scope_claim_of_another_type_grants_nothing() {
     {
         assert!(!grants(scope("read"), claim.clone()).await, "{claim}");
     }
-    // `scp` is how Entra and Okta spell it; an element is one scope, whatever is in it.
+    // `scp` is how Entra and Okta spell it; an element is one scope, whatever is in it. So it is with `scope` where that
+    // was said of the issuer.
     let app = guarded(scope("read"));
+    let lists = gate(issuer().scope_as_list());
+    let lists = Router::new().fallback(reached).layer(RequireLayer::new(scope("read"))).layer(lists);
     for (claim, granted) in [
         (json!(["x", "read"]), true),
         (json!("x read"), true),
@@ -82,6 +86,8 @@ async fn rs_040_a_scope_claim_of_another_type_grants_nothing() {
         (json!({ "read": 1 }), false),
     ] {
         let answer = bearer(&app, &token().claim("scp", claim.clone()).sign()).await;
+        assert_eq!(answer.reached(), granted, "{claim}");
+        let answer = bearer(&lists, &token().claim("scope", claim.clone()).sign()).await;
         assert_eq!(answer.reached(), granted, "{claim}");
     }
     let both = token().scope("write").claim("scp", json!(["read"])).sign();

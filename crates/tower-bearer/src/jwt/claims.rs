@@ -136,7 +136,7 @@ impl RegisteredClaims {
             client_id: text(&payload.client_id).or_else(|| text(&payload.azp)),
             session_id: text(&payload.session_id),
             sid: text(&payload.sid),
-            scopes: match &payload.scope {
+            scopes: match payload.granted(issuer.scope_lists) {
                 None => Scopes::default(),
                 Some(ScopeClaim::Text(text)) => Scopes((**text).into()),
                 Some(ScopeClaim::List(list)) => list.iter().map(|token| &**token).collect(),

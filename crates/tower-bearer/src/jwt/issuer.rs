@@ -47,6 +47,7 @@ use std::{
 pub struct Issuer {
     pub(super) iss: Arc<str>,
     pub(super) missing_iss_allowed: bool,
+    pub(super) scope_lists: bool,
     binding: Binding,
     /// Whom its logout tokens are meant for. Empty: it sends none.
     pub(super) logout_clients: Vec<Arc<str>>,
@@ -124,6 +125,7 @@ impl Issuer {
         Self {
             iss: iss.into(),
             missing_iss_allowed: false,
+            scope_lists: false,
             binding,
             logout_clients: Vec::new(),
             algorithms: Algorithm::ASYMMETRIC.iter().collect(),
@@ -182,6 +184,35 @@ impl Issuer {
     #[must_use]
     pub fn rfc9068(mut self) -> Self {
         self.profile = Profile::Rfc9068;
+        self
+    }
+
+    /// Takes a `scope` that is an array of strings as it takes `scp`: for issuers that write it so, such as Spring
+    /// Authorization Server and Duende `IdentityServer`. Without this such a claim grants nothing, since RFC 8693 §4.2
+    /// knows a string alone.
+    ///
+    /// ```
+    /// use tower_bearer::{Algorithm, Issuer, JwtVerifier, Verification, policy::{Policy, scope}};
+    /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
+    /// # use std::time::SystemTime;
+    ///
+    /// # let secret = [7; 32];
+    /// # let issuer = || Issuer::new("https://issuer.example", "api").hmac_secret(Algorithm::HS256, secret);
+    /// # let token = TokenBuilder::new(&SigningKey::hmac(Alg::HS256, &secret), "https://issuer.example", "api")
+    /// #     .claim("scope", ["orders:read", "orders:write"]).sign();
+    /// let may_read = |issuer| {
+    ///     let verifier = JwtVerifier::new([issuer]).expect("an issuer");
+    ///     match verifier.verify_token(&token, SystemTime::now()) { // "scope": ["orders:read", "orders:write"]
+    ///         Verification::Done(Ok(verified)) => scope("orders:read").check(&verified).is_ok(),
+    ///         _ => unreachable!("a good token"),
+    ///     }
+    /// };
+    /// assert!(may_read(issuer().scope_as_list()));
+    /// assert!(!may_read(issuer()));
+    /// ```
+    #[must_use]
+    pub fn scope_as_list(mut self) -> Self {
+        self.scope_lists = true;
         self
     }
 
@@ -356,7 +387,7 @@ impl Issuer {
         if payload.key_bound {
             return Err(Reason::KeyBound);
         }
-        if payload.is_other_kind() {
+        if payload.is_other_kind(self.scope_lists) {
             return Err(Reason::NotAnAccessToken);
         }
         self.times.check(payload.times(), now)?;

@@ -29,6 +29,8 @@ pub(crate) struct Payload<'a> {
     pub(crate) session_id: Option<Cow<'a, str>>,
     pub(crate) sid: Option<Cow<'a, str>>,
     pub(crate) scope: Option<ScopeClaim<'a>>,
+    /// A `scope` that is a list: it counts where the issuer is known for it.
+    pub(crate) scope_list: Option<ScopeClaim<'a>>,
     /// `cnf` is there, whatever it says: the token is bound to a key (RFC 7800 §3.1).
     pub(crate) key_bound: bool,
     pub(crate) kind: Kind<'a>,
@@ -107,6 +109,11 @@ impl<'a> Payload<'a> {
             .map_err(|error| Reason::MalformedClaims(fault.explain(&error)))
     }
 
+    /// What the token grants, `scope` as a list included where these count.
+    pub(crate) fn granted(&self, lists: bool) -> Option<&ScopeClaim<'a>> {
+        self.scope_list.as_ref().filter(|_| lists).or(self.scope.as_ref())
+    }
+
     pub(crate) fn times(&self) -> Times {
         Times { exp: self.exp, nbf: self.nbf, iat: self.iat }
     }
@@ -114,9 +121,9 @@ impl<'a> Payload<'a> {
     /// Whether the claims are those of another kind of token than an access token (RFC 8725 §3.12).
     ///
     /// A `nonce` alone decides only without a scope: some issuers copy it into their access tokens.
-    pub(crate) fn is_other_kind(&self) -> bool {
+    pub(crate) fn is_other_kind(&self, lists: bool) -> bool {
         let kind = &self.kind;
-        let has_scope = self.scope.as_ref().is_some_and(|scope| !scope.is_empty());
+        let has_scope = self.granted(lists).is_some_and(|scope| !scope.is_empty());
         kind.id_token_hash || kind.events || kind.other_use || (kind.nonce && !has_scope)
     }
 
@@ -161,8 +168,11 @@ impl<'de> Visitor<'de> for Reader<'de, '_> {
                 "client_id" => payload.client_id = Some(claim.string("client_id is not a string")?),
                 "azp" => payload.azp = Some(claim.string("azp is not a string")?),
                 // A scope of another type grants nothing (RFC 8693 §4.2); `scp` is how some issuers spell it.
-                "scope" => payload.scope = claim.scope(false)?,
-                "scp" => scp = claim.scope(true)?,
+                "scope" => match claim.scope()? {
+                    list @ Some(ScopeClaim::List(_)) => payload.scope_list = list,
+                    text => payload.scope = text,
+                },
+                "scp" => scp = claim.scope()?,
                 "cnf" => payload.key_bound = claim.present()?,
                 "at_hash" | "c_hash" | "s_hash" => payload.kind.id_token_hash = claim.present()?,
                 "nonce" => payload.kind.nonce = claim.present()?,
@@ -227,11 +237,11 @@ impl<'de, A: MapAccess<'de>> Claim<'_, '_, A> {
         }
     }
 
-    fn scope(&mut self, list_allowed: bool) -> Result<Option<ScopeClaim<'de>>, A::Error> {
+    fn scope(&mut self) -> Result<Option<ScopeClaim<'de>>, A::Error> {
         Ok(match self.typed()? {
             Typed::Text(text) => Some(ScopeClaim::Text(text)),
-            Typed::List(list) if list_allowed => Some(ScopeClaim::List(list)),
-            _ => None,
+            Typed::List(list) => Some(ScopeClaim::List(list)),
+            Typed::Other => None,
         })
     }
 
@@ -343,8 +353,10 @@ mod tests {
             r#"{"typ":"Refresh"}"#,
             r#"{"events":{"http://schemas.openid.net/event/backchannel-logout":{}}}"#,
         ];
+        let list = Payload::parse(r#"{"nonce":"n","scope":["a"]}"#).expect("claims");
+        assert!(list.is_other_kind(false) && !list.is_other_kind(true), "where lists count, this is a scope");
         for json in other {
-            assert!(Payload::parse(json).expect(json).is_other_kind(), "{json}");
+            assert!(Payload::parse(json).expect(json).is_other_kind(false), "{json}");
         }
         for json in [
             r#"{"nonce":"n","scope":"a"}"#,
@@ -353,7 +365,7 @@ mod tests {
             r#"{"type":"access","token_type":"Bearer"}"#,
             "{}",
         ] {
-            assert!(!Payload::parse(json).expect(json).is_other_kind(), "{json}");
+            assert!(!Payload::parse(json).expect(json).is_other_kind(false), "{json}");
         }
     }
 
