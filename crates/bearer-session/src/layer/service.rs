@@ -10,7 +10,7 @@ use http::{
     header::{AUTHORIZATION, RETRY_AFTER},
 };
 use std::{
-    mem,
+    future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -52,12 +52,14 @@ where
             request.extensions_mut().insert(removed);
             return SessionFuture::passing(self.inner.call(request));
         }
-        let (shared, ready) = (Arc::clone(shared), take_ready(&mut self.inner));
-        // Dropping the service that was ready gives back what it had reserved.
+        let shared = Arc::clone(shared);
+        // An unready clone takes its place: what it had reserved is not for those who are refused, nor for those who
+        // wait for the issuer, for seconds perhaps. It is asked again when they are in.
+        self.inner = self.inner.clone();
         if !may_use_cookie(&shared.csrf, &request) {
             return SessionFuture::acting(async { Ok(from_another_site()) });
         }
-        SessionFuture::acting(shared.serve(ready, request, brought))
+        SessionFuture::acting(shared.serve(self.inner.clone(), request, brought))
     }
 }
 
@@ -89,6 +91,7 @@ impl LayerState {
             request.headers_mut().insert(AUTHORIZATION, credential);
             request.extensions_mut().insert(CurrentSession::of(access));
         }
+        poll_fn(|context| inner.poll_ready(context)).await?;
         let mut response = inner.call(request).await?;
         if found.is_some() {
             keep_private(response.headers_mut());
@@ -122,31 +125,23 @@ fn credential(access: &Access) -> Option<HeaderValue> {
 }
 
 fn not_now<B: Default>(retry_after: HeaderValue) -> Response<B> {
-    let mut response = answer(StatusCode::SERVICE_UNAVAILABLE);
+    let error = AuthError::unavailable("the session has no fresh access token right now");
+    let mut response = refused(StatusCode::SERVICE_UNAVAILABLE, error);
     response.headers_mut().insert(RETRY_AFTER, retry_after);
-    response
-        .extensions_mut()
-        .insert(AuthError::unavailable("the session has no fresh access token right now"));
     response
 }
 
 fn from_another_site<B: Default>() -> Response<B> {
-    let mut response = answer(StatusCode::FORBIDDEN);
     let error = AuthError::forbidden("a session's cookie as the credential of a request from another site");
-    response.extensions_mut().insert(error);
-    response
+    refused(StatusCode::FORBIDDEN, error)
 }
 
-fn answer<B: Default>(status: StatusCode) -> Response<B> {
+/// Logged as the gate logs its own.
+fn refused<B: Default>(status: StatusCode, error: AuthError) -> Response<B> {
+    tracing::debug!(error.type = error.kind().name(), reason = error.reason().name(), %error, "request refused");
     let mut response = Response::new(B::default());
     *response.status_mut() = status;
     forbid_caching(response.headers_mut());
+    response.extensions_mut().insert(error);
     response
-}
-
-/// Takes the service that was polled ready and leaves its clone behind, because readiness does not
-/// transfer to clones.
-fn take_ready<S: Clone>(inner: &mut S) -> S {
-    let clone = inner.clone();
-    mem::replace(inner, clone)
 }

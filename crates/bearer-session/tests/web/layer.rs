@@ -6,13 +6,21 @@ use crate::{
 };
 use axum::{
     body::Body,
-    http::{Request, StatusCode, header::COOKIE},
+    http::{Request, Response, StatusCode, header::COOKIE},
 };
-use bearer_session::endpoint::{OnBehalf, SignOutScope};
+use bearer_session::{
+    SessionLayer,
+    endpoint::{OnBehalf, SignOutScope},
+    keeping::OpaqueCookie,
+};
 use bearer_testing::TokenFault;
-use std::time::Duration;
-use tokio::{task::JoinSet, time::sleep};
-use tower::ServiceExt as _;
+use std::{convert::Infallible, time::Duration};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tower::{Layer as _, ServiceExt as _, limit::ConcurrencyLimit, service_fn};
+use tower_http::csrf::CsrfLayer;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const CLEARED: &str = "__Host-session=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Lax";
@@ -186,4 +194,27 @@ async fn an_issuer_that_ends_the_session_ends_it_here_once() {
     assert_eq!((one.status, one.set_cookies()), (StatusCode::UNAUTHORIZED, vec![CLEARED]));
     assert_eq!(json(&other.body)["signed_in"], false);
     assert_eq!(world.supabase.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn who_waits_for_the_issuer_takes_no_slot_of_the_inner_service() {
+    let world = World::start().await;
+    let (expired, alive) = (world.signed_in(Duration::ZERO).await, world.signed_in(HOUR).await);
+    let inner = service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty())));
+    let layer = SessionLayer::new(world.sessions.clone(), OpaqueCookie::new(), CsrfLayer::new());
+    let site = layer.layer(ConcurrencyLimit::new(inner, 1));
+    let ask = |browser: &Browser| {
+        let cookie = format!("__Host-session={}", browser.session().unwrap());
+        let request = Request::get("/").header(COOKIE, cookie).body(Body::empty()).unwrap();
+        site.clone().oneshot(request)
+    };
+    world.supabase.hold_refresh();
+    let waiting = tokio::spawn(ask(&expired));
+    while world.supabase.refreshes() == 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let served = timeout(Duration::from_secs(5), ask(&alive)).await.expect("the one slot is free").unwrap();
+    assert_eq!(served.status(), StatusCode::OK);
+    world.supabase.recover();
+    assert_eq!(waiting.await.unwrap().unwrap().status(), StatusCode::OK);
 }
