@@ -40,6 +40,10 @@ use tower_layer::Layer;
 /// cookie away: its answer may arrive after that of a sign-in in another tab, and would take the new session
 /// away. The next page does.
 ///
+/// Its own answers (403 and 503) have no body. A layer around it can give them one, such as a page that says
+/// to come back soon: they have an [`AuthError`](tower_bearer::AuthError) in their extensions, as those of the
+/// gate do.
+///
 /// The rules of [`CsrfLayer`] stand before every session, hence it must be given; see
 /// [there](tower_bearer::Source::cookie) for how to name origins that may.
 ///

@@ -63,8 +63,10 @@ impl Sessions {
     /// });
     /// assert_eq!(access.await?.token().expose(), "two factors");
     ///
-    /// let refused = sessions.replace(&id, OnBehalf::default(), async |_| Err(io::Error::other("a wrong
-    /// code"))).await; assert!(matches!(refused, Err(ReplaceError::Tokens(_))));
+    /// let refused = sessions.replace(&id, OnBehalf::default(), async |_| {
+    ///     Err(io::Error::other("a wrong code"))
+    /// });
+    /// assert!(matches!(refused.await, Err(ReplaceError::Tokens(_))));
     /// assert_eq!(sessions.access(&id, OnBehalf::default()).await?.token().expose(), "two factors");
     /// # Ok(())
     /// # }
