@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod advisories;
-mod advisories_jwks;
 mod answers;
 mod authorized;
 mod extractors;
