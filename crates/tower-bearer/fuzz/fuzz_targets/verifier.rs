@@ -127,11 +127,16 @@ fn check_payload(payload: &Value) {
     assert!(date("exp").expect("exp") + LEEWAY > NOW);
     assert!(date("nbf").is_none_or(|nbf| nbf <= NOW + LEEWAY));
     assert!(date("iat").is_none_or(|iat| iat <= NOW + LEEWAY));
-    for name in ["cnf", "at_hash", "c_hash", "events"] {
+    for name in ["cnf", "at_hash", "c_hash", "s_hash", "events"] {
         assert!(payload.get(name).is_none(), "{name}");
     }
     assert!(payload.get("nonce").is_none() || payload["scope"].is_string() || payload.get("scp").is_some());
-    assert_ne!(payload["token_use"], "id");
+    assert!(payload.get("token_use").is_none_or(|name| name == "access"));
+    for name in ["typ", "type", "token_type"] {
+        let kind = payload.get(name).and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
+        assert!(!kind.contains("refresh") && kind != "id", "{name} {kind}");
+    }
+    assert_ne!(payload["sub"], "");
 }
 
 /// What the handlers get to see is what was signed.

@@ -199,7 +199,8 @@ impl<'de> Visitor<'de> for Reader<'de, '_> {
 fn names_other_kind(kind: &str) -> bool {
     const REFRESH: &[u8] = b"refresh";
     let is_refresh = kind.as_bytes().windows(REFRESH.len()).any(|part| part.eq_ignore_ascii_case(REFRESH));
-    is_refresh || ["ID", "Serialized-ID", "Offline", "Logout"].contains(&kind)
+    let names = ["ID", "Serialized-ID", "Offline", "Logout"];
+    is_refresh || names.iter().any(|name| kind.eq_ignore_ascii_case(name))
 }
 
 /// The value of the member whose name was just read.
@@ -347,6 +348,7 @@ mod tests {
             r#"{"token_use":7}"#,
             r#"{"typ":"Serialized-ID"}"#,
             r#"{"typ":"refresh"}"#,
+            r#"{"typ":"id"}"#,
             r#"{"type":"refresh_token"}"#,
             r#"{"token_type":"RefreshToken"}"#,
             r#"{"typ":"ID"}"#,
