@@ -62,6 +62,7 @@ fn decoded(text: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bearer_testing::{Algorithm, SigningKey};
     use proptest::prelude::*;
 
     #[test]
@@ -94,6 +95,21 @@ mod tests {
             "super-secret-jwt-token-with-at-least-32-characters-long",
         ] {
             assert!(!is_public(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_in_der_is_known_whichever_kind_it_is_of() {
+        for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA] {
+            let der = SigningKey::generate(algorithm).public_der();
+            assert!(is_public(&der), "{algorithm:?}");
+            assert!(!is_public(&[b"x", &*der].concat()), "{algorithm:?}: no DER, for it does not begin so");
+            if algorithm == Algorithm::RS256 {
+                // What is in it without the name of the algorithm: PKCS #1.
+                let begin =
+                    der.windows(6).position(|part| part == b"\x30\x82\x01\x0a\x02\x82").expect("2048 bits");
+                assert!(is_public(&der[begin..]));
+            }
         }
     }
 
