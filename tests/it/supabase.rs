@@ -22,7 +22,7 @@ use tower_bearer::{
 async fn preset(supabase: &TestSupabase) -> Issuer {
     let served = reqwest::get(supabase.jwks_uri()).await.unwrap().text().await.unwrap();
     let issuer = Issuer::supabase(supabase.project_url()).unwrap();
-    assert_eq!((issuer.iss(), issuer.key_location()), (&*supabase.issuer(), Some(&*supabase.jwks_uri())));
+    assert_eq!((issuer.iss(), issuer.key_location()), (supabase.issuer(), Some(&*supabase.jwks_uri())));
     issuer.keys(KeySource::fixed(KeySet::from_jwks(&served).unwrap()))
 }
 
@@ -179,7 +179,7 @@ async fn audience_and_issuer_of_the_preset_are_exact() {
     }
     let another = TestSupabase::start().await;
     bearer(&app, &another.token().sign()).await.assert_invalid("another project", UnknownIssuer);
-    let forged = another.token().issuer(&supabase.issuer()).sign();
+    let forged = another.token().issuer(supabase.issuer()).sign();
     bearer(&app, &forged).await.assert_invalid("in this one's name", Reason::Signature);
 }
 

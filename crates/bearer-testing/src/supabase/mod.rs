@@ -105,8 +105,8 @@ impl TestSupabase {
     }
 
     /// `<project_url>/auth/v1`: the `iss` of its tokens.
-    pub fn issuer(&self) -> String {
-        self.project.issuer.clone()
+    pub fn issuer(&self) -> &str {
+        &self.project.issuer
     }
 
     /// `<project_url>/auth/v1/.well-known/jwks.json`.
