@@ -1,3 +1,5 @@
+//! The algorithms a key can sign with.
+
 /// A JWS signature algorithm: [RFC 7518 §3.1], [RFC 8037 §3.1].
 ///
 /// `none` is not one of them: see [`TokenBuilder::unsigned`](crate::TokenBuilder::unsigned).

@@ -1,3 +1,5 @@
+//! The time, as tokens count it.
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Seconds since 1970, as `iat` and `exp` count them.

@@ -1,3 +1,5 @@
+//! The compact form of a token: signed, joined, and read again.
+
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::Value;
 

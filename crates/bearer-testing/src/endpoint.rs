@@ -1,3 +1,5 @@
+//! The JWKS endpoint that `TestIssuer` and `TestSupabase` share.
+
 use std::{
     sync::{
         Mutex, PoisonError,

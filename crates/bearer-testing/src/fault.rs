@@ -1,3 +1,5 @@
+//! Failures of an endpoint that can be switched on and off.
+
 use std::time::Duration;
 
 use axum::http::StatusCode;

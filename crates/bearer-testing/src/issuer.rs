@@ -1,3 +1,5 @@
+//! An issuer whose keys, tokens and metadata a service can be tested with.
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{Json, Router, extract::State, routing::get};

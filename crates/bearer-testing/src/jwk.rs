@@ -1,3 +1,5 @@
+//! Public keys as JWK and PEM.
+
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Value, json};
 

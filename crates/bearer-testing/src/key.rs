@@ -1,3 +1,5 @@
+//! A private key, and how its public half is shown.
+
 use std::{fmt, sync::Arc};
 
 use serde_json::Value;

@@ -1,3 +1,5 @@
+//! The keys of an issuer, and their rotation.
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Private keys and secrets, and signing with them.
+
 use aws_lc_rs::{
     encoding::AsDer,
     hmac,

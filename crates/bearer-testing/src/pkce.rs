@@ -1,3 +1,5 @@
+//! PKCE: the challenge of a sign-in, and the verifier that meets it.
+
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 

@@ -1,3 +1,5 @@
+//! Counts how often each refresh token was presented.
+
 use std::sync::{Mutex, PoisonError};
 
 /// How often each refresh token was presented, in the order in which they were first.

@@ -1,3 +1,5 @@
+//! URLs with a query.
+
 /// Adds parameters to a URL, before its fragment, whatever query it has already.
 pub(crate) fn with_query(url: &str, parameters: &[(&str, &str)]) -> String {
     let (base, fragment) = match url.split_once('#') {

@@ -1,3 +1,5 @@
+//! Random bytes, text and UUIDs.
+
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {

@@ -1,3 +1,5 @@
+//! The HTTP server below all but the scripted endpoint.
+
 use std::{
     convert::Infallible,
     io,

@@ -1,3 +1,5 @@
+//! Tokens that start good and are spoiled one thing at a time.
+
 use std::fmt;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};

@@ -1,3 +1,5 @@
+//! What can go wrong with the exchange of a refresh token.
+
 use std::{
     collections::VecDeque,
     sync::{Mutex, PoisonError},

@@ -1,3 +1,5 @@
+//! A provider of OAuth 2 and OpenID Connect whose codes and refresh tokens are good once.
+
 mod provider;
 mod routes;
 

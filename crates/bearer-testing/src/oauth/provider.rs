@@ -1,3 +1,5 @@
+//! The provider's state: codes, grants and tokens, without HTTP.
+
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},

@@ -1,3 +1,5 @@
+//! The provider's endpoints.
+
 use std::{collections::HashMap, sync::Arc};
 
 use axum::{

@@ -1,3 +1,5 @@
+//! The provider as a client sees it.
+
 use serde_json::json;
 
 use super::*;

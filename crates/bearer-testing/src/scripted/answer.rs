@@ -1,3 +1,5 @@
+//! One answer, and what it is on the wire.
+
 use std::{sync::Arc, time::Duration};
 
 use super::{Stop, pieces::Pieces};

@@ -1,3 +1,5 @@
+//! One connection: reads a request, and does what its step says.
+
 use std::{future, io, time::Duration};
 
 use tokio::{

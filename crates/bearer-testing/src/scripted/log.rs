@@ -1,3 +1,5 @@
+//! What the endpoint was asked and has sent.
+
 use tokio::sync::watch;
 
 use super::Recorded;

@@ -1,3 +1,5 @@
+//! A JWKS endpoint that follows a script.
+
 mod answer;
 mod connection;
 mod log;

@@ -1,3 +1,5 @@
+//! The body of an answer, cut into what is written at once.
+
 use std::sync::Arc;
 
 use super::answer::{Answer, Framing};

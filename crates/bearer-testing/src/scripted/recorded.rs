@@ -1,3 +1,5 @@
+//! A request, as it is kept to be looked at.
+
 use tokio::time::Instant;
 
 /// A request as it arrived at a [`ScriptedJwks`](crate::ScriptedJwks).

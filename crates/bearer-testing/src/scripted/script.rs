@@ -1,3 +1,5 @@
+//! The steps that are left, and which request gets which.
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},

@@ -1,3 +1,5 @@
+//! One step of a script.
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};

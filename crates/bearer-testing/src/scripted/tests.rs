@@ -1,3 +1,5 @@
+//! The scripted endpoint, byte by byte.
+
 use std::io::ErrorKind;
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Errors in the words of Supabase Auth.
+
 use axum::{
     Json,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode},

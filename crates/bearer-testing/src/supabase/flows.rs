@@ -1,3 +1,5 @@
+//! Sign-ins with PKCE that wait for their code to be exchanged.
+
 use std::collections::HashMap;
 
 use super::error::ApiError;

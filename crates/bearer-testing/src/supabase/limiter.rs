@@ -1,3 +1,5 @@
+//! The rate limit of hosted projects.
+
 use std::{collections::HashMap, sync::Mutex, sync::PoisonError, time::Duration};
 
 use axum::http::HeaderMap;

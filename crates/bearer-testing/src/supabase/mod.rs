@@ -1,3 +1,5 @@
+//! A small Supabase Auth.
+
 mod claims;
 mod error;
 mod flows;

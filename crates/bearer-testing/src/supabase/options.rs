@@ -1,3 +1,5 @@
+//! How a project behaves.
+
 use std::time::Duration;
 
 use super::rotation::Rules;

@@ -1,3 +1,5 @@
+//! A project: signing in, refreshing and logging out, without HTTP.
+
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
     atomic::{AtomicI64, AtomicUsize, Ordering},

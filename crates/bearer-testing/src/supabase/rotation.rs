@@ -1,3 +1,5 @@
+//! The rules of refresh-token rotation and reuse, as pure functions.
+
 use std::time::Duration;
 
 use super::RefreshTokenVersion;

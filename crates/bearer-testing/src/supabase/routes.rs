@@ -1,3 +1,5 @@
+//! The project's endpoints.
+
 use std::{collections::HashMap, sync::Arc};
 
 use axum::{

@@ -1,3 +1,5 @@
+//! Users, sessions and refresh tokens, in memory.
+
 use std::collections::HashMap;
 
 use tokio::time::Instant;
