@@ -10,11 +10,15 @@ use crate::SigningKey;
 /// Header and payload are raw text, so that anything malformed can be signed well:
 ///
 /// ```
-/// use bearer_testing::{Algorithm, SigningKey, sign_compact};
+/// use bearer_testing::{Algorithm, SigningKey, sign_compact, verify_compact};
 ///
 /// let key = SigningKey::generate(Algorithm::EdDSA);
 /// let twice = sign_compact(&key, r#"{"alg":"EdDSA"}"#, r#"{"sub":"ada","sub":"eve"}"#);
 /// let cut_short = sign_compact(&key, r#"{"alg":"EdDSA"}"#, r#"{"sub":"#);
+///
+/// // Whoever takes the last of two members, as this parser does, reads one thing; another may read the other.
+/// assert_eq!(verify_compact(&key, &twice).unwrap()["sub"], "eve");
+/// assert!(verify_compact(&key, &cut_short).is_none(), "signed, and no JSON");
 /// ```
 ///
 /// [RFC 7515 §7.1]: https://www.rfc-editor.org/rfc/rfc7515#section-7.1

@@ -99,9 +99,6 @@ impl TestOAuth {
     }
 
     /// The key that signs.
-    ///
-    /// # Panics
-    /// Never: a provider always has one.
     pub fn signing_key(&self) -> SigningKey {
         self.provider.signing_key()
     }

@@ -13,19 +13,39 @@ use crate::SigningKey;
 /// speak of status, headers or body change nothing where there is no answer.
 ///
 /// ```
-/// use bearer_testing::{Algorithm, SigningKey, Step, Stop};
+/// use bearer_testing::{Algorithm, ScriptedJwks, SigningKey, Step, Stop};
 /// use std::time::Duration;
-///
+/// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
+/// #
+/// # async fn get(jwks: &ScriptedJwks) -> std::io::Result<String> {
+/// #     let mut stream = TcpStream::connect(jwks.address()).await?;
+/// #     stream.write_all(b"GET /jwks.json HTTP/1.1\r\nHost: test\r\n\r\n").await?;
+/// #     let mut answer = String::new();
+/// #     stream.read_to_string(&mut answer).await?;
+/// #     Ok(answer)
+/// # }
+/// #
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
 /// let key = SigningKey::generate(Algorithm::ES256);
 /// let keys = Step::jwks([&key]);
 ///
 /// let tagged = keys.clone().header("Cache-Control", "max-age=60").etag("\"1\"");
 /// let late = keys.clone().delay(Duration::from_secs(10));
-/// let truncated = keys.clone().stop_at(20, Stop::Close);
+/// let truncated = keys.clone().stop_at(10, Stop::Close);
 /// let huge = Step::answer(200, " ").content_length(1 << 40).endless();
 /// let slow = keys.clone().drip(Duration::from_millis(10));
 /// let elsewhere = Step::redirect(302, "http://127.0.0.1:9/jwks.json");
 /// let missing = keys.with_status(404);
+///
+/// let jwks = ScriptedJwks::start().await;
+/// jwks.script([tagged, truncated, elsewhere, missing]);
+/// assert!(get(&jwks).await?.contains("\r\nETag: \"1\"\r\n"));
+/// assert!(get(&jwks).await?.ends_with(r#"{"keys":[{"#));
+/// assert!(get(&jwks).await?.starts_with("HTTP/1.1 302 "));
+/// assert!(get(&jwks).await?.starts_with("HTTP/1.1 404 "));
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone)]
 #[must_use]

@@ -69,7 +69,10 @@ use crate::{SigningKey, TokenBuilder, TokenFault, server::Server};
 /// assert!(supabase.session_alive(claims["session_id"].as_str().unwrap()));
 ///
 /// // Signed by the same key, and still no access tokens:
-/// let not_for_us = [supabase.id_token().sign(), supabase.token().claim("role", "anon").sign()];
+/// for token in [supabase.id_token().sign(), supabase.token().claim("role", "anon").sign()] {
+///     let claims = verify_compact(&supabase.signing_key(), &token).unwrap();
+///     assert_ne!(claims["role"], "authenticated");
+/// }
 /// # }
 /// ```
 #[derive(Clone)]
@@ -141,9 +144,6 @@ impl TestSupabase {
     }
 
     /// The key that signs now.
-    ///
-    /// # Panics
-    /// Never: a project always has one.
     pub fn signing_key(&self) -> SigningKey {
         self.project.signing_key()
     }
@@ -294,12 +294,36 @@ impl TestSupabase {
     ///
     /// ```
     /// use bearer_testing::{TestSupabase, TokenFault};
+    /// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
+    /// #
+    /// # async fn refresh(supabase: &TestSupabase, token: &str) -> std::io::Result<String> {
+    /// #     let mut stream = TcpStream::connect(supabase.project_url().trim_start_matches("http://")).await?;
+    /// #     let body = format!(r#"{{"refresh_token":"{token}"}}"#);
+    /// #     let request = format!(
+    /// #         "POST /auth/v1/token?grant_type=refresh_token HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+    /// #          Content-Length: {}\r\n\r\n{body}",
+    /// #         body.len(),
+    /// #     );
+    /// #     stream.write_all(request.as_bytes()).await?;
+    /// #     let mut answer = String::new();
+    /// #     stream.read_to_string(&mut answer).await?;
+    /// #     Ok(answer)
+    /// # }
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
     /// let supabase = TestSupabase::start().await;
-    /// // The first answer is lost, the second request comes too soon, the third gets what the first should have.
+    /// supabase.add_user("ada@example.com", "correct horse");
+    /// let session = supabase.sign_in("ada@example.com");
+    /// let token = session["refresh_token"].as_str().unwrap();
+    ///
+    /// // The first answer is lost, the second request comes too soon, the third gets what the first should
+    /// // have got.
     /// supabase.script_refreshes([TokenFault::ResetAfterCommit, TokenFault::TooManyRequests(Some(1))]);
+    /// assert!(refresh(&supabase, token).await.is_err());
+    /// assert!(refresh(&supabase, token).await.unwrap().starts_with("HTTP/1.1 429 "));
+    /// assert!(refresh(&supabase, token).await.unwrap().starts_with("HTTP/1.1 200 "));
+    /// assert_eq!(supabase.presentations(), [3]);
     /// # }
     /// ```
     pub fn script_refreshes(&self, faults: impl IntoIterator<Item = TokenFault>) {

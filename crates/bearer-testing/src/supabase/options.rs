@@ -7,12 +7,20 @@ use super::rotation::Rules;
 /// How a [`TestSupabase`](super::TestSupabase) behaves.
 ///
 /// ```
-/// use bearer_testing::SupabaseOptions;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use bearer_testing::{SupabaseOptions, TestSupabase};
+/// use std::time::Duration;
 ///
-/// let as_hosted = SupabaseOptions {
-///     reuse_interval: std::time::Duration::from_secs(10),
+/// let supabase = TestSupabase::start_with(SupabaseOptions {
+///     access_token_expires_in: 60,
+///     reuse_interval: Duration::from_secs(10),
 ///     ..SupabaseOptions::default()
-/// };
+/// })
+/// .await;
+/// supabase.add_user("ada@example.com", "correct horse");
+/// assert_eq!(supabase.sign_in("ada@example.com")["expires_in"], 60);
+/// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SupabaseOptions {
