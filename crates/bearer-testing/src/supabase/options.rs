@@ -44,6 +44,7 @@ pub struct SupabaseOptions {
 
 /// Which of Supabase's own versions of refresh tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RefreshTokenVersion {
     /// 12 characters of `[a-z0-9]`, each with a parent. A spent token gets the active one again if it is its parent, at any
     /// later time; within the reuse interval of being spent it gets a new child; else all tokens of the session are
