@@ -16,7 +16,7 @@ use crate::SigningKey;
 /// let twice = sign_compact(&key, r#"{"alg":"EdDSA"}"#, r#"{"sub":"ada","sub":"eve"}"#);
 /// let cut_short = sign_compact(&key, r#"{"alg":"EdDSA"}"#, r#"{"sub":"#);
 ///
-/// // Whoever takes the last of two members, as this parser does, reads one thing; another may read the other.
+/// // This parser takes the last of two members with one name; others take the first.
 /// assert_eq!(verify_compact(&key, &twice).unwrap()["sub"], "eve");
 /// assert!(verify_compact(&key, &cut_short).is_none(), "signed, and no JSON");
 /// ```

@@ -1,12 +1,12 @@
 //! A test issuer for services that take bearer tokens.
 //!
 //! - [`TestIssuer`] serves a JWK Set on `127.0.0.1`, signs tokens, rotates, fails, hangs and counts requests.
-//! - [`ScriptedJwks`] does what it is told with each request for its keys: late, cut, endless or garbled answers,
-//!   redirects, resets, or none at all.
+//! - [`ScriptedJwks`] does what it is told with each request for its keys: late, cut, endless or garbled
+//!   answers, redirects, resets, or none at all.
 //! - [`TokenBuilder`] starts from a good token; each method spoils or changes one thing.
 //! - [`SigningKey`] signs with every [`Algorithm`] of JWS, and shows its public half as JWK, DER and PEM.
-//! - [`TestSupabase`] is a small Supabase Auth: password login, PKCE, refresh rotation with reuse detection, logout,
-//!   and a script of what goes wrong ([`TokenFault`]).
+//! - [`TestSupabase`] is a small Supabase Auth: password login, PKCE, refresh rotation with reuse detection,
+//!   logout, and a script of what goes wrong ([`TokenFault`]).
 //! - [`TestOAuth`] is a small provider of OAuth 2 and OpenID Connect, whose refresh tokens are good once.
 //!
 //! Nothing here checks anything for a living: it makes what a verifier must accept and, above all, what it

@@ -11,7 +11,8 @@ pub(crate) enum Challenge {
 }
 
 impl Challenge {
-    /// `None` when the method is unknown, or there is no challenge. Supabase's own clients write the method in lower case.
+    /// `None` when the method is unknown, or there is no challenge. Supabase's own clients write the method
+    /// in lower case.
     pub(crate) fn new(method: &str, challenge: &str) -> Option<Self> {
         if challenge.is_empty() {
             return None;

@@ -93,8 +93,8 @@ async fn serve(stream: TcpStream, router: Router, requests: Arc<AtomicUsize>) {
         }
     });
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    // An error here is a client that went away, or one that is to be sent away: with an answer owed, the end is none
-    // in good order.
+    // An error here is a client that went away, or one that is to be sent away: with an answer owed, the end
+    // is none in good order.
     if (&mut connection).await.is_err() {
         // The worst that can happen is an orderly end.
         let _ = connection.into_parts().io.into_inner().set_zero_linger();

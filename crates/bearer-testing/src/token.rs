@@ -125,14 +125,15 @@ impl TokenBuilder {
         self.expires_in(-HOUR)
     }
 
-    /// Makes it a logout token ([`OpenID` Connect Back-Channel Logout §2.4]): `typ` is `logout+jwt`, `events` has the
-    /// event of logout, `jti` is new, and it is good for two minutes. The audience has to be the client; `sub` stays
-    /// beside a `sid` that is added with [`claim`](Self::claim).
+    /// Makes it a logout token ([`OpenID` Connect Back-Channel Logout §2.4]): `typ` is `logout+jwt`, `events`
+    /// has the event of logout, `jti` is new, and it is good for two minutes. The audience has to be the
+    /// client; `sub` stays beside a `sid` that is added with [`claim`](Self::claim).
     ///
     /// ```
     /// # use bearer_testing::{Algorithm, SigningKey, TokenBuilder, verify_compact};
     /// # let key = SigningKey::generate(Algorithm::ES256);
-    /// let logout = TokenBuilder::new(&key, "https://issuer.example", "web").logout().claim("sid", "session-1");
+    /// let token = TokenBuilder::new(&key, "https://issuer.example", "web");
+    /// let logout = token.logout().claim("sid", "session-1");
     /// let claims = verify_compact(&key, &logout.sign()).unwrap();
     /// assert!(claims["events"]["http://schemas.openid.net/event/backchannel-logout"].is_object());
     /// ```

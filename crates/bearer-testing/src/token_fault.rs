@@ -61,7 +61,8 @@ impl TokenFaults {
 }
 
 impl TokenFault {
-    /// Spoils an answer. The token is spent when `answer` is awaited; `refusal` is how this issuer words a status.
+    /// Spoils an answer. The token is spent when `answer` is awaited; `refusal` is how this issuer words a
+    /// status.
     pub(crate) async fn spoil(
         self,
         answer: impl Future<Output = Response>,

@@ -18,8 +18,9 @@ use crate::{SigningKey, TokenFault, server::Server};
 pub struct OAuthOptions {
     /// Lifetime of the access tokens, in seconds: 3600 by default.
     pub access_token_expires_in: i64,
-    /// Each exchange gives a new refresh token and spends the old one, whose reuse ends the grant: on by default. Otherwise
-    /// one refresh token serves as long as the grant lives, and no answer to an exchange has it.
+    /// Each exchange gives a new refresh token and spends the old one, whose reuse ends the grant: on by
+    /// default. Otherwise one refresh token serves as long as the grant lives, and no answer to an exchange
+    /// has it.
     pub rotates: bool,
 }
 
@@ -29,18 +30,19 @@ impl Default for OAuthOptions {
     }
 }
 
-/// A small provider of OAuth 2 and OpenID Connect in this process, on a free port of 127.0.0.1, as strict as they come:
-/// every code and every refresh token is good once, and a second time ends the grant.
+/// A small provider of OAuth 2 and OpenID Connect in this process, on a free port of 127.0.0.1, as strict as
+/// they come: every code and every refresh token is good once, and a second time ends the grant.
 ///
-/// Clones share one provider. The server runs on the Tokio runtime it was started on, and ends when the last clone is
-/// dropped; or with the runtime.
+/// Clones share one provider. The server runs on the Tokio runtime it was started on, and ends when the last
+/// clone is dropped; or with the runtime.
 ///
-/// It knows two clients: `app`, whose secret is `its-secret`, sent in either way ([RFC 6749 §2.3.1]), and `public-app`
-/// without a secret. It answers:
+/// It knows two clients: `app`, whose secret is `its-secret`, sent in either way ([RFC 6749 §2.3.1]), and
+/// `public-app` without a secret. It answers:
 /// - `/.well-known/openid-configuration` and `/.well-known/jwks.json`;
-/// - `GET /authorize`: straight back to `redirect_uri` with `code`, `state` and `iss`, of the user in `login_hint`, or
-///   `ada`; PKCE with S256 is required;
-/// - `POST /token` with `authorization_code` or `refresh_token`; with the scope `openid` there is an ID token;
+/// - `GET /authorize`: straight back to `redirect_uri` with `code`, `state` and `iss`, of the user in
+///   `login_hint`, or `ada`; PKCE with S256 is required;
+/// - `POST /token` with `authorization_code` or `refresh_token`; with the scope `openid` there is an ID
+///   token;
 /// - `POST /revoke` ([RFC 7009]): the grant of the refresh token ends;
 /// - `GET /logout`: straight back to `post_logout_redirect_uri` with `state`.
 ///
@@ -103,8 +105,8 @@ impl TestOAuth {
         self.provider.signing_key()
     }
 
-    /// Grants the client `app` tokens of this user, as a sign-in would, without a request. Returns what the token
-    /// endpoint answers.
+    /// Grants the client `app` tokens of this user, as a sign-in would, without a request. Returns what the
+    /// token endpoint answers.
     pub fn grant(&self, subject: &str) -> Value {
         self.provider.grant("app", subject, "", None)
     }
@@ -124,7 +126,8 @@ impl TestOAuth {
         self.server.requests()
     }
 
-    /// How often each refresh token was presented, whatever came of it, in the order in which they first were.
+    /// How often each refresh token was presented, whatever came of it, in the order in which they first
+    /// were.
     pub fn presentations(&self) -> Vec<usize> {
         self.provider.presentations.counts()
     }
@@ -134,8 +137,8 @@ impl TestOAuth {
         self.provider.presentations.of(refresh_token)
     }
 
-    /// What becomes of the next requests to exchange a refresh token, one each, in this order, after those scripted
-    /// before. Then they are answered as usual.
+    /// What becomes of the next requests to exchange a refresh token, one each, in this order, after those
+    /// scripted before. Then they are answered as usual.
     pub fn script_refreshes(&self, faults: impl IntoIterator<Item = TokenFault>) {
         self.provider.token_faults.script(faults);
     }

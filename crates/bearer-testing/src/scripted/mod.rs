@@ -28,11 +28,12 @@ use tokio::{
 
 const JWKS_PATH: &str = "/jwks.json";
 
-/// A JWKS endpoint that follows a script, to see what a client of it makes of every kind of answer, and of none.
+/// A JWKS endpoint that follows a script, to see what a client of it makes of every kind of answer, and of
+/// none.
 ///
 /// What it says is written to the socket by hand, so that it can be as malformed as a [`Step`] asks for. Each
-/// connection serves one request. Clones share one endpoint; it runs on the Tokio runtime it was started on, and
-/// ends when the last clone is dropped, with every connection it has; or with the runtime.
+/// connection serves one request. Clones share one endpoint; it runs on the Tokio runtime it was started on,
+/// and ends when the last clone is dropped, with every connection it has; or with the runtime.
 ///
 /// Until it is told otherwise it answers 404.
 ///
@@ -133,8 +134,8 @@ impl ScriptedJwks {
         self
     }
 
-    /// What every request for another path gets, such as a metadata document or the end of a redirect. 404 where
-    /// nothing was said.
+    /// What every request for another path gets, such as a metadata document or the end of a redirect. 404
+    /// where nothing was said.
     pub fn at(&self, path: &str, step: Step) -> &Self {
         self.shared.script.elsewhere(path, step);
         self

@@ -204,13 +204,14 @@ impl Step {
         self.answered(|answer| answer.framing = Framing::UntilClose)
     }
 
-    /// Repeats the body without end: in chunks, or until the client closes, as the step says. An empty body becomes
-    /// spaces.
+    /// Repeats the body without end: in chunks, or until the client closes, as the step says. An empty body
+    /// becomes spaces.
     pub fn endless(self) -> Self {
         self.answered(|answer| answer.endless = true)
     }
 
-    /// Sends the first bytes of the body, so many, and then stops: the rest does not come, nor does the last chunk.
+    /// Sends the first bytes of the body, so many, and then stops: the rest does not come, nor does the last
+    /// chunk.
     pub fn stop_at(self, bytes: usize, stop: Stop) -> Self {
         self.answered(|answer| answer.stop = Some((bytes, stop)))
     }

@@ -227,8 +227,8 @@ impl TestSupabase {
         self.project.refreshes()
     }
 
-    /// How often each refresh token was presented, whatever came of it, in the order in which they first were. That
-    /// none was presented twice: `presentations().iter().all(|times| *times == 1)`.
+    /// How often each refresh token was presented, whatever came of it, in the order in which they first
+    /// were. That none was presented twice: `presentations().iter().all(|times| *times == 1)`.
     pub fn presentations(&self) -> Vec<usize> {
         self.project.presentations.counts()
     }
@@ -238,8 +238,8 @@ impl TestSupabase {
         self.project.presentations.of(refresh_token)
     }
 
-    /// Every access token and refresh token given out at login and refresh, the oldest first: what must be found in no
-    /// log, and in no answer to a browser.
+    /// Every access token and refresh token given out at login and refresh, the oldest first: what must be
+    /// found in no log, and in no answer to a browser.
     pub fn issued_tokens(&self) -> Vec<String> {
         self.project.issued()
     }
@@ -289,19 +289,20 @@ impl TestSupabase {
         self.project.refresh_faults.hold();
     }
 
-    /// What becomes of the next requests to exchange a refresh token, one each, in this order, after those scripted
-    /// before. Then they are answered as usual.
+    /// What becomes of the next requests to exchange a refresh token, one each, in this order, after those
+    /// scripted before. Then they are answered as usual.
     ///
     /// ```
     /// use bearer_testing::{TestSupabase, TokenFault};
     /// # use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::TcpStream};
     /// #
     /// # async fn refresh(supabase: &TestSupabase, token: &str) -> std::io::Result<String> {
-    /// #     let mut stream = TcpStream::connect(supabase.project_url().trim_start_matches("http://")).await?;
+    /// #     let address = supabase.project_url().trim_start_matches("http://");
+    /// #     let mut stream = TcpStream::connect(address).await?;
     /// #     let body = format!(r#"{{"refresh_token":"{token}"}}"#);
     /// #     let request = format!(
-    /// #         "POST /auth/v1/token?grant_type=refresh_token HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
-    /// #          Content-Length: {}\r\n\r\n{body}",
+    /// #         "POST /auth/v1/token?grant_type=refresh_token HTTP/1.1\r\nHost: test\r\n\
+    /// #          Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
     /// #         body.len(),
     /// #     );
     /// #     stream.write_all(request.as_bytes()).await?;
@@ -332,7 +333,8 @@ impl TestSupabase {
 
     /// Ends all that [`fail_with`](Self::fail_with), [`hold`](Self::hold),
     /// [`fail_refresh_with`](Self::fail_refresh_with), [`delay_refresh`](Self::delay_refresh),
-    /// [`hold_refresh`](Self::hold_refresh) and [`script_refreshes`](Self::script_refreshes) began; requests that wait are answered.
+    /// [`hold_refresh`](Self::hold_refresh) and [`script_refreshes`](Self::script_refreshes) began; requests
+    /// that wait are answered.
     pub fn recover(&self) {
         self.project.jwks.recover();
         self.project.refresh_faults.recover();

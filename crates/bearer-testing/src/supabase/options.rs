@@ -36,9 +36,9 @@ pub struct SupabaseOptions {
     pub strict_single_use: bool,
     /// The rules and the form of refresh tokens: version 2 by default.
     pub refresh_tokens: RefreshTokenVersion,
-    /// The limit of hosted projects on `/token`: 30 requests at once and one more every 2 seconds, for each address; then
-    /// 429. Off by default. The address is that in `Sb-Forwarded-For`, if the `apikey` is a secret one
-    /// (`sb_secret_…`), else that of the peer. Read by Tokio's clock.
+    /// The limit of hosted projects on `/token`: 30 requests at once and one more every 2 seconds, for each
+    /// address; then 429. Off by default. The address is that in `Sb-Forwarded-For`, if the `apikey` is a
+    /// secret one (`sb_secret_…`), else that of the peer. Read by Tokio's clock.
     pub rate_limit: bool,
 }
 
@@ -46,9 +46,9 @@ pub struct SupabaseOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefreshTokenVersion {
-    /// 12 characters of `[a-z0-9]`, each with a parent. A spent token gets the active one again if it is its parent, at any
-    /// later time; within the reuse interval of being spent it gets a new child; else all tokens of the session are
-    /// revoked, while the session itself, and so its access tokens, live on.
+    /// 12 characters of `[a-z0-9]`, each with a parent. A spent token gets the active one again if it is its
+    /// parent, at any later time; within the reuse interval of being spent it gets a new child; else all
+    /// tokens of the session are revoked, while the session itself, and so its access tokens, live on.
     V1,
     /// Counted. See [`TestSupabase`](super::TestSupabase).
     #[default]

@@ -114,8 +114,8 @@ impl Project {
         self.sign_in(email).ok_or_else(ApiError::invalid_credentials)
     }
 
-    /// Signs a user in at a provider, without asking anybody: the one of this email, or the first there is. Returns the
-    /// code, or `None` when there is no such user.
+    /// Signs a user in at a provider, without asking anybody: the one of this email, or the first there is.
+    /// Returns the code, or `None` when there is no such user.
     pub(super) fn begin_flow(&self, email: Option<&str>, challenge: Challenge) -> Option<String> {
         let email = email.map_or_else(|| self.store().first_email(), |email| Some(email.to_lowercase()))?;
         let is_known = self.store().has_email(&email);
