@@ -49,7 +49,7 @@ impl Faults {
     pub(crate) async fn linger(&self) {
         let delay = self.0.borrow().delay;
         if !delay.is_zero() {
-            // Both ends of the wait are good: the time is up, or it was called off.
+            // It makes no difference whether the time is up or the delay was changed.
             let _ = time::timeout(delay, self.until(|fault| fault.delay != delay)).await;
         }
     }

@@ -70,7 +70,7 @@ async fn accept(listener: TcpListener, router: Router, requests: Arc<AtomicUsize
             Ok((stream, _)) => {
                 connections.spawn(serve(stream, router.clone(), Arc::clone(&requests)));
             }
-            // Out of file descriptors, most likely: others are closed soon.
+            // Most likely there are no file descriptors left: some are closed soon.
             Err(_) => time::sleep(Duration::from_millis(10)).await,
         }
         while connections.try_join_next().is_some() {}
@@ -78,7 +78,7 @@ async fn accept(listener: TcpListener, router: Router, requests: Arc<AtomicUsize
 }
 
 async fn serve(stream: TcpStream, router: Router, requests: Arc<AtomicUsize>) {
-    // Costs delay at worst.
+    // If this fails, answers are late at worst.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: Request<Incoming>| {
         requests.fetch_add(1, Ordering::SeqCst);
@@ -93,10 +93,9 @@ async fn serve(stream: TcpStream, router: Router, requests: Arc<AtomicUsize>) {
         }
     });
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    // An error here is a client that went away, or one that is to be sent away: with an answer owed, the end
-    // is none in good order.
+    // An error is a client that went away, or `Reset` in the place of an answer. Neither gets an orderly end.
     if (&mut connection).await.is_err() {
-        // The worst that can happen is an orderly end.
+        // If this fails, the connection is closed in order, and not reset.
         let _ = connection.into_parts().io.into_inner().set_zero_linger();
     }
 }

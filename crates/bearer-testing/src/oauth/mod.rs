@@ -126,8 +126,7 @@ impl TestOAuth {
         self.server.requests()
     }
 
-    /// How often each refresh token was presented, whatever came of it, in the order in which they first
-    /// were.
+    /// How often each refresh token was presented, granted or not, in the order of their first presentation.
     pub fn presentations(&self) -> Vec<usize> {
         self.provider.presentations.counts()
     }

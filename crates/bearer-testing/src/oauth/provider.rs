@@ -29,7 +29,7 @@ struct State {
     grants: Vec<Grant>,
 }
 
-/// What a user agreed to, and the code has not been exchanged.
+/// What a user agreed to, until its code is exchanged.
 pub(super) struct Authorization {
     pub(super) client: String,
     pub(super) redirect_uri: String,
@@ -43,7 +43,7 @@ struct Grant {
     client: String,
     subject: String,
     scope: String,
-    /// All that it ever had, the newest last.
+    /// All refresh tokens the grant ever had, the newest last.
     refresh_tokens: Vec<String>,
     is_alive: bool,
 }
@@ -142,7 +142,7 @@ impl Provider {
                 .expires_in(expires_in)
         };
         let mut answer = json!({
-            // Two of one second are two all the same.
+            // So that two tokens of the same second differ.
             "access_token": token("test-api").claim("jti", random::uuid()).sign(),
             "token_type": "Bearer",
             "expires_in": expires_in,
@@ -161,7 +161,7 @@ impl Provider {
         answer
     }
 
-    /// Nothing is left half done under the lock.
+    /// Nothing is left half done under the lock, so a panic elsewhere does not spoil what it guards.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -128,7 +128,7 @@ fn client(headers: &HeaderMap, form: &Parameters) -> Option<&'static str> {
     let text = |name: &str| form.get(name).map(String::as_str);
     let basic = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     match (basic, text("client_id"), text("client_secret")) {
-        // Nothing in the two needs form-encoding.
+        // Form-encoding (RFC 6749 §2.3.1) changes neither this id nor this secret.
         (Some(basic), None, None) => {
             let expected = format!("Basic {}", BASE64_STANDARD.encode(format!("{CLIENT}:{SECRET}")));
             (basic == expected).then_some(CLIENT)

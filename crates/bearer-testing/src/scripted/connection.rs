@@ -16,12 +16,12 @@ use super::{
     step::{Act, Step},
 };
 
-/// The longest head of a request that is waited for.
+/// A request whose head is longer than this is not read to its end.
 const LONGEST_HEAD: usize = 64 * 1024;
 
 /// Serves one request.
 pub(super) async fn serve(mut stream: TcpStream, script: &Script, log: &Log) {
-    // Costs delay at worst.
+    // If this fails, answers are late at worst.
     let _ = stream.set_nodelay(true);
     let Some(head) = read_head(&mut stream).await else { return };
     let request = Recorded::now(head);
@@ -35,7 +35,7 @@ pub(super) async fn serve(mut stream: TcpStream, script: &Script, log: &Log) {
     };
     drop(in_flight);
     if end == Stop::Reset {
-        // The worst that can happen is an orderly end.
+        // If this fails, the connection is closed in order, and not reset.
         let _ = stream.set_zero_linger();
     }
 }

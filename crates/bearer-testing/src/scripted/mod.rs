@@ -187,7 +187,7 @@ impl ScriptedJwks {
     pub async fn refuse(&self) {
         if let Some(task) = self.server.take_task() {
             task.abort();
-            // Its end, however it came about, is what was waited for.
+            // Only that it has ended matters, not how.
             let _ = task.await;
         }
     }
@@ -235,7 +235,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 connections
                     .spawn(async move { connection::serve(stream, &shared.script, &shared.log).await });
             }
-            // Out of file descriptors, most likely: others are closed soon.
+            // Most likely there are no file descriptors left: some are closed soon.
             Err(_) => time::sleep(Duration::from_millis(10)).await,
         }
         while connections.try_join_next().is_some() {}

@@ -57,7 +57,7 @@ impl Iterator for Pieces {
             }
             self.at = 0;
         }
-        // Large chunks, where there is no end to wait for.
+        // An endless body goes out in large chunks, which is faster.
         let size = if self.chunked && !self.endless { CHUNK } else { PIECE };
         let piece = &self.body[self.at..self.body.len().min(self.at + size)];
         let sent = &piece[..piece.len().min(self.left.unwrap_or(usize::MAX))];

@@ -210,8 +210,7 @@ impl Step {
         self.answered(|answer| answer.endless = true)
     }
 
-    /// Sends the first bytes of the body, so many, and then stops: the rest does not come, nor does the last
-    /// chunk.
+    /// Sends this many bytes of the body and then stops: neither the rest nor the last chunk is sent.
     pub fn stop_at(self, bytes: usize, stop: Stop) -> Self {
         self.answered(|answer| answer.stop = Some((bytes, stop)))
     }

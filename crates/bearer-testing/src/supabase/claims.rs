@@ -35,7 +35,7 @@ pub(super) fn id_token(key: &SigningKey, issuer: &str, identity: &Identity) -> T
     }))
 }
 
-/// An API key of the old kind: a JWT that is nobody's.
+/// An API key of the old kind: a JWT without a user.
 pub(super) fn api_key(legacy: &SigningKey, role: &str) -> String {
     let now = clock::now();
     TokenBuilder::new(&legacy.clone().without_kid(), "supabase", AUDIENCE)
@@ -47,7 +47,7 @@ pub(super) fn api_key(legacy: &SigningKey, role: &str) -> String {
 
 /// The user object of `GET /user` and of the token answer.
 pub(super) fn user(id: &str, email: &str) -> Value {
-    // When it happened is nothing a test asks for; that it is a date is.
+    // Clients parse it as a date; which date it is does not matter.
     let then = "2026-01-01T00:00:00Z";
     json!({
         "id": id,

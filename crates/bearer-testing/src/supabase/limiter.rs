@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Mutex, sync::PoisonError, time::Duration};
 use axum::http::HeaderMap;
 use tokio::time::Instant;
 
-/// 150 in 5 minutes.
+/// 150 requests in 5 minutes.
 const EVERY: Duration = Duration::from_secs(2);
 const BURST: u32 = 30;
 
@@ -14,7 +14,7 @@ const BURST: u32 = 30;
 pub(super) struct Limiter(Mutex<HashMap<String, Instant>>);
 
 impl Limiter {
-    /// Whether there may be a request of this address now.
+    /// Whether this address may send a request now.
     pub(super) fn admits(&self, address: &str, now: Instant) -> bool {
         let mut paid = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let paid = paid.entry(address.to_owned()).or_insert(now);
@@ -26,7 +26,7 @@ impl Limiter {
     }
 }
 
-/// On whose behalf a request is: the peer is always this machine.
+/// The address that a request counts for. Its peer is always this machine.
 pub(super) fn address(headers: &HeaderMap) -> &str {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let is_trusted = text("apikey").is_some_and(|key| key.starts_with("sb_secret_"));

@@ -227,8 +227,8 @@ impl TestSupabase {
         self.project.refreshes()
     }
 
-    /// How often each refresh token was presented, whatever came of it, in the order in which they first
-    /// were. That none was presented twice: `presentations().iter().all(|times| *times == 1)`.
+    /// How often each refresh token was presented, granted or not, in the order of their first presentation.
+    /// No token was presented twice if `presentations().iter().all(|times| *times == 1)`.
     pub fn presentations(&self) -> Vec<usize> {
         self.project.presentations.counts()
     }
@@ -238,8 +238,8 @@ impl TestSupabase {
         self.project.presentations.of(refresh_token)
     }
 
-    /// Every access token and refresh token given out at login and refresh, the oldest first: what must be
-    /// found in no log, and in no answer to a browser.
+    /// Every access token and refresh token given out at login and refresh, the oldest first. A test can look
+    /// for them in logs and in answers to a browser, where none of them may be.
     pub fn issued_tokens(&self) -> Vec<String> {
         self.project.issued()
     }

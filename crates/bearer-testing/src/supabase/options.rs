@@ -32,7 +32,7 @@ pub struct SupabaseOptions {
     /// it.
     pub reuse_interval: Duration,
     /// Any reuse ends the session, even that of the token spent last and even within the reuse interval: off
-    /// by default. This is not Supabase but the issuers with single-use refresh tokens, such as Auth0 or Ory.
+    /// by default. Supabase does not do this; issuers with single-use refresh tokens, such as Auth0 or Ory, do.
     pub strict_single_use: bool,
     /// The rules and the form of refresh tokens: version 2 by default.
     pub refresh_tokens: RefreshTokenVersion,

@@ -34,7 +34,7 @@ pub(super) struct Project {
     pub(super) presentations: Presentations,
     pub(super) legacy_secret: String,
     pub(super) legacy_key: SigningKey,
-    /// Whose the tokens are that are minted without a login.
+    /// The user of tokens that are made without a login.
     pub(super) somebody: Identity,
     access_token_expires_in: AtomicI64,
     rules: Rules,

@@ -63,7 +63,7 @@ impl Rules {
         match behind {
             0 => Exchange::Rotate,
             _ if self.strict_single_use => Exchange::Destroy,
-            // As above.
+            // The client may have failed to save the answer, as above.
             1 => Exchange::Repeat,
             _ if since < self.reuse_interval => Exchange::Repeat,
             _ => Exchange::Destroy,

@@ -97,7 +97,7 @@ async fn authorize(
             ],
         ),
     };
-    // 302, as the real one.
+    // Supabase answers 302.
     let mut response = Redirect::to(&back).into_response();
     *response.status_mut() = StatusCode::FOUND;
     response
@@ -140,7 +140,7 @@ async fn openid_configuration(State(project): State<Arc<Project>>) -> Response {
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code", "refresh_token"],
         "subject_types_supported": ["public"],
-        // As the real one has it, whatever the project signs with.
+        // Supabase lists these, whatever the project signs with.
         "id_token_signing_alg_values_supported": ["RS256", "HS256", "ES256"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "code_challenge_methods_supported": ["S256", "plain"],

@@ -29,16 +29,16 @@ struct User {
 struct Session {
     user: String,
     signed_in_at: i64,
-    /// All that it ever had, the newest last. Never empty.
+    /// All refresh tokens the session ever had, the newest last. Never empty.
     tokens: Vec<Token>,
 }
 
 struct Token {
     text: String,
-    /// Its place among the session's tokens.
+    /// The place of the token it was made from, among the session's tokens.
     parent: Option<usize>,
     made_at: Instant,
-    /// Or revoked.
+    /// When it was spent or revoked, if it was.
     spent_at: Option<Instant>,
 }
 
