@@ -4,8 +4,10 @@
 use super::{
     TokenKind, claims,
     issuer::{self, Issuer},
+    judge::{Maker, Outcome, Proof, Signed},
     payload::Payload,
-    verifier::{JwtVerifier, Maker, Outcome, Proof, Signed, Waiting},
+    verifier::JwtVerifier,
+    waiting::Waiting,
 };
 use crate::{AuthError, Reason};
 use serde::Deserialize;

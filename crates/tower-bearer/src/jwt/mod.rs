@@ -16,6 +16,7 @@ mod header;
 mod issuer;
 mod issuers;
 mod json;
+mod judge;
 mod logout;
 mod payload;
 mod public_key;
@@ -24,6 +25,7 @@ mod seen;
 pub(crate) mod signature;
 mod times;
 mod verifier;
+mod waiting;
 
 pub use algorithm::Algorithm;
 pub use cache::TokenCache;
@@ -31,7 +33,8 @@ pub use claims::{Audience, RegisteredClaims, Scopes};
 pub use config::ConfigError;
 pub use issuer::Issuer;
 pub use logout::{LogoutToken, VerifyLogoutToken};
-pub use verifier::{JwtVerifier, WaitForKeys};
+pub use verifier::JwtVerifier;
+pub use waiting::WaitForKeys;
 
 pub(crate) use json::{Members, Text, from_object};
 pub(crate) use payload::Payload;
