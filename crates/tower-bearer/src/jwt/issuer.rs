@@ -4,7 +4,6 @@ use super::{
     algorithm::{Algorithm, AlgorithmSet},
     application::{ClaimsMismatch, ClaimsType, Read},
     config::ConfigError,
-    header::Header,
     payload::Payload,
     public_key::is_public,
     signature::{self, HmacKey, Rejected},
@@ -19,7 +18,7 @@ use serde::de::DeserializeOwned;
 use std::{
     fmt,
     sync::{Arc, OnceLock},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 /// One trusted issuer: its name, the audience its tokens must be meant for, its keys, and the rules.
@@ -48,13 +47,13 @@ pub struct Issuer {
     pub(super) iss: Arc<str>,
     pub(super) missing_iss_allowed: bool,
     pub(super) scope_lists: bool,
-    binding: Binding,
+    pub(super) binding: Binding,
     /// Whom its logout tokens are meant for. Empty: it sends none.
     pub(super) logout_clients: Vec<Arc<str>>,
-    algorithms: AlgorithmSet,
+    pub(super) algorithms: AlgorithmSet,
     pub(super) times: TimeRules,
-    profile: Profile,
-    guard: Option<Guard>,
+    pub(super) profile: Profile,
+    pub(super) guard: Option<Guard>,
     /// `None` for the registered claims.
     claims: Option<ClaimsType>,
     pub(super) secret: Option<Arc<HmacKey>>,
@@ -72,7 +71,7 @@ const LONGEST_LEEWAY: Duration = Duration::from_secs(10 * 60);
 
 /// Which claims a token must have beside those that every token must.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Profile {
+pub(super) enum Profile {
     Any,
     /// RFC 9068 §2.2, §4.
     Rfc9068,
@@ -80,7 +79,7 @@ enum Profile {
 
 /// What ties a token to us.
 #[derive(Clone, Debug)]
-enum Binding {
+pub(super) enum Binding {
     Audience(Vec<Arc<str>>),
     Client { names: Vec<Arc<str>>, whatever_audience: bool },
 }
@@ -366,58 +365,6 @@ impl Issuer {
         }
     }
 
-    /// Everything that can be said about a token without its signature. Refusing early is safe; a pass means
-    /// nothing yet.
-    pub(super) fn check(
-        &self,
-        header: &Header<'_>,
-        payload: &Payload<'_>,
-        now: SystemTime,
-    ) -> Result<(), Reason> {
-        if !self.allows(header.algorithm) {
-            return Err(Reason::Algorithm);
-        }
-        if self.profile == Profile::Rfc9068 {
-            check_rfc9068(header, payload)?;
-        }
-        // All its bearers would be one subject.
-        if payload.sub.as_deref() == Some("") {
-            return Err(Reason::MalformedClaims("sub is empty"));
-        }
-        if payload.key_bound {
-            return Err(Reason::KeyBound);
-        }
-        if payload.is_other_kind(self.scope_lists) {
-            return Err(Reason::NotAnAccessToken);
-        }
-        self.times.check(payload.times(), now)?;
-        self.check_binding(payload)?;
-        self.guard.map_or(Ok(()), |guard| guard(payload))
-    }
-
-    pub(super) fn allows(&self, algorithm: Algorithm) -> bool {
-        match &self.secret {
-            _ if !algorithm.is_symmetric() => self.algorithms.contains(algorithm),
-            Some(secret) => secret.algorithm() == algorithm,
-            None => false,
-        }
-    }
-
-    fn check_binding(&self, payload: &Payload<'_>) -> Result<(), Reason> {
-        match &self.binding {
-            Binding::Audience(names) if payload.aud.iter().any(|aud| contains(names, aud)) => Ok(()),
-            Binding::Audience(_) => Err(Reason::Audience),
-            Binding::Client { names, whatever_audience } => {
-                match payload.client_id.as_ref().or(payload.azp.as_ref()) {
-                    Some(client) if contains(names, client) => {}
-                    _ => return Err(Reason::Client),
-                }
-                let is_ours = payload.aud.is_empty() || payload.aud.iter().any(|aud| contains(names, aud));
-                if is_ours || *whatever_audience { Ok(()) } else { Err(Reason::Audience) }
-            }
-        }
-    }
-
     /// The name itself where it is one that we go by, else a copy.
     pub(super) fn shared_audience(&self, aud: &str) -> Arc<str> {
         self.binding.names().iter().find(|name| ***name == *aud).map_or_else(|| aud.into(), Arc::clone)
@@ -431,31 +378,6 @@ impl Issuer {
     fn fault(&mut self, fault: ConfigError) {
         self.fault.get_or_insert(fault);
     }
-}
-
-/// RFC 9068 §2.2 and §4, as far as it goes beyond what is asked of every token.
-fn check_rfc9068(header: &Header<'_>, payload: &Payload<'_>) -> Result<(), Reason> {
-    if !header.is_at_jwt {
-        return Err(Reason::TokenType);
-    }
-    let required = [
-        (names_something(payload.sub.as_deref()), "sub is missing"),
-        (names_something(payload.client_id.as_deref()), "client_id is missing"),
-        (payload.iat.is_some(), "iat is missing"),
-        (names_something(payload.jti.as_deref()), "jti is missing"),
-    ];
-    required
-        .iter()
-        .find(|(is_there, _)| !is_there)
-        .map_or(Ok(()), |(_, what)| Err(Reason::MalformedClaims(what)))
-}
-
-fn names_something(claim: Option<&str>) -> bool {
-    claim.is_some_and(|text| !text.is_empty())
-}
-
-pub(super) fn contains(names: &[Arc<str>], name: &str) -> bool {
-    names.iter().any(|known| **known == *name)
 }
 
 impl fmt::Debug for Issuer {

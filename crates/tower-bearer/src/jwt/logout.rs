@@ -3,9 +3,10 @@
 
 use super::{
     TokenKind, claims,
-    issuer::{self, Issuer},
+    issuer::Issuer,
     judge::{Maker, Outcome, Proof, Signed},
     payload::Payload,
+    rules::contains,
     verifier::JwtVerifier,
     waiting::Waiting,
 };
@@ -126,7 +127,7 @@ impl Proof for LogoutToken {
             return Err(Reason::NotALogoutToken);
         }
         issuer.times.check(payload.times(), now)?;
-        if !payload.aud.iter().any(|aud| issuer::contains(&issuer.logout_clients, aud)) {
+        if !payload.aud.iter().any(|aud| contains(&issuer.logout_clients, aud)) {
             return Err(Reason::Audience);
         }
         let token = Self::read(issuer, payload)?;

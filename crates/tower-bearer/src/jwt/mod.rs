@@ -21,6 +21,7 @@ mod logout;
 mod payload;
 mod public_key;
 mod receipt;
+mod rules;
 mod seen;
 pub(crate) mod signature;
 mod times;

@@ -23,11 +23,13 @@ mod jwk;
 #[cfg(feature = "pem")]
 mod pem;
 mod set;
+mod skip;
 
 pub use channel::{
     FilteredMisses, KeySink, KeySource, KeyState, Miss, MissFilter, MissKind, Snapshot, channel,
 };
-pub use set::{KeySet, KeySetError, SkipReason, SkippedKey};
+pub use set::KeySet;
+pub use skip::{KeySetError, SkipReason, SkippedKey};
 
 pub(crate) use channel::Answer;
 pub(crate) use set::{Key, Meant};
