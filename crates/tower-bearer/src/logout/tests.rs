@@ -1,3 +1,5 @@
+//! The receiver of logout tokens, as its issuer asks it.
+
 use super::*;
 use crate::{
     Issuer, Reason, RegisteredClaims, Verified,

@@ -1,3 +1,5 @@
+//! The endpoint against an issuer of the test's own.
+
 use super::*;
 use crate::{Secret, endpoint::PkceVerifier};
 use bearer_testing::{OAuthOptions, ScriptedJwks, Step, TestOAuth, TokenFault};

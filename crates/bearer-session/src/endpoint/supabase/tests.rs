@@ -1,3 +1,5 @@
+//! The endpoint against a small Supabase Auth.
+
 use super::*;
 use crate::endpoint::{PkceVerifier, SignOutScope};
 use bearer_testing::{ScriptedJwks, Step, Stop, SupabaseOptions, TestSupabase, TokenFault};

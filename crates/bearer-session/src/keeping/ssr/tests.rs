@@ -1,3 +1,5 @@
+//! Cookies as `@supabase/ssr` writes and reads them.
+
 use super::*;
 use crate::{AccessToken, RefreshToken, Secret};
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, Engine as _};

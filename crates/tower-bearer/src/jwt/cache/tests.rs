@@ -1,3 +1,5 @@
+//! What is remembered of a token, and when it counts no more.
+
 use super::*;
 use crate::{
     AuthErrorKind, Issuer, JwtVerifier, Reason, RegisteredClaims, Verification, Verify as _,
