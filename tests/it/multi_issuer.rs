@@ -9,7 +9,7 @@ use bearer_testing::{Algorithm, SigningKey, TokenBuilder};
 use serde::Deserialize;
 use serde_json::json;
 use std::time::Duration;
-use tower_bearer::Reason::{self, Audience, ClaimsType, Client, Signature, UnknownIssuer};
+use tower_bearer::Reason::{self, Audience, ClaimsType, Client, Signature, UnknownIssuer, UnknownKey};
 
 const A: &str = "https://a.example";
 const B: &str = "https://b.example";
@@ -156,6 +156,31 @@ async fn what_is_meant_for_another_api_is_refused_without_audience_too_unless_th
         let stranger = token.claim("client_id", "evil").sign();
         bearer(&lenient, &stranger).await.assert_invalid("of another client", Client);
     }
+}
+
+#[tokio::test]
+async fn of_a_set_that_tenants_share_a_key_signs_for_the_issuer_that_it_names() {
+    let (of_a, of_all) = (key(Algorithm::ES256).kid("a"), key(Algorithm::ES256).kid("all"));
+    let mut set = jwks(&[&of_a, &of_all]);
+    set["keys"][0]["issuer"] = json!("https://login.example/a/v2.0");
+    set["keys"][1]["issuer"] = json!("https://login.example/{tenantid}/v2.0");
+    let tenant = |name: &str| format!("https://login.example/{name}/v2.0");
+    let issuer = |name: &str| Issuer::new(tenant(name), AUD).keys(source(&set));
+    let app = app(gate_of([issuer("a"), issuer("b")]));
+    bearer(&app, &token(&tenant("a"), &of_a).sign()).await.assert_passed("its own");
+    bearer(&app, &token(&tenant("b"), &of_a).sign()).await.assert_invalid("the other's", UnknownKey);
+    for name in ["a", "b"] {
+        bearer(&app, &token(&tenant(name), &of_all).sign()).await.assert_passed(name);
+    }
+}
+
+#[tokio::test]
+async fn the_audiences_of_a_token_are_handed_on_as_they_came() {
+    let key = key(Algorithm::ES256);
+    let app = app(gate(issuer(A, &key)));
+    let many = [AUD, "https://else.example", "x"];
+    let verified = bearer(&app, &token(A, &key).claim("aud", many).sign()).await.verified.unwrap();
+    assert!(verified.registered().aud.iter().eq(many), "{:?}", verified.registered().aud);
 }
 
 #[test]

@@ -156,6 +156,18 @@ async fn rs_157_the_kind_of_answer_follows_the_content_type_of_the_request() {
     }
 }
 
+#[tokio::test]
+async fn rs_157_a_refusal_from_within_is_a_grpc_status_as_well() {
+    let user = post(async |_: AuthUser<RegisteredClaims>| "in");
+    let app = Router::new().route("/", user).layer(gate(issuer()).allow_anonymous());
+    let answer = ask_as(&app, "application/grpc", &[]).await;
+    assert_eq!((answer.status, answer.header("grpc-status")), (200, Some("16")), "nobody, for an extractor");
+    let claims = post(async |_: AuthUser<String>| "in");
+    let app = Router::new().route("/", claims).layer(gate(issuer()));
+    let answer = ask_as(&app, "application/grpc", &[bearer(&token().sign()).as_bytes()]).await;
+    assert_eq!((answer.status, answer.header("grpc-status")), (200, Some("13")), "claims of another type");
+}
+
 /// A proxy asks a service by GET whether to let a request through, and hands on the client's headers (nginx's
 /// `auth_request`, forward auth elsewhere). It takes 200 for a yes.
 #[tokio::test]
