@@ -68,17 +68,8 @@ impl fmt::Display for ConnectError {
     }
 }
 
-impl Error for ConnectError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            // What is said of them already is not said again by whoever prints all sources.
-            Self::Config(error) => error.source(),
-            Self::Location(error) => error.source(),
-            Self::Fetch { error, .. } => error.source(),
-            Self::Task(_) => None,
-        }
-    }
-}
+/// Without a source: what the causes say is part of what it says.
+impl Error for ConnectError {}
 
 pub(crate) mod sealed {
     use tower_bearer::Issuer;

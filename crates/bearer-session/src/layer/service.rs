@@ -11,6 +11,8 @@ use http::{
 };
 use std::{
     future::poll_fn,
+    mem,
+    pin::pin,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -52,14 +54,12 @@ where
             request.extensions_mut().insert(removed);
             return SessionFuture::passing(self.inner.call(request));
         }
-        let shared = Arc::clone(shared);
-        // An unready clone takes its place: what it had reserved is not for those who are refused, nor for those who
-        // wait for the issuer, for seconds perhaps. It is asked again when they are in.
-        self.inner = self.inner.clone();
+        let (shared, ready) = (Arc::clone(shared), take_ready(&mut self.inner));
+        // Dropping the service that was ready gives back what it had reserved.
         if !may_use_cookie(&shared.csrf, &request) {
             return SessionFuture::acting(async { Ok(from_another_site()) });
         }
-        SessionFuture::acting(shared.serve(self.inner.clone(), request, brought))
+        SessionFuture::acting(shared.serve(ready, request, brought))
     }
 }
 
@@ -71,12 +71,26 @@ impl LayerState {
         brought: Brought,
     ) -> Result<Response<ResBody>, S::Error>
     where
-        S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
         ResBody: Default,
     {
         let on_behalf = self.client.of(request.headers(), request.extensions());
-        let found = self.keeping.access(&self.sessions, &brought, request.headers(), on_behalf);
-        let (found, lines) = match found.await {
+        let mut is_ready = true;
+        let found = {
+            let mut finding =
+                pin!(self.keeping.access(&self.sessions, &brought, request.headers(), on_behalf));
+            match poll_fn(|context| Poll::Ready(finding.as_mut().poll(context))).await {
+                Poll::Ready(found) => found,
+                Poll::Pending => {
+                    // It may take seconds. What the service had reserved is for others meanwhile, and an unready
+                    // clone is asked again when it is needed.
+                    inner = inner.clone();
+                    is_ready = false;
+                    finding.await
+                }
+            }
+        };
+        let (found, lines) = match found {
             Ok((access, lines)) => (Some(access), lines),
             Err(error) if error.kind() == SessionErrorKind::SignedOut => {
                 let headers = request.headers();
@@ -91,7 +105,9 @@ impl LayerState {
             request.headers_mut().insert(AUTHORIZATION, credential);
             request.extensions_mut().insert(CurrentSession::of(access));
         }
-        poll_fn(|context| inner.poll_ready(context)).await?;
+        if !is_ready {
+            poll_fn(|context| inner.poll_ready(context)).await?;
+        }
         let mut response = inner.call(request).await?;
         if found.is_some() {
             keep_private(response.headers_mut());
@@ -144,4 +160,11 @@ fn refused<B: Default>(status: StatusCode, error: AuthError) -> Response<B> {
     forbid_caching(response.headers_mut());
     response.extensions_mut().insert(error);
     response
+}
+
+/// Takes the service that was polled ready and leaves its clone behind, because readiness does not
+/// transfer to clones.
+fn take_ready<S: Clone>(inner: &mut S) -> S {
+    let clone = inner.clone();
+    mem::replace(inner, clone)
 }

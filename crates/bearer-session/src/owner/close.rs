@@ -2,11 +2,8 @@
 
 use super::{Owner, within::within};
 use crate::{endpoint::OnBehalf, store::Key};
-use std::{sync::Arc, time::Duration};
-use tokio::{
-    task::JoinSet,
-    time::{Instant, sleep},
-};
+use std::sync::Arc;
+use tokio::{task::JoinSet, time::Instant};
 use tracing::warn;
 
 impl Owner {
@@ -23,24 +20,20 @@ impl Owner {
     }
 
     async fn store_unsaved(self: &Arc<Self>, until: Instant) {
-        let mut pause = Duration::from_millis(50);
-        loop {
-            let mut storing = JoinSet::new();
-            for key in self.unsaved.keys() {
-                storing.spawn(Arc::clone(self).store_one(key, until));
-            }
-            within(until, async { while storing.join_next().await.is_some() {} }).await;
+        if self.retry_until(until, || self.store_all(until)).await.is_none() {
             let left = self.unsaved.keys().len();
-            if left == 0 {
-                return;
-            }
-            if Instant::now() + pause >= until {
-                warn!(sessions = left, "new tokens are lost: the store did not take them before the end");
-                return;
-            }
-            sleep(pause).await;
-            pause = (2 * pause).min(self.settings.store_timeout);
+            warn!(sessions = left, "new tokens are lost: the store did not take them before the end");
         }
+    }
+
+    /// `None` while some are left.
+    async fn store_all(self: &Arc<Self>, until: Instant) -> Option<()> {
+        let mut storing = JoinSet::new();
+        for key in self.unsaved.keys() {
+            storing.spawn(Arc::clone(self).store_one(key, until));
+        }
+        within(until, async { while storing.join_next().await.is_some() {} }).await;
+        self.unsaved.keys().is_empty().then_some(())
     }
 
     async fn store_one(self: Arc<Self>, key: Key, until: Instant) {

@@ -14,12 +14,21 @@ use bearer_session::{
     keeping::OpaqueCookie,
 };
 use bearer_testing::TokenFault;
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
-use tower::{Layer as _, ServiceExt as _, limit::ConcurrencyLimit, service_fn};
+use tower::{Layer as _, Service, ServiceExt as _, limit::ConcurrencyLimit, service_fn};
 use tower_http::csrf::CsrfLayer;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -217,4 +226,36 @@ async fn who_waits_for_the_issuer_takes_no_slot_of_the_inner_service() {
     assert_eq!(served.status(), StatusCode::OK);
     world.supabase.recover();
     assert_eq!(waiting.await.unwrap().unwrap().status(), StatusCode::OK);
+}
+
+/// Counts how often it was asked whether it is ready.
+#[derive(Clone, Default)]
+struct Asked(Arc<AtomicUsize>);
+
+impl Service<Request<Body>> for Asked {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        ready(Ok(Response::new(Body::empty())))
+    }
+}
+
+#[tokio::test]
+async fn the_inner_service_is_asked_again_only_after_a_wait() {
+    let world = World::start().await;
+    for (left, asked) in [(HOUR, 1), (Duration::ZERO, 2)] {
+        let (browser, inner) = (world.signed_in(left).await, Asked::default());
+        let layer = SessionLayer::new(world.sessions.clone(), OpaqueCookie::new(), CsrfLayer::new());
+        let cookie = format!("__Host-session={}", browser.session().unwrap());
+        let request = Request::get("/").header(COOKIE, cookie).body(Body::empty()).unwrap();
+        let answer = layer.layer(inner.clone()).oneshot(request).await.unwrap();
+        assert_eq!((answer.status(), inner.0.load(Ordering::Relaxed)), (StatusCode::OK, asked), "{left:?}");
+    }
 }
