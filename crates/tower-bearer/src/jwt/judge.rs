@@ -64,13 +64,13 @@ pub(super) fn decide<P: Proof>(
 
     let header = seen.map_or_else(|| Header::parse(header, P::KIND), Ok)?;
     let json = std::str::from_utf8(json).map_err(|_| Reason::MalformedClaims("not UTF-8"))?;
-    let mut names = Members::default();
-    let payload = Payload::parse_noting(json, &mut names)?;
+    let (mut payload, mut names) = (Payload::default(), Members::default());
+    payload.read(json, &mut names)?;
 
     let listed = issuers.find(payload.iss.as_deref()).ok_or(Reason::UnknownIssuer)?;
     let by = Maker { listed, key: None };
-    let signed =
-        Signed { header, payload, json, names: &names, message: compact.signing_input.as_bytes(), signature };
+    let message = compact.signing_input.as_bytes();
+    let signed = Signed { header, payload: &payload, json, names: &names, message, signature };
     let outcome = judge(by, &signed, now, may_wait).map_err(|error| error.of_issuer(&listed.issuer.iss))?;
     if let (true, Some(headers), Outcome::Decided(Ok(_))) = (is_new, headers, &outcome) {
         headers.remember(compact.header, &signed.header);
@@ -81,7 +81,7 @@ pub(super) fn decide<P: Proof>(
 /// A token taken apart, and nothing of it believed.
 pub(super) struct Signed<'a> {
     pub(super) header: Header<'a>,
-    pub(super) payload: Payload<'a>,
+    pub(super) payload: &'a Payload<'a>,
     pub(super) json: &'a str,
     names: &'a Members<'a>,
     message: &'a [u8],
@@ -123,7 +123,7 @@ impl Proof for Verified {
     const KIND: TokenKind = TokenKind::Access;
 
     fn check(issuer: &Issuer, token: &Signed<'_>, now: SystemTime) -> Result<(), Reason> {
-        issuer.check(&token.header, &token.payload, now)
+        issuer.check(&token.header, token.payload, now)
     }
 
     fn prove(

@@ -135,7 +135,7 @@ impl Proof for LogoutToken {
     }
 
     fn prove(token: &Signed<'_>, by: Maker<'_>, _: SystemTime) -> Result<Self, AuthError> {
-        Ok(Self::read(&by.listed.issuer, &token.payload)?)
+        Ok(Self::read(&by.listed.issuer, token.payload)?)
     }
 }
 

@@ -96,16 +96,18 @@ pub(crate) struct Kind<'a> {
 impl<'a> Payload<'a> {
     /// Reads and checks types. Says nothing about values.
     pub(crate) fn parse(json: &'a str) -> Result<Self, Reason> {
-        Self::parse_noting(json, &mut Members::default())
+        let mut payload = Self::default();
+        payload.read(json, &mut Members::default())?;
+        Ok(payload)
     }
 
-    /// And notes which claims there are.
-    pub(crate) fn parse_noting(json: &'a str, names: &mut Members<'a>) -> Result<Self, Reason> {
+    /// The same in place, into an empty one, since it is large; and notes which claims there are.
+    pub(crate) fn read(&mut self, json: &'a str, names: &mut Members<'a>) -> Result<(), Reason> {
         let mut fault = Fault::default();
         let mut deserializer = serde_json::Deserializer::from_str(json);
-        Reader { names, fault: &mut fault }
+        Reader { payload: self, names, fault: &mut fault }
             .deserialize(&mut deserializer)
-            .and_then(|payload| deserializer.end().map(|()| payload))
+            .and_then(|()| deserializer.end())
             .map_err(|error| Reason::MalformedClaims(fault.explain(&error)))
     }
 
@@ -134,29 +136,30 @@ impl<'a> Payload<'a> {
 }
 
 struct Reader<'de, 'f> {
+    payload: &'f mut Payload<'de>,
     names: &'f mut Members<'de>,
     fault: &'f mut Fault,
 }
 
 impl<'de> DeserializeSeed<'de> for Reader<'de, '_> {
-    type Value = Payload<'de>;
+    type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'de> Visitor<'de> for Reader<'de, '_> {
-    type Value = Payload<'de>;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut payload = Payload::default();
+        let Self { payload, names, fault } = self;
         let mut scp = None;
         while let Some(Text(name)) = map.next_key()? {
-            let mut claim = Claim { map: &mut map, fault: self.fault };
+            let mut claim = Claim { map: &mut map, fault };
             match &*name {
                 "iss" => payload.iss = Some(claim.string("iss is not a string")?),
                 "sub" => payload.sub = Some(claim.string("sub is not a string")?),
@@ -188,10 +191,12 @@ impl<'de> Visitor<'de> for Reader<'de, '_> {
                     claim.present()?;
                 }
             }
-            self.names.note(name, self.fault)?;
+            names.note(name, fault)?;
         }
-        payload.scope = payload.scope.or(scp);
-        Ok(payload)
+        if payload.scope.is_none() {
+            payload.scope = scp;
+        }
+        Ok(())
     }
 }
 
