@@ -5,6 +5,7 @@ mod advisories;
 mod answers;
 mod authorized;
 mod extractors;
+mod issuers;
 mod jwks_faults;
 mod logs;
 mod multi_issuer;

@@ -159,6 +159,28 @@ async fn what_is_meant_for_another_api_is_refused_without_audience_too_unless_th
 }
 
 #[tokio::test]
+async fn where_neither_audience_nor_client_is_named_the_keys_alone_bind_and_what_is_meant_for_others_is_refused()
+ {
+    let (key, stranger) = (key(Algorithm::ES256), key(Algorithm::ES256));
+    let issuer = || Issuer::without_audience_or_client(A).keys(source(&jwks(&[&key])));
+    let app = app(gate(issuer().also_for("api")));
+    let bare = || token(A, &key).without("aud");
+    for (name, token) in [
+        ("nothing", bare()),
+        ("any client", bare().claim("client_id", "web")),
+        ("an empty list", bare().claim("aud", json!([]))),
+        ("the audience that is named", bare().claim("aud", json!(["x", "api"]))),
+    ] {
+        bearer(&app, &token.sign()).await.assert_passed(name);
+    }
+    for aud in ["https://payments.example", "", "ap", A] {
+        bearer(&app, &bare().claim("aud", aud).sign()).await.assert_invalid(aud, Audience);
+    }
+    bearer(&app, &token(A, &stranger).without("aud").sign()).await.assert_invalid("another's key", Signature);
+    assert_eq!(JwtVerifier::new([issuer().rfc9068()]).err(), Some(ConfigError::ProfileOptedOut));
+}
+
+#[tokio::test]
 async fn of_a_set_that_tenants_share_a_key_signs_for_the_issuer_that_it_names() {
     let (of_a, of_all) = (key(Algorithm::ES256).kid("a"), key(Algorithm::ES256).kid("all"));
     let mut set = jwks(&[&of_a, &of_all]);

@@ -125,7 +125,7 @@ impl TokenBuilder {
         self.expires_in(-HOUR)
     }
 
-    /// Makes it a logout token ([`OpenID` Connect Back-Channel Logout §2.4]): `typ` is `logout+jwt`, `events`
+    /// Makes it a logout token ([OpenID Connect Back-Channel Logout §2.4]): `typ` is `logout+jwt`, `events`
     /// has the event of logout, `jti` is new, and it is good for two minutes. The audience has to be the
     /// client; `sub` stays beside a `sid` that is added with [`claim`](Self::claim).
     ///
@@ -138,7 +138,7 @@ impl TokenBuilder {
     /// assert!(claims["events"]["http://schemas.openid.net/event/backchannel-logout"].is_object());
     /// ```
     ///
-    /// [`OpenID` Connect Back-Channel Logout §2.4]: https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken
+    /// [OpenID Connect Back-Channel Logout §2.4]: https://openid.net/specs/openid-connect-backchannel-1_0.html#LogoutToken
     pub fn logout(self) -> Self {
         let event = serde_json::json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
         self.header("typ", "logout+jwt")

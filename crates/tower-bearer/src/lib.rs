@@ -4,7 +4,8 @@
 //! * [`BearerLayer`] takes one [`Credential`] from the request head (the `Authorization` header, and each
 //!   [`Source`] that is switched on), asks a [`Verify`], and either hands the request on with [`Verified`] in
 //!   its extensions or answers it (RFC 6750 §3).
-//! * [`JwtVerifier`] is that verifier for JWTs of one or several [`Issuer`]s.
+//! * [`JwtVerifier`] is that verifier for JWTs of one or several [`Issuer`]s; [here](_issuers) is how well-known
+//!   ones are set up.
 //! * [`RequireLayer`] holds verified callers to a [`policy`].
 //! * [`ProtectedResource`] tells clients that know only a URL where to get a token (RFC 9728).
 //! * [`revocation`] is asked about tokens that were good once; logout tokens of the issuer may feed it.
@@ -37,7 +38,7 @@
 //!
 //! # Cryptography
 //!
-//! The feature `aws-lc-rs` (default) verifies with aws-lc-rs; `rust-crypto` with the `RustCrypto` crates,
+//! The feature `aws-lc-rs` (default) verifies with aws-lc-rs; `rust-crypto` with the RustCrypto crates,
 //! without a C compiler and without ES512. With both on, aws-lc-rs is used. Nothing depends on a process-wide
 //! provider.
 
@@ -50,6 +51,8 @@ mod credential;
 mod error;
 mod future;
 mod gate;
+#[doc = include_str!("../issuers.md")]
+pub mod _issuers {}
 mod jwt;
 pub mod keys;
 mod layer;

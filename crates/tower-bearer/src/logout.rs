@@ -1,4 +1,4 @@
-//! The receiver of logout tokens (`OpenID` Connect Back-Channel Logout 1.0 §2.5–2.8).
+//! The receiver of logout tokens (OpenID Connect Back-Channel Logout 1.0 §2.5–2.8).
 
 mod future;
 

@@ -1,4 +1,4 @@
-//! Where an issuer's endpoints are, by its own metadata (`OpenID` Connect Discovery 1.0 §4, RFC 8414 §3):
+//! Where an issuer's endpoints are, by its own metadata (OpenID Connect Discovery 1.0 §4, RFC 8414 §3):
 //! pure functions of the issuer's name and of a document.
 
 use super::{InvalidEndpoint, location::check};

@@ -1,4 +1,4 @@
-//! The ID token of a sign-in (`OpenID` Connect Core 1.0 §3.1.3.7): pure functions of its text.
+//! The ID token of a sign-in (OpenID Connect Core 1.0 §3.1.3.7): pure functions of its text.
 //!
 //! It came straight from the token endpoint, over TLS, so its signature need not be checked (there, rule 6).
 //! That it is for us, fresh, and of this very sign-in must be.

@@ -58,7 +58,7 @@ pub struct OAuthEndpoint {
 }
 
 impl OAuthEndpoint {
-    /// Reads where the endpoints are from the issuer's metadata (`OpenID` Connect Discovery 1.0, RFC 8414),
+    /// Reads where the endpoints are from the issuer's metadata (OpenID Connect Discovery 1.0, RFC 8414),
     /// once.
     ///
     /// # Errors
@@ -139,7 +139,7 @@ impl OAuthEndpoint {
         Ok(self)
     }
 
-    /// Sends users there who signed out (`OpenID` Connect RP-Initiated Logout 1.0).
+    /// Sends users there who signed out (OpenID Connect RP-Initiated Logout 1.0).
     ///
     /// # Errors
     /// When that is not a location for it.
@@ -313,7 +313,7 @@ impl SignIn for OAuthEndpoint {
     }
 
     /// The ID token, where there is one or `openid` was asked for, must be of this issuer, for this client,
-    /// in time, and have the nonce (`OpenID` Connect Core 1.0 §3.1.3.7).
+    /// in time, and have the nonce (OpenID Connect Core 1.0 §3.1.3.7).
     fn exchange_code<'a>(
         &'a self,
         exchange: CodeExchange<'a>,

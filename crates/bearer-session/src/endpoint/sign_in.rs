@@ -39,7 +39,7 @@ pub trait SignIn: TokenEndpoint {
         None
     }
 
-    /// Where to send a user who signed out, so that the issuer ends its own session too (`OpenID` Connect
+    /// Where to send a user who signed out, so that the issuer ends its own session too (OpenID Connect
     /// RP-Initiated Logout 1.0). `None` where the issuer has no such page.
     fn sign_out_url(&self, request: &SignOutRequest<'_>) -> Option<String> {
         let _ = request;

@@ -90,7 +90,7 @@ impl RouteOptions {
         self
     }
 
-    /// Whoever signs out on a page goes on to the issuer's, which ends its own session too (`OpenID` Connect
+    /// Whoever signs out on a page goes on to the issuer's, which ends its own session too (OpenID Connect
     /// RP-Initiated Logout 1.0), where it has such a page. The ID token goes along in the URL, as the
     /// specification wants it: hence not by default.
     #[must_use]

@@ -36,7 +36,7 @@ pub struct RegisteredClaims {
     pub client_id: Option<String>,
     /// `session_id`: the session that the token belongs to, as Supabase names it.
     pub session_id: Option<String>,
-    /// `sid`: the session that the token belongs to, as it is named in logout tokens (`OpenID` Connect
+    /// `sid`: the session that the token belongs to, as it is named in logout tokens (OpenID Connect
     /// Back-Channel Logout §2.1). A token may have both, and they may differ.
     pub sid: Option<String>,
     /// `scope` or `scp`.

@@ -81,17 +81,22 @@ pub(super) enum Profile {
 #[derive(Clone, Debug)]
 pub(super) enum Binding {
     Audience(Vec<Arc<str>>),
-    Client { names: Vec<Arc<str>>, whatever_audience: bool },
+    Client {
+        names: Vec<Arc<str>>,
+        whatever_audience: bool,
+    },
+    /// The keys sign for nobody else. The names are those of tokens that have an audience all the same.
+    Keys(Vec<Arc<str>>),
 }
 
 impl Binding {
     fn names(&self) -> &[Arc<str>] {
-        let (Self::Audience(names) | Self::Client { names, .. }) = self;
+        let (Self::Audience(names) | Self::Client { names, .. } | Self::Keys(names)) = self;
         names
     }
 
     fn add(&mut self, name: Arc<str>) {
-        let (Self::Audience(names) | Self::Client { names, .. }) = self;
+        let (Self::Audience(names) | Self::Client { names, .. } | Self::Keys(names)) = self;
         names.push(name);
     }
 }
@@ -120,6 +125,34 @@ impl Issuer {
         Self::bound(iss.into(), Binding::Client { names, whatever_audience: true })
     }
 
+    /// For issuers whose tokens name neither audience nor client, and whose keys sign for one application
+    /// alone: WorkOS has a JWK Set for each client. **Any token that these keys sign is taken**, so say by
+    /// [`jwks_uri`](Self::jwks_uri) or [`keys`](Self::keys) which they are. A token that has an `aud` all the
+    /// same is meant for another API, unless that is named by [`also_for`](Self::also_for).
+    ///
+    /// ```
+    /// use tower_bearer::{Algorithm, Issuer, JwtVerifier, Verification};
+    /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
+    /// # use std::time::SystemTime;
+    /// # let token = |aud: Option<&str>| {
+    /// #     let token = TokenBuilder::new(&SigningKey::hmac(Alg::HS256, &[7; 32]), "https://issuer.example", "");
+    /// #     aud.map_or(token.clone().without("aud"), |aud| token.audience(aud)).sign()
+    /// # };
+    ///
+    /// let issuer = Issuer::without_audience_or_client("https://issuer.example")
+    ///     .hmac_secret(Algorithm::HS256, [7; 32]);
+    /// let verifier = JwtVerifier::new([issuer])?;
+    /// let takes = |token: &str| {
+    ///     matches!(verifier.verify_token(token, SystemTime::now()), Verification::Done(Ok(_)))
+    /// };
+    /// assert!(takes(&token(None)));
+    /// assert!(!takes(&token(Some("https://payments.example"))));
+    /// # Ok::<(), tower_bearer::ConfigError>(())
+    /// ```
+    pub fn without_audience_or_client(iss: impl Into<String>) -> Self {
+        Self::bound(iss.into(), Binding::Keys(Vec::new()))
+    }
+
     fn bound(iss: String, binding: Binding) -> Self {
         Self {
             iss: iss.into(),
@@ -140,6 +173,7 @@ impl Issuer {
     }
 
     /// Accepts one more audience, or client id for an issuer [without audience](Self::without_audience).
+    /// May be said of several.
     #[must_use]
     pub fn also_for(mut self, another: impl Into<String>) -> Self {
         self.binding.add(another.into().into());
@@ -223,7 +257,7 @@ impl Issuer {
         self
     }
 
-    /// Trusts logout tokens for this client (`OpenID` Connect Back-Channel Logout §2.4): their `aud` is the
+    /// Trusts logout tokens for this client (OpenID Connect Back-Channel Logout §2.4): their `aud` is the
     /// `client_id` that the issuer knows the application by, not the audience of its access tokens. May be
     /// said of several; without it, every logout token of this issuer is refused.
     ///
@@ -339,7 +373,7 @@ impl Issuer {
             Err(ConfigError::EmptyAudience)
         } else if self.missing_iss_allowed && !self.logout_clients.is_empty() {
             Err(ConfigError::LogoutWithoutIss)
-        } else if is_rfc9068 && (self.missing_iss_allowed || matches!(self.binding, Binding::Client { .. })) {
+        } else if is_rfc9068 && (self.missing_iss_allowed || !matches!(self.binding, Binding::Audience(_))) {
             Err(ConfigError::ProfileOptedOut)
         } else if self.times.leeway > LONGEST_LEEWAY {
             Err(ConfigError::LongLeeway)
@@ -361,7 +395,7 @@ impl Issuer {
     pub(super) fn realm(&self) -> &str {
         match &self.binding {
             Binding::Audience(names) => names.first().map_or(&self.iss, |name| name),
-            Binding::Client { .. } => &self.iss,
+            Binding::Client { .. } | Binding::Keys(_) => &self.iss,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Logout tokens (`OpenID` Connect Back-Channel Logout 1.0 §2.4): by the keys of access tokens, under rules
+//! Logout tokens (OpenID Connect Back-Channel Logout 1.0 §2.4): by the keys of access tokens, under rules
 //! of their own.
 
 use super::{
@@ -28,7 +28,7 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// while.
 const MAX_AGE: Duration = Duration::from_secs(10 * 60);
 
-/// The longest name, in bytes. They are kept in memory; a `sub` has 255 at most (`OpenID` Connect Core §2).
+/// The longest name, in bytes. They are kept in memory; a `sub` has 255 at most (OpenID Connect Core §2).
 const MAX_NAME: usize = 1024;
 
 /// A verified logout token: the issuer says that a session, or all sessions of a user, are over. Never a

@@ -82,7 +82,7 @@ impl ScopeClaim<'_> {
 #[derive(Debug, Default, PartialEq)]
 #[allow(clippy::struct_excessive_bools, reason = "each notes the presence of one member")]
 pub(crate) struct Kind<'a> {
-    /// `at_hash`, `c_hash` or `s_hash` (`OpenID` Connect Core §3.1.3.6, §3.3.2.11; FAPI 1.0 §5.1).
+    /// `at_hash`, `c_hash` or `s_hash` (OpenID Connect Core §3.1.3.6, §3.3.2.11; FAPI 1.0 §5.1).
     id_token_hash: bool,
     nonce: bool,
     /// `events` (RFC 8417 §2.2), so a logout token too.

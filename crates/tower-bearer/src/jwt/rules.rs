@@ -48,18 +48,19 @@ impl Issuer {
     }
 
     fn check_binding(&self, payload: &Payload<'_>) -> Result<(), Reason> {
-        match &self.binding {
-            Binding::Audience(names) if payload.aud.iter().any(|aud| contains(names, aud)) => Ok(()),
-            Binding::Audience(_) => Err(Reason::Audience),
+        let is_for = |names: &[_]| payload.aud.iter().any(|aud| contains(names, aud));
+        let is_ours = match &self.binding {
+            Binding::Audience(names) => is_for(names),
             Binding::Client { names, whatever_audience } => {
                 match payload.client_id.as_ref().or(payload.azp.as_ref()) {
                     Some(client) if contains(names, client) => {}
                     _ => return Err(Reason::Client),
                 }
-                let is_ours = payload.aud.is_empty() || payload.aud.iter().any(|aud| contains(names, aud));
-                if is_ours || *whatever_audience { Ok(()) } else { Err(Reason::Audience) }
+                *whatever_audience || payload.aud.is_empty() || is_for(names)
             }
-        }
+            Binding::Keys(names) => payload.aud.is_empty() || is_for(names),
+        };
+        if is_ours { Ok(()) } else { Err(Reason::Audience) }
     }
 }
 

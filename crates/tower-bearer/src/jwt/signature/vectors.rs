@@ -18,7 +18,7 @@ use serde_json::Value;
 
 const EXAMPLES: &str = include_str!("../../../testdata/rfc_examples.json");
 
-/// What the `RustCrypto` crates cannot do, and say so when the key is loaded.
+/// What the RustCrypto crates cannot do, and say so when the key is loaded.
 const HAS_ES512: bool = cfg!(feature = "aws-lc-rs");
 
 struct Example {
