@@ -155,20 +155,19 @@ impl Owner {
     }
 
     /// Stores new tokens and hands them out, in this order.
-    pub(super) async fn store(&self, claim: Claimed, successor: Successor) -> Landing {
+    pub(super) async fn store(self: &Arc<Self>, claim: Claimed, successor: Successor) -> Landing {
         match self.commit(claim, &successor).await {
             Committed::Stored(held) => self.arrived(held),
             Committed::Fenced => self.fenced(claim, successor).await,
             Committed::Lost => {
                 warn!(key = ?claim.key, "the store does not take new tokens; they are kept in memory");
-                self.unsaved.put(claim.key, successor);
-                self.soon(claim.key)
+                self.save_later(claim.key, successor)
             }
         }
     }
 
     /// The claim was over when new tokens were to be stored: what lies in the store now decides.
-    async fn fenced(&self, claim: Claimed, successor: Successor) -> Landing {
+    async fn fenced(self: &Arc<Self>, claim: Claimed, successor: Successor) -> Landing {
         let asked = Instant::now();
         match self.ask(self.store.load(&claim.key)).await {
             Some(Lookup::Live(row)) => match self.absorb(claim.key, &row, asked) {
@@ -181,15 +180,9 @@ impl Owner {
                 Some((held, Kept::First | Kept::Same | Kept::Newer)) if held.generation > successor.of => {
                     self.arrived(held)
                 }
-                _ => {
-                    self.unsaved.put(claim.key, successor);
-                    self.soon(claim.key)
-                }
+                _ => self.save_later(claim.key, successor),
             },
-            None => {
-                self.unsaved.put(claim.key, successor);
-                self.soon(claim.key)
-            }
+            None => self.save_later(claim.key, successor),
             Some(Lookup::Ended | Lookup::Unknown) => {
                 self.over(&claim.key, SignOutScope::Local);
                 self.drop_tokens(&successor.record).await;
@@ -200,7 +193,7 @@ impl Owner {
 
     /// Another process has claimed these tokens meanwhile, and perhaps burnt them. Their successor takes
     /// their place.
-    async fn store_over(&self, held: &Held, successor: Successor) -> Landing {
+    async fn store_over(self: &Arc<Self>, held: &Held, successor: Successor) -> Landing {
         let (key, row) = (held.key, held.row);
         let successor = Successor { of: held.generation, ..successor };
         let asked = Instant::now();
@@ -211,8 +204,7 @@ impl Owner {
                 return self.arrived(held);
             }
         }
-        self.unsaved.put(key, successor);
-        self.soon(key)
+        self.save_later(key, successor)
     }
 
     /// Takes the refresh token out of the row. The access token serves until it expires.

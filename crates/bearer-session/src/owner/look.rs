@@ -32,13 +32,18 @@ impl Owner {
         key: Key,
         deadline: Instant,
     ) -> Result<Arc<Held>, SessionError> {
+        match self.look_until(key, deadline).await {
+            Looked::Live(held) => Ok(held),
+            Looked::Over => Err(SessionError::SIGNED_OUT),
+            Looked::Unreachable => self.trust(&key),
+        }
+    }
+
+    /// The session as it lies in the store.
+    pub(super) async fn look_until(self: &Arc<Self>, key: Key, deadline: Instant) -> Looked {
         let owner = Arc::clone(self);
         let looking = self.looks.run(key, || async move { owner.look(key).await });
-        match looking.until(deadline).await {
-            Some(Looked::Live(held)) => Ok(held),
-            Some(Looked::Over) => Err(SessionError::SIGNED_OUT),
-            Some(Looked::Unreachable) | None => self.trust(&key),
-        }
+        looking.until(deadline).await.unwrap_or(Looked::Unreachable)
     }
 
     /// Serves a copy whose access token lives, for some time without asking again: otherwise each request

@@ -18,6 +18,7 @@ mod outage;
 mod pauses;
 mod replace;
 mod rules;
+mod save;
 mod serve;
 mod sign_out;
 mod single;

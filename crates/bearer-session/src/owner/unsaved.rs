@@ -3,7 +3,8 @@
 use super::local::Held;
 use crate::{endpoint::AfterUnknown, record::Record, store::Key};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
+    mem,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use tokio::time::Instant;
@@ -21,7 +22,14 @@ pub(super) struct Successor {
 /// Successors that wait for the store to come back, and for a claim: then they are stored, and the token that
 /// they succeed is not presented again. A bounded number, the youngest.
 #[derive(Debug, Default)]
-pub(super) struct Unsaved(Mutex<HashMap<Key, Successor>>);
+pub(super) struct Unsaved(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    successors: HashMap<Key, Successor>,
+    /// Somebody sees to it that they are stored.
+    is_tended: bool,
+}
 
 impl Successor {
     /// As it is to be written at that time, in place of this generation of the row.
@@ -48,41 +56,60 @@ impl Successor {
 impl Unsaved {
     const MOST: usize = 1024;
 
-    pub(super) fn put(&self, key: Key, successor: Successor) {
-        let mut unsaved = self.all();
-        if unsaved.len() >= Self::MOST && !unsaved.contains_key(&key) {
-            let oldest = unsaved.iter().min_by_key(|(_, successor)| successor.expires).map(|(key, _)| *key);
-            oldest.map(|key| unsaved.remove(&key));
+    /// Says whether nobody tends them yet: then it is for the caller to do.
+    #[must_use]
+    pub(super) fn put(&self, key: Key, successor: Successor) -> bool {
+        let Waiting { successors, is_tended } = &mut *self.all();
+        if successors.len() >= Self::MOST && !successors.contains_key(&key) {
+            let oldest = successors.iter().min_by_key(|(_, successor)| successor.expires);
+            oldest.map(|(key, _)| *key).map(|key| successors.remove(&key));
         }
-        unsaved.insert(key, successor);
+        successors.insert(key, successor);
+        !mem::replace(is_tended, true)
+    }
+
+    /// Whether none waits any more. Nobody tends them then.
+    pub(super) fn are_done(&self) -> bool {
+        let Waiting { successors, is_tended } = &mut *self.all();
+        *is_tended = !successors.is_empty();
+        !*is_tended
     }
 
     /// The successor of these tokens, if there is one. What is there of another generation is of no use any
     /// more.
     pub(super) fn take(&self, held: &Held, rule: AfterUnknown) -> Option<Successor> {
-        let successor = self.all().remove(&held.key)?;
+        let successor = self.all().successors.remove(&held.key)?;
         // Over burnt tokens it is one generation further on.
         successor.follows(held, rule).then_some(Successor { of: held.generation, ..successor })
     }
 
     /// Whether these tokens have a successor here.
     pub(super) fn follow(&self, held: &Held, rule: AfterUnknown) -> bool {
-        self.all().get(&held.key).is_some_and(|successor| successor.follows(held, rule))
+        self.all().successors.get(&held.key).is_some_and(|successor| successor.follows(held, rule))
     }
 
     pub(super) fn has(&self, key: &Key) -> bool {
-        self.all().contains_key(key)
+        self.all().successors.contains_key(key)
     }
 
     pub(super) fn keys(&self) -> Vec<Key> {
-        self.all().keys().copied().collect()
+        self.all().successors.keys().copied().collect()
+    }
+
+    /// Somebody has brought later tokens. What came here meanwhile, for these or for later ones, stays.
+    pub(super) fn forget_before(&self, held: &Held) {
+        if let Entry::Occupied(entry) = self.all().successors.entry(held.key)
+            && entry.get().of < held.generation
+        {
+            entry.remove();
+        }
     }
 
     pub(super) fn forget(&self, key: &Key) {
-        self.all().remove(key);
+        self.all().successors.remove(key);
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<Key, Successor>> {
+    fn all(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -111,11 +138,11 @@ mod tests {
     fn a_successor_is_taken_once_and_only_for_its_generation() {
         let (unsaved, key, now) = (Unsaved::default(), Key::of("test", "a"), Instant::now());
         let (first, second) = (held(key, 1, tokens()), held(key, 2, tokens()));
-        unsaved.put(key, successor(1, now));
+        let _ = unsaved.put(key, successor(1, now));
         assert!(unsaved.follow(&first, FailClosed) && !unsaved.follow(&second, FailClosed));
         assert!(unsaved.take(&first, FailClosed).is_some());
         assert!(unsaved.take(&first, FailClosed).is_none());
-        unsaved.put(key, successor(1, now));
+        let _ = unsaved.put(key, successor(1, now));
         assert!(unsaved.take(&second, FailClosed).is_none());
         assert!(unsaved.take(&first, FailClosed).is_none());
     }
@@ -133,10 +160,25 @@ mod tests {
         ];
         for (generation, record, rule, expected) in cases {
             let unsaved = Unsaved::default();
-            unsaved.put(key, successor(1, now));
+            let _ = unsaved.put(key, successor(1, now));
             let taken = unsaved.take(&held(key, generation, record), rule);
             assert_eq!(taken.map(|successor| successor.of), expected, "{generation} {rule:?}");
         }
+    }
+
+    #[test]
+    fn only_what_was_overtaken_is_forgotten() {
+        let (unsaved, key, now) = (Unsaved::default(), Key::of("test", "a"), Instant::now());
+        let tended = unsaved.put(key, successor(2, now));
+        assert!(tended, "nobody tended it before");
+        for generation in [1, 2] {
+            unsaved.forget_before(&held(key, generation, tokens()));
+            assert!(unsaved.has(&key) && !unsaved.are_done(), "{generation}");
+        }
+        assert!(!unsaved.put(key, successor(2, now)), "somebody tends it");
+        unsaved.forget_before(&held(key, 3, tokens()));
+        assert!(!unsaved.has(&key) && unsaved.are_done());
+        assert!(unsaved.put(key, successor(4, now)), "and nobody after that");
     }
 
     #[test]
@@ -144,9 +186,9 @@ mod tests {
         let (unsaved, now) = (Unsaved::default(), Instant::now());
         for number in 0..=Unsaved::MOST as u64 {
             let key = Key::of("test", &number.to_string());
-            unsaved.put(key, successor(0, now + Duration::from_secs(number)));
+            let _ = unsaved.put(key, successor(0, now + Duration::from_secs(number)));
         }
-        assert_eq!(unsaved.all().len(), Unsaved::MOST);
+        assert_eq!(unsaved.keys().len(), Unsaved::MOST);
         let is_there = |name| unsaved.has(&Key::of("test", name));
         assert!(!is_there("0") && is_there("1"));
     }

@@ -33,6 +33,11 @@ impl Faulty {
         Self { store: Arc::new(Mutex::new(MemoryStore::new(100))), faults: Arc::default() }
     }
 
+    /// The same store as another process reaches it.
+    pub(super) fn elsewhere(&self) -> Self {
+        Self { store: Arc::clone(&self.store), faults: Arc::default() }
+    }
+
     pub(super) fn store(&self) -> MemoryStore {
         self.store.lock().unwrap().clone()
     }

@@ -167,3 +167,64 @@ async fn who_waits_for_another_process_asks_the_store_now_and_then() {
     assert_eq!((first.unwrap().token().expose(), second), ("a1", got("a1")));
     assert!(store.read(|faults| faults.claims) <= 12, "{}", store.read(|faults| faults.claims));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_did_not_take_it_gets_when_it_is_back_though_nobody_asks() {
+    // The strict one gives no second chance to whoever finds the session interrupted.
+    for issuer in [Issuer::strict(), Issuer::supabase()] {
+        let store = Faulty::new();
+        let (sessions, id) = expired(&issuer, &store).await;
+        store.set(|faults| faults.commits_before = usize::MAX);
+        assert_eq!(access(&sessions, &id).await, LATER);
+        store.set(|faults| faults.is_down = true);
+        sleep(secs(600)).await;
+        let asked = store.read(|faults| faults.loads);
+        sleep(secs(600)).await;
+        let asked = store.read(|faults| faults.loads) - asked;
+        assert!((40..=70).contains(&asked), "{asked} questions in ten minutes");
+        store.set(|faults| (faults.is_down, faults.commits_before) = (false, 0));
+        sleep(secs(11)).await;
+        assert_eq!(access(&owner(&issuer, &store), &id).await, got("a1"));
+        assert_eq!(issuer.presented(), ["r0"]);
+        // Then all is quiet.
+        let asked = store.read(|faults| (faults.loads, faults.claims));
+        sleep(secs(600)).await;
+        assert_eq!(store.read(|faults| (faults.loads, faults.claims)), asked);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_session_that_cannot_be_saved_keeps_no_other_waiting() {
+    let (issuer, store) = (Issuer::strict(), Faulty::new());
+    let sessions = owner(&issuer, &store);
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(sessions.create(tokens(0, Duration::ZERO)).await.unwrap());
+    }
+    store.set(|faults| faults.commits_before = usize::MAX);
+    for id in &ids {
+        assert_eq!(access(&sessions, id).await, LATER);
+    }
+    store.set(|faults| (faults.is_down, faults.commits_before) = (true, 0));
+    sleep(secs(60)).await;
+    let claim = store.elsewhere().claim(&ids[0].key(), 0, HOUR).await.unwrap();
+    assert!(matches!(claim, Claim::Granted { .. }), "{claim:?}");
+    store.set(|faults| faults.is_down = false);
+    sleep(secs(120)).await;
+    for id in &ids[1..] {
+        let Lookup::Live(row) = store.load(&id.key()).await.unwrap() else { panic!() };
+        assert_eq!(row.generation, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_to_be_saved_keeps_no_owner_alive() {
+    let (issuer, store) = (Issuer::strict(), Faulty::new());
+    let (sessions, id) = expired(&issuer, &store).await;
+    store.set(|faults| faults.commits_before = usize::MAX);
+    assert_eq!(access(&sessions, &id).await, LATER);
+    let owner = Arc::downgrade(&sessions.0);
+    drop(sessions);
+    sleep(secs(60)).await;
+    assert_eq!(owner.strong_count(), 0);
+}
