@@ -45,7 +45,7 @@ pub(crate) async fn run() -> Result<ExitCode, Box<dyn Error>> {
 async fn tour() -> Result<Vec<Step>, Box<dyn Error>> {
     let issuer = issuer::start(1).await;
     let (listener, url) = serve::listen(Some(0)).await?;
-    let site = serve::build(&Settings::default(), Some(&issuer), &url).await?;
+    let (site, _) = serve::build(&Settings::default(), Some(&issuer), &url).await?;
     let mut tour = Tour { visitor: Visitor::new(url)?, issuer, steps: Vec::new() };
     tokio::select! {
         ended = async { axum::serve(listener, site).await } => Err(format!("the site ended: {ended:?}").into()),

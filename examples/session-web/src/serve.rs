@@ -33,7 +33,7 @@ pub(crate) async fn run(settings: Settings, port: Option<u16>, lifetime: u32) ->
         Some(_) => None,
         None => Some(issuer::start(lifetime).await),
     };
-    let site = build(&settings, issuer.as_ref(), &url).await?;
+    let (site, sessions) = build(&settings, issuer.as_ref(), &url).await?;
 
     println!("{url}\n");
     if let Some(issuer) = &issuer {
@@ -41,12 +41,30 @@ pub(crate) async fn run(settings: Settings, port: Option<u16>, lifetime: u32) ->
         println!("Access tokens live for {lifetime} s. The issuer is {}\n", issuer.project_url());
     }
     println!("Ctrl-C ends.");
+    let stop = async move {
+        told_to_stop().await;
+        // A refresh that is under way is finished.
+        sessions.close().await;
+    };
+    Ok(axum::serve(listener, site).with_graceful_shutdown(stop).await?)
+}
+
+async fn told_to_stop() {
     tokio::select! {
-        ended = async { axum::serve(listener, site).await } => ended?,
-        pressed = signal::ctrl_c() => pressed?,
+        _ = signal::ctrl_c() => {}
+        () = terminated() => {}
         () = end_of_input() => {}
     }
-    Ok(())
+}
+
+/// By whoever runs it: systemd, Kubernetes.
+async fn terminated() {
+    #[cfg(unix)]
+    if let Ok(mut signals) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
+        signals.recv().await;
+        return;
+    }
+    std::future::pending::<()>().await;
 }
 
 /// The site as it is set up, for the users of the project or of the test issuer.
@@ -54,7 +72,7 @@ pub(crate) async fn build(
     settings: &Settings,
     issuer: Option<&TestSupabase>,
     url: &str,
-) -> Result<Router, Box<dyn Error>> {
+) -> Result<(Router, Sessions), Box<dyn Error>> {
     let test_project = issuer.map(issuer::project);
     let project = settings.project.as_ref().or(test_project.as_ref()).ok_or("there is no issuer")?;
     let endpoint = SupabaseEndpoint::new(&project.url, &project.key)?;

@@ -10,7 +10,7 @@ use axum_bearer::{
     revocation::{DenyList, WhenUnsure},
 };
 use bearer_session::{
-    RouteOptions, SessionLayer, SessionsBuilder, endpoint::SupabaseEndpoint, keeping::OpaqueCookie,
+    RouteOptions, SessionLayer, Sessions, SessionsBuilder, endpoint::SupabaseEndpoint, keeping::OpaqueCookie,
     revoke_in, session_routes,
 };
 use std::{error::Error, time::Duration};
@@ -33,7 +33,7 @@ pub(crate) async fn site(
     endpoint: SupabaseEndpoint,
     sessions: SessionsBuilder,
     about: About,
-) -> Result<Router, Box<dyn Error>> {
+) -> Result<(Router, Sessions), Box<dyn Error>> {
     // The gate knows nothing of sessions, and refuses what was signed out all the same.
     let signed_out = DenyList::new(SIGN_OUTS);
     let verifier =
@@ -57,6 +57,6 @@ pub(crate) async fn site(
         .route("/refreshes", get(api::refreshes))
         .with_state(about)
         .merge(assets::router())
-        .nest("/auth", session_routes(sessions, endpoint, cookie, csrf, options));
-    Ok(assets::guarded(site))
+        .nest("/auth", session_routes(sessions.clone(), endpoint, cookie, csrf, options));
+    Ok((assets::guarded(site), sessions))
 }

@@ -9,6 +9,7 @@ impl Owner {
     pub(super) async fn close(self: &Arc<Self>) {
         // No claim of this process lasts longer.
         let until = Instant::now() + self.settings.lease;
+        self.closed.send_replace(true);
         for flight in self.flights.close() {
             flight.until(until).await;
         }

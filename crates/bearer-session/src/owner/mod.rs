@@ -55,7 +55,7 @@ use crate::{
 };
 use quick_cache::sync::Cache;
 use std::{sync::Arc, time::Duration};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 /// What a client is told when only time can tell.
 const SOON: Duration = Duration::from_secs(1);
@@ -152,6 +152,9 @@ struct Owner {
     flights: Single<Landing>,
     /// Claims that the store did not take back at once.
     releases: Single<Option<()>>,
+    /// Sign-outs that the issuer has not heard of yet.
+    farewells: Single<bool>,
+    closed: watch::Sender<bool>,
     announcer: Announcer,
 }
 
@@ -177,6 +180,8 @@ impl Sessions {
             looks: Single::default(),
             flights: Single::default(),
             releases: Single::default(),
+            farewells: Single::default(),
+            closed: watch::Sender::new(false),
             announcer: Announcer::new(on_sign_out),
         }))
     }
@@ -250,7 +255,9 @@ impl Sessions {
     /// Ends a session, and tells the issuer to end it, or others of the user.
     ///
     /// Unless the scope is [`Others`](SignOutScope::Others) the session is over here whatever the issuer
-    /// says, and a refresh that is under way comes to nothing. That it was over already is no error.
+    /// says, and a refresh that is under way comes to nothing. That it was over already is no error. An issuer
+    /// that is out of order is told again for two minutes, as long as this process lives; whoever asks again
+    /// meanwhile waits for that. It goes on when the caller goes away.
     ///
     /// Other sessions of the user, which the issuer ends under the scopes `Others` and `Global`, are found to
     /// be over at their next refresh. Until then their access tokens live, unless a gate refuses them:
@@ -258,7 +265,8 @@ impl Sessions {
     ///
     /// # Errors
     /// [`Unavailable`](SessionErrorKind::Unavailable) when the store cannot be reached, and then nothing was
-    /// done; or when the issuer could not be told about other sessions, which may go on.
+    /// done; or when the issuer could not be told about other sessions, which may go on: until it has heard
+    /// of it, under the scope `Global`.
     pub async fn sign_out(
         &self,
         session: impl Into<Key>,
@@ -282,25 +290,36 @@ impl Sessions {
     }
 
     /// Shuts down in order: begins no refresh any more, waits for those under way, and has the store take
-    /// what it did not take before. For a process that is about to end, once it takes no requests any more.
+    /// what it did not take before. For a process that is about to end.
     /// It takes at most the time of [`lease`](SessionsBuilder::lease), and usually none.
     ///
     /// A refresh that is cut off between the issuer's answer and the store costs the session, where the
     /// issuer forgives nothing. What is in memory is served as before; where an access token has expired, the
-    /// answer is [`Unavailable`](SessionErrorKind::Unavailable). All clones are closed.
+    /// answer is [`Unavailable`](SessionErrorKind::Unavailable). All clones are closed, and the event streams
+    /// of the routes end: a server that shuts down gracefully waits for those, so this is to come before.
     ///
     /// ```
     /// # use bearer_session::Sessions;
     /// # async fn of(sessions: Sessions, app: axum::Router, stop: impl Future<Output = ()> + Send + 'static)
     /// # -> std::io::Result<()> {
     /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    /// let stop = async move {
+    ///     stop.await;
+    ///     sessions.close().await;
+    /// };
     /// axum::serve(listener, app).with_graceful_shutdown(stop).await?;
-    /// sessions.close().await;
     /// # Ok(())
     /// # }
     /// ```
     pub async fn close(&self) {
         self.0.close().await;
+    }
+
+    /// Resolves when [`close`](Self::close) is called.
+    #[cfg(feature = "axum")]
+    pub(crate) async fn closed(&self) {
+        // Nobody hangs up: the owner is borrowed.
+        let _ = self.0.closed.subscribe().wait_for(|is_closed| *is_closed).await;
     }
 
     /// What happens from now on.

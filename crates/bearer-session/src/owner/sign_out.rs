@@ -2,15 +2,44 @@
 
 use super::{Owner, SOON, SessionError, SessionErrorKind, local::Held, within::within};
 use crate::{
-    endpoint::{OnBehalf, SignOutScope},
+    endpoint::{ExchangeError, OnBehalf, SignOutScope},
     store::Key,
 };
-use std::sync::Arc;
-use tokio::time::Instant;
-use tracing::warn;
+use http::StatusCode;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+/// For how long the issuer is told again of a sign-out that it did not hear of. Not for ever: a global one
+/// ends sessions too that the user has begun since.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The longest pause in between.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// What came of telling the issuer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Told {
+    Heard,
+    /// It may hear of it later.
+    NotNow,
+    Refused,
+}
 
 impl Owner {
+    /// In a task of its own: whoever asked for it may be gone when half of it is done.
     pub(super) async fn sign_out(
+        self: &Arc<Self>,
+        key: Key,
+        scope: SignOutScope,
+        on_behalf: OnBehalf,
+    ) -> Result<(), SessionError> {
+        let owner = Arc::clone(self);
+        let ending = tokio::spawn(async move { owner.sign_out_in_full(key, scope, on_behalf).await });
+        ending.await.unwrap_or(Err(SessionError::unavailable(SOON)))
+    }
+
+    async fn sign_out_in_full(
         self: &Arc<Self>,
         key: Key,
         scope: SignOutScope,
@@ -35,13 +64,14 @@ impl Owner {
             }
         }
         let told = self.tell_issuer(&held, scope, on_behalf).await;
-        if scope == SignOutScope::Global {
-            // Again: until the issuer has heard of it, it may have issued tokens to the user's other
-            // sessions.
-            self.announce(&held, scope, Instant::now());
+        self.announce_again(&held, scope);
+        if told == Told::NotNow && scope != SignOutScope::Others {
+            // Nobody else knows the tokens any more, by which it can be told.
+            let owner = Arc::clone(self);
+            drop(self.farewells.run(key, || async move { owner.tell_later(&held, scope, on_behalf).await }));
         }
-        // What is left of this one session at the issuer, nobody knows the tokens of any more.
-        if told || scope == SignOutScope::Local { Ok(()) } else { Err(SessionError::unavailable(SOON)) }
+        let is_done = told == Told::Heard || scope == SignOutScope::Local;
+        if is_done { Ok(()) } else { Err(SessionError::unavailable(SOON)) }
     }
 
     /// A session whose tokens nobody here knows: it is over, or cannot be read. Whatever lies in the store is
@@ -57,8 +87,15 @@ impl Owner {
             return Err(SessionError::unavailable(SOON));
         }
         self.over(&key, scope);
-        let told = why == SessionErrorKind::SignedOut || scope == SignOutScope::Local;
-        if told { Ok(()) } else { Err(SessionError::unavailable(SOON)) }
+        let is_done = match self.farewells.of(&key) {
+            _ if scope == SignOutScope::Local => true,
+            // The issuer has not heard of it yet.
+            Some(farewell) => {
+                farewell.until(Instant::now() + self.settings.request_timeout).await == Some(true)
+            }
+            None => why == SessionErrorKind::SignedOut,
+        };
+        if is_done { Ok(()) } else { Err(SessionError::unavailable(SOON)) }
     }
 
     /// What the issuer wants to see: for the sessions elsewhere, an access token that lives.
@@ -79,16 +116,56 @@ impl Owner {
         }
     }
 
-    async fn tell_issuer(&self, held: &Held, scope: SignOutScope, on_behalf: OnBehalf) -> bool {
+    async fn tell_issuer(&self, held: &Held, scope: SignOutScope, on_behalf: OnBehalf) -> Told {
         let (access, refresh) = (&held.record.access_token, held.record.refresh_token.as_ref());
         let deadline = Instant::now() + self.settings.request_timeout;
         match within(deadline, self.endpoint.sign_out(access, refresh, scope, on_behalf)).await {
-            Some(Ok(())) => true,
+            Some(Ok(())) => Told::Heard,
             Some(Err(error)) => {
-                warn!(key = ?held.key, %error, "the issuer could not be told of a sign-out");
-                false
+                let told = if may_hear_later(&error) { Told::NotNow } else { Told::Refused };
+                warn!(key = ?held.key, %error, ?told, "the issuer could not be told of a sign-out");
+                told
             }
-            None => false,
+            None => {
+                warn!(key = ?held.key, "the issuer does not answer in time to a sign-out");
+                Told::NotNow
+            }
         }
+    }
+
+    /// Until the issuer has heard of it, it may have issued tokens to the user's other sessions.
+    fn announce_again(&self, held: &Held, scope: SignOutScope) {
+        if scope == SignOutScope::Global {
+            self.announce(held, scope, Instant::now());
+        }
+    }
+
+    /// Whether the issuer has heard of it in the end.
+    async fn tell_later(&self, held: &Held, scope: SignOutScope, on_behalf: OnBehalf) -> bool {
+        let (until, mut pause) = (Instant::now() + PATIENCE, SOON);
+        while Instant::now() + pause < until {
+            sleep(pause).await;
+            pause = (2 * pause).min(LONGEST_PAUSE);
+            match self.tell_issuer(held, scope, on_behalf).await {
+                Told::Heard => {
+                    info!(key = ?held.key, "the issuer has heard of a sign-out");
+                    self.announce_again(held, scope);
+                    return true;
+                }
+                Told::Refused => return false,
+                Told::NotNow => {}
+            }
+        }
+        warn!(key = ?held.key, "the issuer never heard of a sign-out");
+        false
+    }
+}
+
+/// Whether the issuer, or the way to it, is out of order; or else does not want to.
+fn may_hear_later(error: &ExchangeError) -> bool {
+    match error.status() {
+        Some(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => true,
+        Some(status) => status.is_server_error(),
+        None => error.code().is_none(),
     }
 }

@@ -62,6 +62,11 @@ impl<T: Clone + Send + Sync + 'static> Single<T> {
 }
 
 impl<T: Clone> Single<T> {
+    /// The task of this key, if one is running.
+    pub(super) fn of(&self, key: &Key) -> Option<Running<T>> {
+        self.tasks().running.get(key).cloned()
+    }
+
     /// What is running now.
     pub(super) fn running(&self) -> Vec<Running<T>> {
         self.tasks().running.values().cloned().collect()

@@ -56,7 +56,7 @@ pub(super) async fn stream(State(shared): Shared, request: Request) -> Response 
     response
 }
 
-/// Tells of a session until it is over, the page has gone away, or the time is.
+/// Tells of a session until it is over, the page has gone away, or the time is, or the process is to end.
 async fn tell(sessions: Sessions, key: Key, initial: Access, events: mpsc::Sender<Bytes>, place: Place) {
     let end = Instant::now() + TERM;
     let mut changed = sessions.changed(key);
@@ -71,6 +71,7 @@ async fn tell(sessions: Sessions, key: Key, initial: Access, events: mpsc::Sende
             () = changed => {}
             () = sleep_until(pulse) => {}
             () = events.closed() => break,
+            () = sessions.closed() => break,
         }
         if Instant::now() >= end {
             break;

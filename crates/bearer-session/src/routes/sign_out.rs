@@ -9,7 +9,6 @@ use super::{
 use crate::{
     Access, SessionError, SessionErrorKind,
     endpoint::{SignOutRequest, SignOutScope},
-    store::Key,
 };
 use axum::{
     extract::{Request, State},
@@ -41,7 +40,10 @@ pub(super) async fn sign_out(State(shared): Shared, request: Request) -> Respons
         Some(key) => shared.sessions.peek(key).await.ok(),
         None => None,
     };
-    let done = shared.end_in_a_task(key, scope, &parts).await;
+    let done = match key {
+        Some(key) => shared.sessions.sign_out(key, scope, shared.on_behalf(&parts)).await,
+        None => Ok(()),
+    };
     let is_over = match (scope, key) {
         (SignOutScope::Others, _) => false,
         (_, None) => true,
@@ -65,19 +67,6 @@ fn is_over(session: Result<Access, SessionError>) -> bool {
 }
 
 impl RouteState {
-    /// In a task of its own: when the tab is closed meanwhile, the issuer is told all the same.
-    async fn end_in_a_task(
-        &self,
-        key: Option<Key>,
-        scope: SignOutScope,
-        request: &Parts,
-    ) -> Result<(), SessionError> {
-        let Some(key) = key else { return Ok(()) };
-        let (sessions, on_behalf) = (self.sessions.clone(), self.on_behalf(request));
-        let ending = tokio::spawn(async move { sessions.sign_out(key, scope, on_behalf).await });
-        ending.await.unwrap_or_else(|_| Err(SessionError::unavailable(std::time::Duration::ZERO)))
-    }
-
     /// A page goes on, perhaps by way of the issuer; a script is told that it is done.
     fn bye(
         &self,

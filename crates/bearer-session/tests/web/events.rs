@@ -110,3 +110,13 @@ async fn listeners_are_bounded() {
     }
     Tab::open(&browser).await;
 }
+
+#[tokio::test]
+async fn a_page_that_listens_does_not_keep_the_process_from_ending() {
+    let world = World::start().await;
+    let browser = world.signed_in(HOUR).await;
+    let mut tab = Tab::open(&browser).await;
+    assert_eq!(tab.hears().await.as_deref(), Some("INITIAL_SESSION"));
+    world.sessions.close().await;
+    assert_eq!(tab.hears().await, None);
+}

@@ -73,3 +73,53 @@ async fn a_sign_out_wins_over_a_refresh_under_way_and_the_issuer_hears_of_both()
     let told = issuer.0.lock().unwrap().signed_out.clone();
     assert_eq!(told, [("a0".to_owned(), SignOutScope::Local), ("a1".to_owned(), SignOutScope::Local)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_out_that_the_issuer_did_not_hear_of_is_told_again_and_not_said_to_be_done_before() {
+    for takes in [Duration::ZERO, HOUR] {
+        let issuer = Issuer::supabase();
+        let tells = |fails: bool, takes| {
+            let mut told = issuer.0.lock().unwrap();
+            (told.sign_out_fails, told.sign_out_takes) = (fails, takes);
+        };
+        tells(true, takes);
+        let sessions = owner(&issuer, &Faulty::new());
+        let id = sessions.create(tokens(0, HOUR)).await.unwrap();
+        let everywhere = || sessions.sign_out(&id, SignOutScope::Global, OnBehalf::default());
+        assert!(everywhere().await.is_err());
+        assert_eq!(access(&sessions, &id).await, OUT);
+        assert!(everywhere().await.is_err(), "it has still not heard of it");
+        assert!(sessions.sign_out(&id, SignOutScope::Local, OnBehalf::default()).await.is_ok());
+        tells(false, Duration::ZERO);
+        assert!(timeout(secs(60), async { while everywhere().await.is_err() {} }).await.is_ok());
+        let told = || issuer.0.lock().unwrap().signed_out.len();
+        let so_far = told();
+        sleep(HOUR).await;
+        assert_eq!(told(), so_far, "and then no more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issuer_that_never_hears_of_a_sign_out_is_left_alone_in_the_end() {
+    let issuer = Issuer::supabase();
+    issuer.0.lock().unwrap().sign_out_fails = true;
+    let sessions = owner(&issuer, &Faulty::new());
+    let id = sessions.create(tokens(0, HOUR)).await.unwrap();
+    assert!(sessions.sign_out(&id, SignOutScope::Global, OnBehalf::default()).await.is_err());
+    sleep(HOUR).await;
+    let times = issuer.0.lock().unwrap().signed_out.len();
+    assert!((8..20).contains(&times), "{times}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_out_goes_on_when_whoever_asked_for_it_has_gone_away() {
+    let issuer = Issuer::supabase();
+    issuer.0.lock().unwrap().sign_out_takes = secs(2);
+    let sessions = owner(&issuer, &Faulty::new());
+    let id = sessions.create(tokens(0, HOUR)).await.unwrap();
+    let asked = sessions.sign_out(&id, SignOutScope::Global, OnBehalf::default());
+    assert!(timeout(Duration::from_nanos(1), asked).await.is_err());
+    sleep(secs(3)).await;
+    assert_eq!(issuer.0.lock().unwrap().signed_out, [("a0".to_owned(), SignOutScope::Global)]);
+    assert_eq!(access(&sessions, &id).await, OUT);
+}
