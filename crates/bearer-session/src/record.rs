@@ -78,8 +78,13 @@ impl Record {
     /// let in as that user.
     pub(crate) fn renewed(&self, tokens: TokenSet) -> Option<Self> {
         let next = Self::of(tokens, self.signed_in, self.is_aliased);
-        let is_same = self.labels.agree_with(&next.labels) && self.id_labels().agree_with(&next.id_labels());
+        let is_same = self.may_be_one_with(&next);
         is_same.then(|| Self { id_token: next.id_token.or_else(|| self.id_token.clone()), ..next })
+    }
+
+    /// Whether nothing in them says that these are sessions of two users, or two sessions of one.
+    pub(crate) fn may_be_one_with(&self, other: &Self) -> bool {
+        self.labels.agree_with(&other.labels) && self.id_labels().agree_with(&other.id_labels())
     }
 
     fn id_labels(&self) -> Labels {

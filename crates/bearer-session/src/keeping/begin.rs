@@ -2,10 +2,8 @@
 
 use super::{Keeping, Kind, removed::jar};
 use crate::{
-    CurrentSession, SessionError, SessionId, Sessions, TokenSet,
-    endpoint::{OnBehalf, SignOutScope},
-    layer::forbid_caching,
-    store::Key,
+    CurrentSession, SessionError, SessionId, Sessions, TokenSet, endpoint::OnBehalf, layer::forbid_caching,
+    record::Record, store::Key,
 };
 use http::{HeaderMap, HeaderValue, header::SET_COOKIE, request::Parts};
 use std::time::{Duration, SystemTime};
@@ -18,8 +16,10 @@ impl Keeping {
     /// [routes](crate::session_routes) do not have: a one-time code, a magic link, a passkey, SAML.
     ///
     /// It begins a session under a name that nobody has known before, puts the `Set-Cookie` lines of it into
-    /// the response, with `Cache-Control: private, no-store`, and ends the session that the browser had. It
-    /// does not matter whether a [`SessionLayer`](crate::SessionLayer) is in front of the handler.
+    /// the response, with `Cache-Control: private, no-store`, and ends the session that the browser had. The
+    /// issuer is told of that end where the tokens say that it was another session, or another user's: where
+    /// both are one to the issuer (single sign-on, a second factor), the new one would end with it. It does not
+    /// matter whether a [`SessionLayer`](crate::SessionLayer) is in front of the handler.
     ///
     /// No other site may get here with tokens of its choice: it would sign the user in as somebody else. Put
     /// a route that takes a form or JSON behind the [`CsrfLayer`](tower_http::csrf::CsrfLayer); and see to
@@ -115,12 +115,13 @@ impl Keeping {
         response: &mut HeaderMap,
     ) -> Result<(), SessionError> {
         let before = self.key_of(sessions, request).await;
+        let next = Record::signed_in(tokens.clone(), false);
         for line in self.stored(sessions, tokens, &jar(request), on_behalf).await? {
             response.append(SET_COOKIE, line);
         }
         forbid_caching(response);
         if let Ok(before) = before {
-            end(sessions, before, on_behalf).await;
+            end(sessions, before, next, on_behalf).await;
         }
         Ok(())
     }
@@ -164,8 +165,8 @@ impl Keeping {
 
 /// Ends the session that a browser had before it signed in anew, as well as that goes. It does not hold the
 /// new one up for long, and goes on when the request has gone away.
-async fn end(sessions: &Sessions, before: Key, on_behalf: OnBehalf) {
+async fn end(sessions: &Sessions, before: Key, next: Record, on_behalf: OnBehalf) {
     let sessions = sessions.clone();
-    let ending = tokio::spawn(async move { sessions.sign_out(before, SignOutScope::Local, on_behalf).await });
+    let ending = tokio::spawn(async move { sessions.give_way(before, &next, on_behalf).await });
     let _ = tokio::time::timeout(PATIENCE, ending).await;
 }

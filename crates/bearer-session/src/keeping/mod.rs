@@ -197,7 +197,8 @@ impl Best {
     fn of<T>(&mut self, answer: Result<T, SessionError>) -> Option<T> {
         match answer {
             Ok(found) => return Some(found),
-            Err(error) if error.kind() == SessionErrorKind::SignedOut => {}
+            Err(error) if error.kind() == SessionErrorKind::SignedOut && !error.keeps_cookie() => {}
+            Err(error) if error.keeps_cookie() && self.0.kind() == SessionErrorKind::Unavailable => {}
             Err(error) => self.0 = error,
         }
         None

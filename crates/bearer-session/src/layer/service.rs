@@ -94,7 +94,8 @@ impl LayerState {
             Ok((access, lines)) => (Some(access), lines),
             Err(error) if error.kind() == SessionErrorKind::SignedOut => {
                 let headers = request.headers();
-                (None, if may_take_away(headers) { self.keeping.clear(headers) } else { Vec::new() })
+                let takes_away = !error.keeps_cookie() && may_take_away(headers);
+                (None, if takes_away { self.keeping.clear(headers) } else { Vec::new() })
             }
             Err(error) => return Ok(not_now(retry_after(&error))),
         };

@@ -74,7 +74,7 @@ impl Owner {
                 Some((_, Kept::Behind(held)) | (held, _)) => Ok(held),
                 None => Err(match self.unreadable(&key, &row, asked) {
                     Unreadable::Wait => SessionError::unavailable(SOON),
-                    Unreadable::Over => SessionError::SIGNED_OUT,
+                    Unreadable::Over => SessionError::UNREADABLE,
                 }),
             },
             Some(Lookup::Ended) => Err(SessionError::SIGNED_OUT),

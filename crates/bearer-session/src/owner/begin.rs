@@ -17,6 +17,16 @@ impl Sessions {
         self.0.create(id.key(), Record::signed_in(tokens, false)).await.map(|_| ())
     }
 
+    /// Ends a session that gives way to one with these tokens.
+    pub(crate) async fn give_way(
+        &self,
+        key: Key,
+        to: &Record,
+        on_behalf: OnBehalf,
+    ) -> Result<(), SessionError> {
+        self.0.give_way(key, to, on_behalf).await
+    }
+
     /// Gives up the tokens of a session that could not be created, or adopted where there is no id: the
     /// issuer is told, and what the store may have taken all the same is ended. In a task of its own, which
     /// ends by itself: nobody waits for it, and none of it can be relied on.

@@ -84,8 +84,12 @@ impl Owner {
                         known = newest;
                     }
                 },
-                Some(Claim::Ended | Claim::Unknown) => {
+                Some(Claim::Ended) => {
                     self.over(&key, SignOutScope::Local);
+                    return Err(Landing::Over);
+                }
+                Some(Claim::Unknown) => {
+                    self.lost(&key);
                     return Err(Landing::Over);
                 }
             }

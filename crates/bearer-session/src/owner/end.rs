@@ -2,22 +2,45 @@
 
 use super::{Owner, SessionEvent, Who, local::Held};
 use crate::{endpoint::SignOutScope, store::Key};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tracing::warn;
 
 /// For how long it is known of a session that it was, and is over.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
+/// For how long it is known that the store had lost it.
+const MISSED: Duration = Duration::from_secs(5);
+
 impl Owner {
     /// Remembers that a session is over, and tells those who listen, if it lived here until now.
     pub(super) fn over(&self, key: &Key, scope: SignOutScope) -> bool {
         let now = Instant::now();
-        self.unsaved.forget(key);
-        let Some(held) = self.local.end(key, now, REMEMBERED) else { return false };
+        let Some(held) = self.forget(key, now, REMEMBERED) else { return false };
         self.announce(&held, scope, now);
-        self.announcer.tell(SessionEvent::SignedOut(Who::new(*key, &held.record.labels)));
         true
+    }
+
+    /// The store knows nothing of a session. It was evicted, perhaps; or the store is an empty one that stands
+    /// in for a moment, and the session is back in the next. Nobody signed out: the hook is not told.
+    pub(super) fn lost(&self, key: &Key) {
+        self.forget(key, Instant::now(), MISSED);
+    }
+
+    fn forget(&self, key: &Key, now: Instant, remember: Duration) -> Option<Arc<Held>> {
+        self.unsaved.forget(key);
+        let held = self.local.end(key, now, remember)?;
+        self.announcer.tell(SessionEvent::SignedOut(Who::new(*key, &held.record.labels)));
+        Some(held)
+    }
+
+    /// Ends a session in whose place another has come that may be the same one at the issuer: that is not
+    /// told, nor the hook.
+    pub(super) async fn succeeded(&self, key: Key) {
+        if !self.end_row(key, Instant::now() + self.settings.store_timeout).await {
+            warn!(?key, "the store could not be told that a session has a successor");
+        }
+        self.forget(&key, Instant::now(), REMEMBERED);
     }
 
     /// Tells the hook, unless that would let somebody sign out another's session: see [`Held::is_proven`].

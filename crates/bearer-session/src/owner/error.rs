@@ -6,7 +6,8 @@ use std::{error::Error, fmt, time::Duration};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SessionErrorKind {
-    /// There is no such session any more, and trying again brings none back: take the cookie away.
+    /// There is no such session any more, and trying again brings none back: take the cookie away, unless it
+    /// is [to stay](SessionError::keeps_cookie).
     SignedOut,
     /// Not now. The session is as it was: leave the cookie alone, and answer 503 with `Retry-After`.
     Unavailable,
@@ -17,18 +18,31 @@ pub enum SessionErrorKind {
 pub struct SessionError {
     kind: SessionErrorKind,
     retry_after: Option<Duration>,
+    keeps_cookie: bool,
 }
 
 impl SessionError {
-    pub(crate) const SIGNED_OUT: Self = Self { kind: SessionErrorKind::SignedOut, retry_after: None };
+    pub(crate) const SIGNED_OUT: Self =
+        Self { kind: SessionErrorKind::SignedOut, retry_after: None, keeps_cookie: false };
+
+    /// The keys of this process do not open it.
+    pub(crate) const UNREADABLE: Self = Self { keeps_cookie: true, ..Self::SIGNED_OUT };
 
     pub(crate) fn unavailable(retry_after: Duration) -> Self {
-        Self { kind: SessionErrorKind::Unavailable, retry_after: Some(retry_after) }
+        let kind = SessionErrorKind::Unavailable;
+        Self { kind, retry_after: Some(retry_after), keeps_cookie: true }
     }
 
     /// What to do about it.
     pub const fn kind(&self) -> SessionErrorKind {
         self.kind
+    }
+
+    /// Whether the cookie is to stay where it is. So it is when the session is there and does not open with
+    /// the [keys](crate::Keyring) of this process: they may be the wrong ones, and those of others the right
+    /// ones.
+    pub const fn keeps_cookie(&self) -> bool {
+        self.keeps_cookie
     }
 
     /// When to try again, where that makes sense. For `Retry-After`, round up to whole seconds.

@@ -20,6 +20,8 @@ pub(super) enum Looked {
     Live(Arc<Held>),
     /// There is no such session any more.
     Over,
+    /// There is one that nobody opens who has the keys of this process.
+    Unreadable,
     /// The store did not answer, or nobody here can read what it said.
     Unreachable,
 }
@@ -35,6 +37,7 @@ impl Owner {
         match self.look_until(key, deadline).await {
             Looked::Live(held) => Ok(held),
             Looked::Over => Err(SessionError::SIGNED_OUT),
+            Looked::Unreadable => Err(SessionError::UNREADABLE),
             Looked::Unreachable => self.trust(&key),
         }
     }
@@ -64,10 +67,7 @@ impl Owner {
             Some(Lookup::Live(row)) => match self.confirm_or_absorb(key, &row, asked) {
                 None => match self.unreadable(&key, &row, asked) {
                     Unreadable::Wait => Looked::Unreachable,
-                    Unreadable::Over => {
-                        self.over(&key, SignOutScope::Local);
-                        Looked::Over
-                    }
+                    Unreadable::Over => Looked::Unreadable,
                 },
                 Some((held, Kept::First | Kept::Same | Kept::Newer)) => Looked::Live(held),
                 Some((_, Kept::Ended)) => Looked::Over,
@@ -80,8 +80,12 @@ impl Owner {
                     Looked::Live(ours)
                 }
             },
-            Some(Lookup::Ended | Lookup::Unknown) => {
+            Some(Lookup::Ended) => {
                 self.over(&key, SignOutScope::Local);
+                Looked::Over
+            }
+            Some(Lookup::Unknown) => {
+                self.lost(&key);
                 Looked::Over
             }
         }

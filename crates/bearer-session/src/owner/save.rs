@@ -34,7 +34,7 @@ impl Owner {
             }
             Looked::Live(held) => self.unsaved.forget_before(&held),
             Looked::Over => self.unsaved.forget(&key),
-            Looked::Unreachable => return false,
+            Looked::Unreadable | Looked::Unreachable => return false,
         }
         true
     }

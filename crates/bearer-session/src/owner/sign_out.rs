@@ -3,6 +3,7 @@
 use super::{Owner, SOON, SessionError, SessionErrorKind, local::Held, within::within};
 use crate::{
     endpoint::{ExchangeError, OnBehalf, SignOutScope},
+    record::Record,
     store::Key,
 };
 use http::StatusCode;
@@ -72,6 +73,22 @@ impl Owner {
         }
         let is_done = told == Told::Heard || scope == SignOutScope::Local;
         if is_done { Ok(()) } else { Err(SessionError::unavailable(SOON)) }
+    }
+
+    /// Ends a session that gives way to one with these tokens. An issuer with a session of its own for both
+    /// (single sign-on) is not told: to give up the old tokens may be to give up the new ones with them.
+    pub(super) async fn give_way(
+        self: &Arc<Self>,
+        key: Key,
+        to: &Record,
+        on_behalf: OnBehalf,
+    ) -> Result<(), SessionError> {
+        let held = self.look_or_trust(key, Instant::now() + self.settings.wait).await;
+        if held.is_ok_and(|held| held.record.may_be_one_with(to)) {
+            self.succeeded(key).await;
+            return Ok(());
+        }
+        self.sign_out(key, SignOutScope::Local, on_behalf).await
     }
 
     /// A session whose tokens nobody here knows: it is over, or cannot be read. Whatever lies in the store is

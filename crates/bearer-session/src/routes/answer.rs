@@ -76,7 +76,9 @@ impl RouteState {
         match error.kind() {
             SessionErrorKind::SignedOut => {
                 let mut response = json(StatusCode::UNAUTHORIZED, &Shown { error: "signed_out" });
-                add_cookies(&mut response, self.taken_away(request));
+                if !error.keeps_cookie() {
+                    add_cookies(&mut response, self.taken_away(request));
+                }
                 response
             }
             SessionErrorKind::Unavailable => unavailable(error),

@@ -2,14 +2,15 @@
 
 use crate::{
     browser::Browser,
-    world::{ADA, World, json},
+    store::Switch,
+    world::{ADA, World, json, options, site},
 };
 use axum::{
     body::Body,
     http::{Request, Response, StatusCode, header::COOKIE},
 };
 use bearer_session::{
-    SessionLayer,
+    Keyring, SessionLayer, Sessions,
     endpoint::{OnBehalf, SignOutScope},
     keeping::OpaqueCookie,
 };
@@ -258,4 +259,20 @@ async fn the_inner_service_is_asked_again_only_after_a_wait() {
         let answer = layer.layer(inner.clone()).oneshot(request).await.unwrap();
         assert_eq!((answer.status(), inner.0.load(Ordering::Relaxed)), (StatusCode::OK, asked), "{left:?}");
     }
+}
+
+#[tokio::test]
+async fn a_process_with_the_wrong_key_takes_no_cookie_away() {
+    let store = Switch::new();
+    let world = World::with(store.clone(), |sessions| sessions).await;
+    let mut here = world.signed_in(HOUR).await;
+    // Longer ago than a key takes to spread: nobody is to wait for it any more.
+    store.age(Duration::from_secs(601));
+    let stranger = Sessions::builder(world.endpoint.clone(), store, Keyring::new(&[8; 32])).build();
+    let app = site(&stranger, &world.endpoint, &world.verifier, OpaqueCookie::new(), options());
+    let mut there = Browser { app, ..here.clone() };
+    for answer in [there.get("/me").await, there.post("/auth/refresh").await] {
+        assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::UNAUTHORIZED, 0));
+    }
+    assert_eq!(here.get("/me").await.status, StatusCode::OK);
 }

@@ -18,12 +18,14 @@ pub(crate) struct Switch {
     is_off: Arc<AtomicBool>,
     loses_creations: Arc<AtomicBool>,
     created: Arc<Mutex<Vec<Key>>>,
+    older: Arc<Mutex<Duration>>,
 }
 
 impl Switch {
     pub(crate) fn new() -> Self {
         let inner = Arc::new(MemoryStore::new(1000));
-        Self { inner, is_off: Arc::default(), loses_creations: Arc::default(), created: Arc::default() }
+        let (is_off, loses_creations) = (Arc::default(), Arc::default());
+        Self { inner, is_off, loses_creations, created: Arc::default(), older: Arc::default() }
     }
 
     pub(crate) fn cut_off(&self, is_off: bool) {
@@ -33,6 +35,11 @@ impl Switch {
     /// From now on it takes new rows, and its answer is lost.
     pub(crate) fn lose_creations(&self) {
         self.loses_creations.store(true, SeqCst);
+    }
+
+    /// By how much rows are older than they are.
+    pub(crate) fn age(&self, by: Duration) {
+        *self.older.lock().unwrap() = by;
     }
 
     /// Whether any row lives that it was ever given.
@@ -60,7 +67,16 @@ impl Switch {
 
 impl Store for Switch {
     fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lookup, StoreError>> {
-        self.or_fail(|| self.inner.load(key))
+        let older = *self.older.lock().unwrap();
+        self.or_fail(|| {
+            Box::pin(async move {
+                let mut found = self.inner.load(key).await;
+                if let Ok(Lookup::Live(row)) = &mut found {
+                    row.age += older;
+                }
+                found
+            })
+        })
     }
 
     fn create<'a>(

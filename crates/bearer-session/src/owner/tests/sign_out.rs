@@ -1,6 +1,7 @@
 //! Signing out.
 
 use super::*;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 #[tokio::test(start_paused = true)]
 async fn whoever_signs_out_is_out_at_once_here_and_soon_elsewhere() {
@@ -122,4 +123,35 @@ async fn a_sign_out_goes_on_when_whoever_asked_for_it_has_gone_away() {
     sleep(secs(3)).await;
     assert_eq!(issuer.0.lock().unwrap().signed_out, [("a0".to_owned(), SignOutScope::Global)]);
     assert_eq!(access(&sessions, &id).await, OUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_gives_way_without_a_word_to_the_issuer_where_both_may_be_one_to_it() {
+    let of = |claims: &str| {
+        let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+        TokenSet::new(AccessToken::new(token), HOUR).refresh_token(RefreshToken::new("r"))
+    };
+    let cases = [
+        (of(r#"{"sub":"u","sid":"sso"}"#), of(r#"{"sub":"u","sid":"sso"}"#), false),
+        (of(r#"{"sub":"u"}"#), of(r#"{"sub":"u","sid":"sso"}"#), false),
+        (tokens(0, HOUR), tokens(1, HOUR), false),
+        (of(r#"{"sub":"u","session_id":"1"}"#), of(r#"{"sub":"u","session_id":"2"}"#), true),
+        (of(r#"{"sub":"u"}"#), of(r#"{"sub":"v"}"#), true),
+    ];
+    for (before, next, is_told) in cases {
+        let (issuer, store) = (Issuer::strict(), Faulty::new());
+        let hears = Arc::new(Mutex::new(0));
+        let heard = Arc::clone(&hears);
+        let sessions = Sessions::builder(issuer.clone(), store.clone(), keyring())
+            .on_sign_out(move |_: &SignedOut| *heard.lock().unwrap() += 1)
+            .build();
+        let case = format!("{before:?} {next:?}");
+        let id = sessions.create(before).await.unwrap();
+        let next = Record::signed_in(next, false);
+        sessions.give_way(id.key(), &next, OnBehalf::default()).await.unwrap();
+        assert_eq!(access(&sessions, &id).await, OUT, "{case}");
+        assert_eq!(access(&owner(&issuer, &store), &id).await, OUT, "{case}");
+        assert_eq!(!issuer.0.lock().unwrap().signed_out.is_empty(), is_told, "{case}");
+        assert_eq!(*hears.lock().unwrap() > 0, is_told, "{case}");
+    }
 }

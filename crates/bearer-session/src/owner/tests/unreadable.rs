@@ -15,7 +15,10 @@ async fn a_session_whose_key_is_lost_ends_cleanly_after_the_time_that_a_key_take
     assert_eq!(access(&stranger, &id).await, LATER);
     sleep(secs(10)).await;
     assert_eq!(access(&stranger, &id).await, OUT);
-    assert_eq!(stranger.peek(&id).await.unwrap_err().kind(), SessionErrorKind::SignedOut);
+    let error = stranger.peek(&id).await.unwrap_err();
+    assert_eq!((error.kind(), error.keeps_cookie()), (SessionErrorKind::SignedOut, true));
+    let nobody = stranger.peek(&SessionId::random()).await.unwrap_err();
+    assert_eq!((nobody.kind(), nobody.keeps_cookie()), (SessionErrorKind::SignedOut, false));
     // It is over here. Whoever has the key goes on.
     assert_eq!(access(&owner(&issuer, &store), &id).await, got("a1"));
     assert_eq!(issuer.presented(), ["r0"]);
