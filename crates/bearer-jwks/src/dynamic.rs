@@ -11,11 +11,15 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
+    runtime::Handle,
     sync::Semaphore,
     time::{Instant, timeout},
 };
@@ -23,6 +27,7 @@ use tower_bearer::{
     AuthError, Issuer, JwtVerifier, Presented, Reason, TokenCache, Verification, Verified, Verify,
     WaitForKeys,
 };
+use tracing::warn;
 
 /// The most names that are remembered as nobody's.
 const STRANGERS: usize = 1024;
@@ -33,7 +38,7 @@ const STRANGE_FOR: Duration = Duration::from_secs(30);
 /// How long a question that could not be answered is not asked again.
 const TROUBLED_FOR: Duration = Duration::from_secs(1);
 
-/// For one question, the wait for a turn included.
+/// For one question, and for the wait for a turn before it.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// The most questions to the resolver at a time.
@@ -42,7 +47,12 @@ const QUESTIONS: usize = 64;
 /// Names the issuers that are trusted, one at a time.
 ///
 /// It is asked for the `iss` of tokens that **anybody** may have made: look it up in a list of yours, never
-/// derive an issuer from it.
+/// derive an issuer from it. Strangers' questions take turns with those of new tenants, up to 64 at a time, so
+/// a name that cannot be one of yours is best answered without asking anybody else.
+///
+/// An issuer that it has named is asked about again [now and then](DynamicVerifierBuilder::ask_again_every),
+/// whether it still is one. Its rules and the location of its keys are those of the first answer until it is
+/// [forgotten](DynamicVerifier::forget).
 pub trait ResolveIssuer: Send + Sync + 'static {
     /// Why the question could not be answered.
     type Error: Error + Send + Sync + 'static;
@@ -103,12 +113,22 @@ pub struct DynamicVerifier<R>(Arc<Tenants<R>>);
 struct Tenants<R> {
     resolver: R,
     connector: ReadyConnector,
-    known: Cache<String, JwtVerifier>,
+    known: Cache<String, Known>,
+    ask_again_every: Duration,
+    born: Instant,
     /// One for all tenants, so that its size is one.
     tokens: TokenCache,
     /// Names that were asked for in vain.
     refused: Cache<String, Refused>,
     questions: Semaphore,
+}
+
+/// An issuer that the resolver named.
+#[derive(Clone)]
+struct Known {
+    verifier: JwtVerifier,
+    /// When it was last asked whether it still is one, in milliseconds since this began.
+    asked: Arc<AtomicU64>,
 }
 
 /// An answer that holds for a while.
@@ -153,7 +173,8 @@ impl<R: ResolveIssuer> DynamicVerifier<R> {
         DynamicVerifierBuilder::new(resolver)
     }
 
-    /// Trusts this issuer no more until the resolver names it again; says whether it was known.
+    /// Trusts this issuer no more until the resolver names it again; says whether it was known. For one whose
+    /// rules have changed, or that has to go at once.
     pub fn forget(&self, iss: &str) -> bool {
         self.0.refused.remove(iss);
         self.0.known.remove(iss).is_some()
@@ -185,7 +206,42 @@ impl<R: ResolveIssuer> Tenants<R> {
 
     /// The verifier of an issuer that the resolver names; all who ask for one at a time share one question.
     async fn admit(&self, iss: &str) -> Result<JwtVerifier, AuthError> {
-        self.known.get_or_insert_async(iss, self.ask(iss)).await
+        let known = async {
+            let verifier = self.ask(iss).await?;
+            Ok(Known { verifier, asked: Arc::new(AtomicU64::new(self.age())) })
+        };
+        self.known.get_or_insert_async(iss, known).await.map(|known| known.verifier)
+    }
+
+    /// In milliseconds.
+    fn age(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Asks in the background whether the resolver still names an issuer, should it be time. Nobody waits for
+    /// that, and no answer is no.
+    fn ask_again(self: &Arc<Self>, iss: &str, known: &Known) {
+        let (asked, now) = (known.asked.load(Relaxed), self.age());
+        if Duration::from_millis(now.saturating_sub(asked)) < self.ask_again_every {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else { return };
+        if known.asked.compare_exchange(asked, now, Relaxed, Relaxed).is_err() {
+            return;
+        }
+        let (tenants, iss) = (Arc::clone(self), iss.to_owned());
+        runtime.spawn(async move {
+            let Ok(_permit) = tenants.questions.acquire().await else { return };
+            match timeout(DEADLINE, tenants.resolver.resolve(&iss)).await {
+                Ok(Ok(None)) => {
+                    tenants.refuse(&iss, Reason::UnknownIssuer.into(), STRANGE_FOR);
+                    tenants.known.remove(&iss);
+                }
+                Ok(Ok(Some(_))) => {}
+                Ok(Err(error)) => warn!(%error, "the resolver cannot say whether an issuer is still trusted"),
+                Err(_) => warn!("the resolver does not say in time whether an issuer is still trusted"),
+            }
+        });
     }
 
     async fn ask(&self, iss: &str) -> Result<JwtVerifier, AuthError> {
@@ -193,12 +249,13 @@ impl<R: ResolveIssuer> Tenants<R> {
         if let Some(error) = self.refusal(iss) {
             return Err(error);
         }
-        let resolving = async {
-            let _permit = self.questions.acquire().await;
-            self.resolver.resolve(iss).await
-        };
+        let late = || AuthError::unavailable("the issuer is not resolved in time");
         let trouble = |error: AuthError| self.refuse(iss, error, TROUBLED_FOR);
-        let resolved = match timeout(DEADLINE, resolving).await {
+        let Ok(_permit) = timeout(DEADLINE, self.questions.acquire()).await else {
+            // Strangers took the turns. Of this one nothing was learned that is to be remembered.
+            return Err(late());
+        };
+        let resolved = match timeout(DEADLINE, self.resolver.resolve(iss)).await {
             Ok(Ok(resolved)) => resolved,
             Ok(Err(error)) => {
                 let failed = Failed(error.to_string());
@@ -206,7 +263,7 @@ impl<R: ResolveIssuer> Tenants<R> {
                     AuthError::unavailable("the issuer cannot be resolved").with_source(failed),
                 ));
             }
-            Err(_) => return Err(trouble(AuthError::unavailable("the issuer is not resolved in time"))),
+            Err(_) => return Err(trouble(late())),
         };
         match resolved {
             Some(issuer) if issuer.iss() == iss => self.start(issuer).map_err(|error| {
@@ -235,8 +292,9 @@ impl<R: ResolveIssuer> Verify for DynamicVerifier<R> {
         let Some(iss) = JwtVerifier::claimed_issuer(token) else {
             return Verification::Done(Err(Reason::UnknownIssuer.into()));
         };
-        if let Some(verifier) = self.0.known.get(&iss) {
-            return match verifier.verify_token(token, now) {
+        if let Some(known) = self.0.known.get(&iss) {
+            self.0.ask_again(&iss, &known);
+            return match known.verifier.verify_token(token, now) {
                 Verification::Done(result) => Verification::Done(result),
                 Verification::Pending(waiting) => {
                     Verification::Pending(DynamicFuture(State::Waiting(waiting)))

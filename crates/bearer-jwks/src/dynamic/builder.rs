@@ -3,12 +3,15 @@
 use super::{DynamicVerifier, QUESTIONS, ResolveIssuer, STRANGERS, Tenants};
 use crate::{connect::ConnectError, connector::Connector};
 use quick_cache::sync::Cache;
-use std::sync::Arc;
-use tokio::sync::Semaphore;
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, time::Instant};
 use tower_bearer::TokenCache;
 
 /// The most issuers that are kept, by default.
 const CAPACITY: usize = 10_000;
+
+/// How often the resolver is asked about an issuer that it has named.
+const ASK_AGAIN_EVERY: Duration = Duration::from_secs(300);
 
 /// Settings of a [`DynamicVerifier`].
 #[derive(Clone, Debug)]
@@ -18,11 +21,13 @@ pub struct DynamicVerifierBuilder<R> {
     connector: Connector,
     capacity: usize,
     cache: TokenCache,
+    ask_again_every: Duration,
 }
 
 impl<R: ResolveIssuer> DynamicVerifierBuilder<R> {
     pub(super) fn new(resolver: R) -> Self {
-        Self { resolver, connector: Connector::new(), capacity: CAPACITY, cache: TokenCache::default() }
+        let (connector, cache) = (Connector::new(), TokenCache::default());
+        Self { resolver, connector, capacity: CAPACITY, cache, ask_again_every: ASK_AGAIN_EVERY }
     }
 
     /// Fetches keys with the client, the schedule and the seeds of this one, which shows the issuers'
@@ -44,6 +49,14 @@ impl<R: ResolveIssuer> DynamicVerifierBuilder<R> {
         self
     }
 
+    /// How long an issuer that the resolver has named is taken for one without asking again. Then the next of
+    /// its requests has the question asked in the background: a no is heeded from then on, and no answer at
+    /// all changes nothing. Default 5 minutes.
+    pub fn ask_again_every(mut self, time: Duration) -> Self {
+        self.ask_again_every = time;
+        self
+    }
+
     /// # Errors
     /// When the HTTP client for the issuers' keys cannot be made.
     pub fn build(self) -> Result<DynamicVerifier<R>, ConnectError> {
@@ -51,6 +64,8 @@ impl<R: ResolveIssuer> DynamicVerifierBuilder<R> {
             resolver: self.resolver,
             connector: self.connector.ready()?,
             known: Cache::new(self.capacity),
+            ask_again_every: self.ask_again_every,
+            born: Instant::now(),
             tokens: self.cache,
             refused: Cache::new(STRANGERS),
             questions: Semaphore::new(QUESTIONS),

@@ -494,3 +494,58 @@ async fn the_least_used_makes_room_its_keys_are_fetched_no_more_and_it_comes_bac
         assert_eq!(directory.questions_for(issuer.issuer()), asked + 1);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_the_resolver_names_no_more_is_refused_when_it_was_asked_again() {
+    let directory = Directory::default();
+    let (gone, stays) =
+        (Local::of(&directory, "https://gone.example"), Local::of(&directory, "https://b.example"));
+    let verifier =
+        DynamicVerifier::builder(directory.clone()).ask_again_every(Duration::from_secs(60)).build().unwrap();
+    let good = |tenant: &Local| tenant.token().expires_in(36_000).sign();
+    for tenant in [&gone, &stays] {
+        assert!(verify(&verifier, &good(tenant)).await.is_ok());
+    }
+    directory.tenants().remove("https://gone.example");
+    sleep(Duration::from_secs(59)).await;
+    assert!(verify_now(&verifier, &good(&gone)).is_ok());
+    assert_eq!(directory.questions(), 2, "it is not time yet");
+    sleep(Duration::from_secs(1)).await;
+    for _ in 0..10 {
+        assert!(verify_now(&verifier, &good(&gone)).is_ok(), "nobody waits for the answer");
+    }
+    eventually("it is forgotten", || verifier.len() == 1).await;
+    assert_eq!(reason(verify_now(&verifier, &good(&gone))), Some(Reason::UnknownIssuer));
+    assert_eq!(directory.questions_for("https://gone.example"), 2);
+
+    // No answer is no answer.
+    directory.list("https://b.example", Entry::Unreachable);
+    for questions in 2..5 {
+        assert!(verify_now(&verifier, &good(&stays)).is_ok());
+        eventually("it is asked", || directory.questions_for("https://b.example") == questions).await;
+        sleep(Duration::from_secs(60)).await;
+    }
+    directory.list("https://b.example", Entry::NoAnswer);
+    assert!(verify_now(&verifier, &good(&stays)).is_ok());
+    sleep(Duration::from_secs(60)).await;
+    assert!(verify_now(&verifier, &good(&stays)).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_waits_for_its_turn_behind_strangers_has_all_the_time_for_its_question() {
+    let directory = Directory::default();
+    let tenant = Local::of(&directory, "https://tenant.example");
+    let verifier = new(&directory);
+    let mut strangers = JoinSet::new();
+    for number in 0..QUESTIONS {
+        let iss = format!("https://{number}.example");
+        directory.list(&iss, Entry::NoAnswer);
+        let (verifier, token) = (verifier.clone(), tenant.token().issuer(&iss).sign());
+        strangers.spawn(async move { verify(&verifier, &token).await });
+    }
+    eventually("all turns are taken", || directory.questions() == QUESTIONS).await;
+    sleep(Duration::from_millis(1)).await;
+    directory.delay(Duration::from_millis(20));
+    assert!(verify(&verifier, &tenant.token().sign()).await.is_ok());
+    drop(strangers);
+}
