@@ -22,7 +22,9 @@ impl RedisStoreBuilder {
     }
 
     /// What the names of keys and of the channel begin with, before a colon. Default `bearer`. Those who
-    /// share sessions say the same.
+    /// share sessions say the same. Two issuers in one Redis, staging and production too, are never to have
+    /// the same: the refresh tokens of one would be presented to the other, which ends the sessions. The
+    /// issuer's host makes a good prefix.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
