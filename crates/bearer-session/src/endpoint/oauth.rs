@@ -131,6 +131,7 @@ impl OAuthEndpoint {
     }
 
     /// Revokes tokens there (RFC 7009).
+    ///
     /// At some issuers this ends more than the one session: at Auth0 all refresh tokens of the user and
     /// application where "Refresh Token Revocation Deletes Grant" is on; at Keycloak the client's part of the
     /// single sign-on session.
