@@ -19,7 +19,9 @@ const LEEWAY: Duration = Duration::from_secs(60);
 /// ```
 /// use axum::{Router, body::Body, http::{Request, StatusCode}, routing::get};
 /// use axum_bearer::{BearerLayer, Connect as _, Issuer, Verify as _, revocation::{DenyList, WhenUnsure}};
-/// use bearer_session::{Keyring, Sessions, endpoint::{OnBehalf, SignOutScope, SupabaseEndpoint}, revoke_in, store::MemoryStore};
+/// use bearer_session::{
+///     Keyring, Secret, Sessions, endpoint::{OnBehalf, SignOutScope, SupabaseEndpoint}, revoke_in, store::MemoryStore,
+/// };
 /// use std::time::Duration;
 /// use tower::ServiceExt as _;
 ///
@@ -36,7 +38,7 @@ const LEEWAY: Duration = Duration::from_secs(60);
 /// let verifier = Issuer::supabase(project_url)?.connect().await?.revocable(list, WhenUnsure::Refuse);
 /// let app = Router::new().route("/", get(async || "hello")).layer(BearerLayer::new(verifier));
 ///
-/// let tokens = endpoint.password("ada@example.com", "correct horse", OnBehalf::default()).await?;
+/// let tokens = endpoint.password("ada@example.com", &Secret::new("correct horse"), OnBehalf::default()).await?;
 /// let stolen = format!("Bearer {}", tokens.access_token.expose());
 /// let session = sessions.create(tokens).await?;
 /// let request = || Request::get("/").header("authorization", &stolen).body(Body::empty());

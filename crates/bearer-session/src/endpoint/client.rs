@@ -7,6 +7,23 @@ use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use url::form_urlencoded::{Serializer, byte_serialize};
 
 /// A client as an issuer knows it (RFC 6749 §2.2), and how it proves itself at the token endpoint.
+///
+/// The id stands in the authorization URL, which every browser sees. So the secret has a type of its own, and
+/// the two cannot be given the wrong way round:
+///
+/// ```
+/// use bearer_session::{Secret, endpoint::OAuthClient};
+///
+/// let client = OAuthClient::secret_basic("app", Secret::new("its-secret"));
+/// assert_eq!(client.id(), "app");
+/// assert!(!format!("{client:?}").contains("its-secret"));
+/// ```
+///
+/// ```compile_fail,E0308
+/// use bearer_session::endpoint::OAuthClient;
+///
+/// let client = OAuthClient::secret_basic("its-secret", "app");
+/// ```
 #[derive(Clone, Debug)]
 pub struct OAuthClient {
     id: Box<str>,
@@ -28,13 +45,13 @@ impl OAuthClient {
 
     /// A client that sends its secret in the `Authorization` header: `client_secret_basic`, what RFC 6749
     /// §2.3.1 wants.
-    pub fn secret_basic(id: impl Into<Box<str>>, secret: impl Into<Box<str>>) -> Self {
-        Self { id: id.into(), proof: Proof::Basic(Secret::new(secret)) }
+    pub fn secret_basic(id: impl Into<Box<str>>, secret: Secret) -> Self {
+        Self { id: id.into(), proof: Proof::Basic(secret) }
     }
 
     /// A client that sends its secret in the form: `client_secret_post`.
-    pub fn secret_post(id: impl Into<Box<str>>, secret: impl Into<Box<str>>) -> Self {
-        Self { id: id.into(), proof: Proof::Post(Secret::new(secret)) }
+    pub fn secret_post(id: impl Into<Box<str>>, secret: Secret) -> Self {
+        Self { id: id.into(), proof: Proof::Post(secret) }
     }
 
     /// The `client_id`.
@@ -92,20 +109,20 @@ mod tests {
         let form = |text: &str| text.to_owned();
         assert_eq!(proof(&OAuthClient::public("a b")), (None, form("client_id=a+b")));
         assert_eq!(
-            proof(&OAuthClient::secret_post("app", "s&t")),
+            proof(&OAuthClient::secret_post("app", Secret::new("s&t"))),
             (None, form("client_id=app&client_secret=s%26t"))
         );
         let pair = BASE64_STANDARD.encode("a+b:s%3At");
         assert_eq!(
-            proof(&OAuthClient::secret_basic("a b", "s:t")),
+            proof(&OAuthClient::secret_basic("a b", Secret::new("s:t"))),
             (Some(format!("Basic {pair}")), form(""))
         );
     }
 
     #[test]
     fn no_secret_is_printed() {
-        for client in
-            [OAuthClient::secret_basic("app", "hunter2"), OAuthClient::secret_post("app", "hunter2")]
+        let secret = || Secret::new("hunter2");
+        for client in [OAuthClient::secret_basic("app", secret()), OAuthClient::secret_post("app", secret())]
         {
             assert!(!format!("{client:?}").contains("hunter2"));
         }

@@ -28,12 +28,15 @@ use url::{Url, form_urlencoded::Serializer};
 /// issuers take a second time for theft and end the session.
 ///
 /// ```
-/// use bearer_session::endpoint::{OAuthClient, OAuthEndpoint, PkceVerifier, SignIn as _, SignInRequest};
+/// use bearer_session::{
+///     Secret,
+///     endpoint::{OAuthClient, OAuthEndpoint, PkceVerifier, SignIn as _, SignInRequest},
+/// };
 /// # use bearer_testing::TestOAuth;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// # let issuer = TestOAuth::start().await;
-/// let app = OAuthClient::secret_basic("app", "its-secret");
+/// let app = OAuthClient::secret_basic("app", Secret::new("its-secret"));
 /// let endpoint = OAuthEndpoint::discover(issuer.issuer(), app.clone()).await?.scope("openid offline_access");
 ///
 /// let pkce = PkceVerifier::generate();

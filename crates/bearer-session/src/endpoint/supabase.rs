@@ -31,7 +31,10 @@ const LIFETIME: Duration = Duration::from_secs(300);
 /// token once more to whoever lost it ([`AfterUnknown::PresentAgain`]).
 ///
 /// ```
-/// use bearer_session::endpoint::{OnBehalf, Outcome, SupabaseEndpoint, TokenEndpoint as _};
+/// use bearer_session::{
+///     Secret,
+///     endpoint::{OnBehalf, Outcome, SupabaseEndpoint, TokenEndpoint as _},
+/// };
 /// # use bearer_testing::TestSupabase;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -42,12 +45,12 @@ const LIFETIME: Duration = Duration::from_secs(300);
 /// # let endpoint = SupabaseEndpoint::new(project_url, "sb_publishable_1")?;
 /// let nobody = OnBehalf::default();
 ///
-/// let first = endpoint.password("ada@example.com", "correct horse", nobody).await?;
+/// let first = endpoint.password("ada@example.com", &Secret::new("correct horse"), nobody).await?;
 /// let token = first.refresh_token.expect("there is one");
 /// let second = endpoint.refresh(&token, nobody).await?;
 /// assert_ne!(second.refresh_token, Some(token));
 ///
-/// let refused = endpoint.password("ada@example.com", "a guess", nobody).await.unwrap_err();
+/// let refused = endpoint.password("ada@example.com", &Secret::new("a guess"), nobody).await.unwrap_err();
 /// assert_eq!((refused.outcome(), refused.code()), (Outcome::Final, Some("invalid_credentials")));
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -134,10 +137,10 @@ impl SupabaseEndpoint {
     pub async fn password(
         &self,
         email: &str,
-        password: &str,
+        password: &Secret,
         on_behalf: OnBehalf,
     ) -> Result<TokenSet, ExchangeError> {
-        let body = json!({ "email": email, "password": password });
+        let body = json!({ "email": email, "password": password.expose() });
         self.token("password", &body, Need::CanWait, on_behalf).await
     }
 
@@ -277,7 +280,7 @@ impl SignIn for SupabaseEndpoint {
         password: &'a Secret,
         on_behalf: OnBehalf,
     ) -> Option<BoxFuture<'a, Result<TokenSet, ExchangeError>>> {
-        Some(Box::pin(self.password(user, password.expose(), on_behalf)))
+        Some(Box::pin(self.password(user, password, on_behalf)))
     }
 
     fn issuer(&self) -> Option<&str> {

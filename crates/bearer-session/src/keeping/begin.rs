@@ -34,7 +34,7 @@ impl Keeping {
     ///     response::{IntoResponse as _, Redirect, Response},
     ///     routing::post,
     /// };
-    /// # use bearer_session::endpoint::{ExchangeError, SupabaseEndpoint};
+    /// # use bearer_session::{Secret, endpoint::{ExchangeError, SupabaseEndpoint}};
     /// use bearer_session::{
     ///     Keyring, Sessions, TokenSet,
     ///     endpoint::OnBehalf,
@@ -54,7 +54,7 @@ impl Keeping {
     /// /// However the issuer answers to such a code.
     /// async fn verified(site: &Site, code: &str) -> Option<TokenSet> {
     ///     // …
-    /// #     site.endpoint.password("ada@example.com", code, OnBehalf::default()).await.ok()
+    /// #     site.endpoint.password("ada@example.com", &Secret::new(code), OnBehalf::default()).await.ok()
     /// }
     ///
     /// async fn one_time_code(

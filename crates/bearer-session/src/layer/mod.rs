@@ -53,7 +53,7 @@ use tower_layer::Layer;
 /// use bearer_session::{Keyring, SessionLayer, Sessions, endpoint::SupabaseEndpoint, keeping::OpaqueCookie, store::MemoryStore};
 /// use tower::ServiceExt as _;
 /// use tower_http::csrf::CsrfLayer;
-/// # use bearer_session::endpoint::OnBehalf;
+/// # use bearer_session::{Secret, endpoint::OnBehalf};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -69,7 +69,7 @@ use tower_layer::Layer;
 ///     .layer(SessionLayer::new(sessions.clone(), OpaqueCookie::new(), CsrfLayer::new())); // last: around the gate
 ///
 /// // A sign-in, for which there are routes ready to mount.
-/// let tokens = endpoint.password("ada@example.com", "correct horse", OnBehalf::default()).await?;
+/// let tokens = endpoint.password("ada@example.com", &Secret::new("correct horse"), OnBehalf::default()).await?;
 /// let session = sessions.create(tokens).await?.to_text();
 ///
 /// let request = |session: &str| {

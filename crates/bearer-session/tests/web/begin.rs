@@ -13,7 +13,7 @@ use axum::{
     routing::post,
 };
 use bearer_session::{
-    SessionLayer, Sessions,
+    Secret, SessionLayer, Sessions,
     endpoint::{OnBehalf, SupabaseEndpoint},
     keeping::{Keeping, OpaqueCookie, ssr::SsrCookies},
 };
@@ -30,8 +30,8 @@ struct Site {
 /// Signs in by an e-mail address: as if a link in a mail had been opened.
 async fn link(State(site): State<Site>, request: Parts, email: String) -> Result<Response, StatusCode> {
     let nobody = OnBehalf::default();
-    let tokens =
-        site.endpoint.password(&email, PASSWORD, nobody).await.map_err(|_| StatusCode::BAD_REQUEST)?;
+    let tokens = site.endpoint.password(&email, &Secret::new(PASSWORD), nobody).await;
+    let tokens = tokens.map_err(|_| StatusCode::BAD_REQUEST)?;
     let mut response = "welcome".into_response();
     let begun = site.keeping.begin(&site.sessions, tokens, &request, nobody, response.headers_mut()).await;
     begun.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;

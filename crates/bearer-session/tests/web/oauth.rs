@@ -7,7 +7,7 @@ use crate::{
 use axum::{Router, http::StatusCode, routing::get};
 use axum_bearer::{BearerLayer, Connect as _, Issuer, Verified};
 use bearer_session::{
-    Keyring, RouteOptions, SessionLayer, Sessions,
+    Keyring, RouteOptions, Secret, SessionLayer, Sessions,
     endpoint::{OAuthClient, OAuthEndpoint},
     keeping::OpaqueCookie,
     session_routes,
@@ -19,7 +19,7 @@ use url::Url;
 
 /// A site whose users sign in at this provider.
 async fn site(provider: &TestOAuth, options: RouteOptions) -> Router {
-    let client = OAuthClient::secret_basic("app", "its-secret");
+    let client = OAuthClient::secret_basic("app", Secret::new("its-secret"));
     let endpoint = OAuthEndpoint::discover(provider.issuer(), client).await.unwrap();
     let endpoint = endpoint.scope("openid offline_access");
     let sessions = Sessions::builder(endpoint.clone(), MemoryStore::new(100), Keyring::random()).build();

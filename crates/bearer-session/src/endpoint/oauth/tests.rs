@@ -8,7 +8,7 @@ const NOBODY: OnBehalf = OnBehalf::client(None);
 const BACK: &str = "http://localhost:3000/callback";
 
 fn app() -> OAuthClient {
-    OAuthClient::secret_basic("app", "its-secret")
+    OAuthClient::secret_basic("app", Secret::new("its-secret"))
 }
 
 async fn start(options: OAuthOptions) -> (TestOAuth, OAuthEndpoint) {
@@ -41,9 +41,9 @@ async fn every_kind_of_client_proves_itself() {
     let provider = TestOAuth::start().await;
     for (client, is_good) in [
         (app(), true),
-        (OAuthClient::secret_post("app", "its-secret"), true),
-        (OAuthClient::secret_basic("app", "a guess"), false),
-        (OAuthClient::secret_post("app", "a guess"), false),
+        (OAuthClient::secret_post("app", Secret::new("its-secret")), true),
+        (OAuthClient::secret_basic("app", Secret::new("a guess")), false),
+        (OAuthClient::secret_post("app", Secret::new("a guess")), false),
         (OAuthClient::public("app"), false),
     ] {
         let endpoint = OAuthEndpoint::new(&provider.token_endpoint(), client.clone()).expect("a location");

@@ -118,8 +118,9 @@ async fn no_redirect_carries_a_token_elsewhere() {
 #[tokio::test]
 async fn passwords_good_and_bad() {
     let (_supabase, endpoint) = start(SupabaseOptions::default()).await;
-    assert!(endpoint.password(EMAIL, "correct horse", NOBODY).await.expect("tokens").refresh_token.is_some());
-    let error = endpoint.password(EMAIL, "a guess", NOBODY).await.expect_err("a guess");
+    let (good, bad) = (Secret::new("correct horse"), Secret::new("a guess"));
+    assert!(endpoint.password(EMAIL, &good, NOBODY).await.expect("tokens").refresh_token.is_some());
+    let error = endpoint.password(EMAIL, &bad, NOBODY).await.expect_err("a guess");
     assert_eq!((error.outcome(), error.code()), (Outcome::Final, Some("invalid_credentials")));
 }
 
@@ -291,7 +292,7 @@ async fn what_anybody_can_cause_leaves_half_of_the_budget_to_refreshes() {
     let (guessed, forced) = (full(), full());
     let mut sent = 0;
     for _ in 0..9 {
-        let error = guessed.password(EMAIL, "a guess", NOBODY).await.expect_err("a guess");
+        let error = guessed.password(EMAIL, &Secret::new("a guess"), NOBODY).await.expect_err("a guess");
         sent += usize::from(error.status().is_some());
         let pkce = PkceVerifier::generate();
         let code = CodeExchange::new("made-up", &pkce, "http://a.example/", "n");
