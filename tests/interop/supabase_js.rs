@@ -15,8 +15,7 @@ const EMAIL: &str = "ada@example.com";
 const KEY: &str = "sb_publishable_interop";
 
 async fn start(refresh_tokens: RefreshTokenVersion) -> TestSupabase {
-    let supabase =
-        TestSupabase::start_with(SupabaseOptions { refresh_tokens, ..SupabaseOptions::default() }).await;
+    let supabase = TestSupabase::start_with(SupabaseOptions::new().refresh_tokens(refresh_tokens)).await;
     supabase.add_user(EMAIL, "correct horse");
     supabase
 }

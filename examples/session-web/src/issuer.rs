@@ -22,11 +22,7 @@ pub(crate) enum Refreshes {
 
 /// A small Supabase Auth, which ends any session whose refresh token comes twice; with one user.
 pub(crate) async fn start(lifetime: u32) -> TestSupabase {
-    let options = SupabaseOptions {
-        access_token_expires_in: lifetime.into(),
-        strict_single_use: true,
-        ..SupabaseOptions::default()
-    };
+    let options = SupabaseOptions::new().access_token_expires_in(lifetime.into()).strict_single_use();
     let supabase = TestSupabase::start_with(options).await;
     supabase.add_user(EMAIL, PASSWORD);
     supabase

@@ -14,19 +14,46 @@ use self::provider::Provider;
 use crate::{SigningKey, TokenFault, server::Server};
 
 /// How a [`TestOAuth`] behaves.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use bearer_testing::{OAuthOptions, TestOAuth};
+///
+/// let provider = TestOAuth::start_with(OAuthOptions::new().access_token_expires_in(60)).await;
+/// assert_eq!(provider.grant("ada")["expires_in"], 60);
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct OAuthOptions {
+    access_token_expires_in: i64,
+    rotates: bool,
+}
+
+impl OAuthOptions {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self { access_token_expires_in: 3600, rotates: true }
+    }
+
     /// Lifetime of the access tokens, in seconds: 3600 by default.
-    pub access_token_expires_in: i64,
-    /// Each exchange gives a new refresh token and spends the old one, whose reuse ends the grant: on by
-    /// default. Otherwise one refresh token serves as long as the grant lives, and no answer to an exchange
-    /// has it.
-    pub rotates: bool,
+    pub const fn access_token_expires_in(mut self, seconds: i64) -> Self {
+        self.access_token_expires_in = seconds;
+        self
+    }
+
+    /// One refresh token serves as long as the grant lives, and no answer to an exchange has it. By default
+    /// each exchange gives a new refresh token and spends the old one, whose reuse ends the grant.
+    pub const fn without_rotation(mut self) -> Self {
+        self.rotates = false;
+        self
+    }
 }
 
 impl Default for OAuthOptions {
     fn default() -> Self {
-        Self { access_token_expires_in: 3600, rotates: true }
+        Self::new()
     }
 }
 

@@ -101,7 +101,7 @@ async fn a_refresh_token_is_good_once() {
 
 #[tokio::test]
 async fn without_rotation_no_answer_has_a_refresh_token() {
-    let provider = TestOAuth::start_with(OAuthOptions { rotates: false, ..OAuthOptions::default() }).await;
+    let provider = TestOAuth::start_with(OAuthOptions::new().without_rotation()).await;
     let token = text(&provider.grant("ada"), "refresh_token").to_owned();
     for _ in 0..3 {
         assert_eq!(refresh(&provider, &token).await.json().get("refresh_token"), None);

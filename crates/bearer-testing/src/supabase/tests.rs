@@ -104,5 +104,5 @@ async fn play(options: SupabaseOptions, generations: &[usize]) -> Vec<String> {
 }
 
 fn version_1(options: SupabaseOptions) -> SupabaseOptions {
-    SupabaseOptions { refresh_tokens: RefreshTokenVersion::V1, ..options }
+    options.refresh_tokens(RefreshTokenVersion::V1)
 }

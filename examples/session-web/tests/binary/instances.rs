@@ -69,8 +69,7 @@ async fn instance(issuer: &TestSupabase, redis: &Path, session_key: &str) -> Ser
 #[tokio::test]
 async fn two_instances_over_one_redis_serve_one_session_and_refresh_it_once() {
     let Some(redis) = Redis::start().await else { return };
-    let options =
-        SupabaseOptions { access_token_expires_in: 1, strict_single_use: true, ..SupabaseOptions::default() };
+    let options = SupabaseOptions::new().access_token_expires_in(1).strict_single_use();
     let issuer = TestSupabase::start_with(options).await;
     issuer.add_user("ada@example.com", "correct horse");
     let session_key = "A".repeat(43);

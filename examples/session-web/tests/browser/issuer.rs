@@ -20,7 +20,7 @@ pub(crate) struct Issuer {
 
 /// It ends a session whose refresh token comes twice.
 pub(crate) async fn start() -> Issuer {
-    let options = SupabaseOptions { strict_single_use: true, ..SupabaseOptions::default() };
+    let options = SupabaseOptions::new().strict_single_use();
     let supabase = TestSupabase::start_with(options).await;
     supabase.add_user(EMAIL, PASSWORD);
     let control = Router::new()

@@ -72,7 +72,7 @@ async fn a_spent_token_ends_the_session_for_good() {
 
 #[tokio::test]
 async fn without_rotation_the_old_token_stays() {
-    let (provider, endpoint) = start(OAuthOptions { rotates: false, ..OAuthOptions::default() }).await;
+    let (provider, endpoint) = start(OAuthOptions::new().without_rotation()).await;
     let token = grant(&provider);
     let tokens = endpoint.refresh(&token, NOBODY).await.expect("tokens");
     assert_eq!(tokens.refresh_token, Some(token));

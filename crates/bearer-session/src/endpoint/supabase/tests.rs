@@ -193,7 +193,7 @@ async fn a_sign_out_ends_the_sessions_of_its_scope() {
 
 #[tokio::test]
 async fn the_users_address_goes_along_with_a_secret_key_alone() {
-    let options = SupabaseOptions { rate_limit: true, ..SupabaseOptions::default() };
+    let options = SupabaseOptions::new().rate_limit();
     for (key, refused) in [("sb_secret_1", 0), ("sb_publishable_1", 10)] {
         let (supabase, _) = start(options).await;
         let endpoint = SupabaseEndpoint::new(supabase.project_url(), key).expect("a project");

@@ -6,7 +6,7 @@ use super::*;
 
 #[tokio::test]
 async fn failing_refresh_spends_nothing() {
-    let supabase = project(SupabaseOptions { strict_single_use: true, ..SupabaseOptions::default() }).await;
+    let supabase = project(SupabaseOptions::new().strict_single_use()).await;
     let token = text(&log_in(&supabase).await, "refresh_token").to_owned();
     for (status, code) in [
         (409, "conflict"),
@@ -23,7 +23,7 @@ async fn failing_refresh_spends_nothing() {
 
 #[tokio::test]
 async fn client_that_gives_up_a_delayed_refresh_has_spent_its_token() {
-    let supabase = project(SupabaseOptions { strict_single_use: true, ..SupabaseOptions::default() }).await;
+    let supabase = project(SupabaseOptions::new().strict_single_use()).await;
     let token = text(&log_in(&supabase).await, "refresh_token").to_owned();
     supabase.delay_refresh(Duration::from_secs(3600));
     let lost = task::spawn({
@@ -40,7 +40,7 @@ async fn client_that_gives_up_a_delayed_refresh_has_spent_its_token() {
 
 #[tokio::test]
 async fn each_fault_of_the_script_befalls_one_refresh() {
-    let supabase = project(SupabaseOptions { strict_single_use: true, ..SupabaseOptions::default() }).await;
+    let supabase = project(SupabaseOptions::new().strict_single_use()).await;
     let mut token = text(&log_in(&supabase).await, "refresh_token").to_owned();
     for (fault, status) in [
         (TokenFault::Conflict, 409),

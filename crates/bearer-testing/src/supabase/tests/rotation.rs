@@ -9,8 +9,8 @@ async fn refresh_tokens_rotate_and_reuse_is_detected() {
     const USED: &str = "refresh_token_already_used";
     const GONE: &str = "refresh_token_not_found";
     let default = SupabaseOptions::default();
-    let hosted = SupabaseOptions { reuse_interval: Duration::from_secs(600), ..default };
-    let strict = SupabaseOptions { strict_single_use: true, ..hosted };
+    let hosted = default.reuse_interval(Duration::from_secs(600));
+    let strict = hosted.strict_single_use();
     for (name, options, generations, expected) in [
         ("one after the other", default, &[0, 1, 2][..], &["new", "new", "new"][..]),
         ("the parent again and again", default, &[0, 0, 0, 1, 1], &["new", "same", "same", "new", "same"]),
@@ -37,7 +37,7 @@ async fn forgiven_reuse_gets_a_new_access_token_of_the_same_session() {
 
 #[tokio::test]
 async fn reuse_kills_the_session_for_access_tokens_too() {
-    let supabase = project(SupabaseOptions { strict_single_use: true, ..SupabaseOptions::default() }).await;
+    let supabase = project(SupabaseOptions::new().strict_single_use()).await;
     let login = log_in(&supabase).await;
     let second = refresh(&supabase, text(&login, "refresh_token")).await.json();
     assert_eq!(user(&supabase, text(&second, "access_token")).await.status, 200);

@@ -28,7 +28,7 @@ async fn debug_shows_the_url_and_no_secret() {
 
 #[tokio::test]
 async fn too_many_requests_of_one_address_are_refused() {
-    let supabase = project(SupabaseOptions { rate_limit: true, ..SupabaseOptions::default() }).await;
+    let supabase = project(SupabaseOptions::new().rate_limit()).await;
     let from = async |key: &str| {
         let url = format!("{}/token?grant_type=refresh_token", supabase.issuer());
         let headers = [NEW_SHAPE, ("apikey", key), ("Sb-Forwarded-For", "192.0.2.1")];

@@ -44,8 +44,7 @@ async fn id_token_differs_from_an_access_token_by_its_claims_only() {
 
 #[tokio::test]
 async fn lifetime_of_access_tokens_may_be_negative() {
-    let supabase =
-        project(SupabaseOptions { access_token_expires_in: -10, ..SupabaseOptions::default() }).await;
+    let supabase = project(SupabaseOptions::new().access_token_expires_in(-10)).await;
     let answer = log_in(&supabase).await;
     assert_eq!(answer["expires_in"], -10);
     let expired = user(&supabase, text(&answer, "access_token")).await;

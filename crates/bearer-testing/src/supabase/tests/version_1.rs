@@ -6,7 +6,7 @@ use super::*;
 async fn refresh_tokens_of_version_1_have_parents() {
     const USED: &str = "refresh_token_already_used";
     let default = version_1(SupabaseOptions::default());
-    let hosted = SupabaseOptions { reuse_interval: Duration::from_secs(600), ..default };
+    let hosted = default.reuse_interval(Duration::from_secs(600));
     for (name, options, generations, expected) in [
         ("one after the other", default, &[0, 1, 2][..], &["new", "new", "new"][..]),
         ("the parent again and again", default, &[0, 0, 0, 1, 1], &["new", "same", "same", "new", "same"]),
