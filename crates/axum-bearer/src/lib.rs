@@ -124,6 +124,9 @@ pub use rejection::AuthRejection;
 pub use bearer_jwks::{
     self, Connect, ConnectError, Connector, DynamicVerifier, ResolveIssuer, Schedule, Status,
 };
+#[cfg(feature = "cookies")]
+#[doc(no_inline)]
+pub use tower_bearer::CsrfLayer;
 #[cfg(feature = "logout")]
 #[doc(no_inline)]
 pub use tower_bearer::LogoutReceiver;

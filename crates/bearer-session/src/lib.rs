@@ -10,11 +10,10 @@
 //! use axum::{Router, body::Body, http::{Request, StatusCode, header::{COOKIE, SET_COOKIE}}, routing::get};
 //! use axum_bearer::{AuthUser, BearerLayer, Connect as _, Issuer, supabase::SupabaseClaims};
 //! use bearer_session::{
-//!     Keyring, RouteOptions, SessionLayer, Sessions, endpoint::SupabaseEndpoint, keeping::OpaqueCookie, session_routes,
-//!     store::MemoryStore,
+//!     CsrfLayer, Keyring, RouteOptions, SessionLayer, Sessions, endpoint::SupabaseEndpoint, keeping::OpaqueCookie,
+//!     session_routes, store::MemoryStore,
 //! };
 //! use tower::ServiceExt as _;
-//! use tower_http::csrf::CsrfLayer;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -96,6 +95,10 @@ pub use self::{
     secret::Secret,
     tokens::{AccessToken, RefreshToken, TokenSet},
 };
+
+/// What says which sites may use a session: that of tower-http 0.7. Another version's is another type.
+#[doc(no_inline)]
+pub use tower_http::csrf::CsrfLayer;
 
 #[cfg(feature = "axum")]
 pub use self::routes::{InvalidRoutes, RouteOptions, session_routes};

@@ -102,5 +102,11 @@ pub use service::Bearer;
 pub use source::Source;
 #[cfg(feature = "cookies")]
 pub use source::may_use_cookie;
+/// What [`Source::cookie`] asks whether a request may use a cookie: that of tower-http 0.7. Another version's is
+/// another type.
+#[cfg(feature = "cookies")]
+#[cfg_attr(docsrs, doc(cfg(feature = "cookies")))]
+#[doc(no_inline)]
+pub use tower_http::csrf::CsrfLayer;
 pub use unauthenticated::Unauthenticated;
 pub use verify::{Presented, Verification, Verified, Verify};

@@ -10,11 +10,10 @@ use axum_bearer::{
     revocation::{DenyList, WhenUnsure},
 };
 use bearer_session::{
-    RouteOptions, SessionLayer, Sessions, SessionsBuilder, endpoint::SupabaseEndpoint, keeping::OpaqueCookie,
-    revoke_in, session_routes,
+    CsrfLayer, RouteOptions, SessionLayer, Sessions, SessionsBuilder, endpoint::SupabaseEndpoint,
+    keeping::OpaqueCookie, revoke_in, session_routes,
 };
 use std::{error::Error, time::Duration};
-use tower_http::csrf::CsrfLayer;
 
 /// How often somebody may press the button that refreshes.
 const ON_DEMAND: Duration = Duration::from_secs(5);

@@ -11,10 +11,9 @@ use axum::{
     http::StatusCode,
     routing::{any, get},
 };
-use axum_bearer::{BearerLayer, Connect, Issuer, Source};
+use axum_bearer::{BearerLayer, Connect, CsrfLayer, Issuer, Source};
 use notes::Notes;
 use std::error::Error;
-use tower_http::csrf::CsrfLayer;
 
 /// The site, for the users of one Supabase project. Its forms may also be sent by the pages of `partner`,
 /// such as `https://partner.example`, whose scripts may call the API.

@@ -22,7 +22,7 @@ impl Keeping {
     /// matter whether a [`SessionLayer`](crate::SessionLayer) is in front of the handler.
     ///
     /// No other site may get here with tokens of its choice: it would sign the user in as somebody else. Put
-    /// a route that takes a form or JSON behind the [`CsrfLayer`](tower_http::csrf::CsrfLayer); and see to
+    /// a route that takes a form or JSON behind the [`CsrfLayer`](crate::CsrfLayer); and see to
     /// it that what a link brings was asked for by this very browser.
     ///
     /// ```
@@ -36,13 +36,12 @@ impl Keeping {
     /// };
     /// # use bearer_session::{Secret, endpoint::{ExchangeError, SupabaseEndpoint}};
     /// use bearer_session::{
-    ///     Keyring, Sessions, TokenSet,
+    ///     CsrfLayer, Keyring, Sessions, TokenSet,
     ///     endpoint::OnBehalf,
     ///     keeping::{Keeping, OpaqueCookie},
     ///     store::MemoryStore,
     /// };
     /// use tower::ServiceExt as _;
-    /// use tower_http::csrf::CsrfLayer;
     ///
     /// #[derive(Clone)]
     /// struct Site {

@@ -50,9 +50,10 @@ use tower_layer::Layer;
 /// ```
 /// use axum::{Router, body::Body, http::{Request, StatusCode, header::{COOKIE, SET_COOKIE}}, routing::get};
 /// use axum_bearer::{AuthUser, BearerLayer, Connect as _, Issuer, supabase::SupabaseClaims};
-/// use bearer_session::{Keyring, SessionLayer, Sessions, endpoint::SupabaseEndpoint, keeping::OpaqueCookie, store::MemoryStore};
+/// use bearer_session::{
+///     CsrfLayer, Keyring, SessionLayer, Sessions, endpoint::SupabaseEndpoint, keeping::OpaqueCookie, store::MemoryStore,
+/// };
 /// use tower::ServiceExt as _;
-/// use tower_http::csrf::CsrfLayer;
 /// # use bearer_session::{Secret, endpoint::OnBehalf};
 ///
 /// # #[tokio::main(flavor = "current_thread")]

@@ -61,11 +61,10 @@ use tower_http::csrf::CsrfLayer;
 /// use axum::{Router, body::Body, http::{Request, StatusCode, header::LOCATION}, routing::get};
 /// use axum_bearer::{AuthUser, BearerLayer, Connect as _, Issuer, supabase::SupabaseClaims};
 /// use bearer_session::{
-///     Keyring, RouteOptions, SessionLayer, Sessions, endpoint::SupabaseEndpoint, keeping::OpaqueCookie, session_routes,
-///     store::MemoryStore,
+///     CsrfLayer, Keyring, RouteOptions, SessionLayer, Sessions, endpoint::SupabaseEndpoint, keeping::OpaqueCookie,
+///     session_routes, store::MemoryStore,
 /// };
 /// use tower::ServiceExt as _;
-/// use tower_http::csrf::CsrfLayer;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -26,8 +26,7 @@ const READ: [HeaderName; 3] = [ORIGIN, HOST, HeaderName::from_static("sec-fetch-
 ///
 /// ```
 /// use http::Request;
-/// use tower_bearer::may_use_cookie;
-/// use tower_http::csrf::CsrfLayer;
+/// use tower_bearer::{CsrfLayer, may_use_cookie};
 ///
 /// let post = |origin| {
 ///     Request::post("/").header("host", "app.example").header("origin", origin).body(()).expect("a request")

@@ -154,8 +154,7 @@ impl Source {
     /// ```
     /// use http::{Request, Response, StatusCode};
     /// use tower::{Layer, ServiceExt, service_fn};
-    /// use tower_bearer::{Algorithm, BearerLayer, Issuer, JwtVerifier, Source};
-    /// use tower_http::csrf::CsrfLayer;
+    /// use tower_bearer::{Algorithm, BearerLayer, CsrfLayer, Issuer, JwtVerifier, Source};
     /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
     ///
     /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
