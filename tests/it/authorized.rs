@@ -7,7 +7,7 @@ use crate::support::{
 };
 use axum::{Router, extract::State, routing::get};
 use axum_bearer::{Authorized, GuardedRouter, RegisteredClaims, Requirement};
-use http::Method;
+use http::{Method, StatusCode};
 use tower_bearer::{Reason, Verified, policy::scope};
 
 axum_bearer::scopes! {
@@ -131,6 +131,34 @@ async fn routes_may_be_nested_under_the_root() {
     for (path, body) in [("/", "root"), ("/in", "in")] {
         assert_eq!(at(&app, path, None).await.body, body);
     }
+}
+
+#[tokio::test]
+async fn a_guarded_router_is_nested_into_one_with_state_and_answers_for_its_own_paths_alone() {
+    let api = guarded().with_state("users").behind(gate(issuer()));
+    let app: Router = Router::new()
+        .route("/", get(async |State(state): State<&'static str>| state))
+        .nest("/api", api)
+        .fallback(async || (StatusCode::NOT_FOUND, "outside"))
+        .with_state("site");
+    assert_eq!(at(&app, "/", None).await.body, "site");
+    assert_eq!(at(&app, "/nowhere", None).await.body, "outside");
+    assert_eq!(at(&app, "/api/health", None).await.body, "ok");
+    assert_eq!(at(&app, "/api/admin/users", scoped("admin")).await.body, "users");
+    at(&app, "/api/orders", None).await.assert_missing("a route");
+    at(&app, "/api/nowhere", None).await.assert_missing("no route");
+    assert_eq!(at(&app, "/api/nowhere", scoped("orders:read")).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_guarded_router_is_merged_where_there_is_no_other_fallback() {
+    let guarded = || guarded().with_state("users").behind(gate(issuer()));
+    let site = || Router::new().route("/site", get(async || "site"));
+    let app = site().merge(guarded());
+    assert_eq!(at(&app, "/site", None).await.body, "site");
+    at(&app, "/nowhere", None).await.assert_missing("the one fallback is behind the gate");
+    let merging = || site().fallback(async || "outside").merge(guarded());
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(merging)).is_err());
 }
 
 #[tokio::test]

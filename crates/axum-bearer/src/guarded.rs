@@ -136,14 +136,47 @@ impl<S: Clone + Send + Sync + 'static> GuardedRouter<S> {
 }
 
 impl GuardedRouter {
-    /// The router, with `gate` around all that is not public.
+    /// The router, with `gate` around all that is not public. It can be nested into one with any state.
+    ///
+    /// It has a fallback, for what is not there. Under a path, [`nest`](Router::nest), that one answers for the
+    /// paths below and for no others. By axum's rule two routers that both have a fallback cannot be merged:
+    /// [`merge`](Router::merge) panics; into a router without, it brings this fallback along.
+    ///
+    /// ```
+    /// use axum::{Router, body::Body, extract::State, http::{Request, StatusCode}, routing::get};
+    /// use axum_bearer::{Algorithm, BearerLayer, GuardedRouter, Issuer, JwtVerifier, policy::scope};
+    /// use tower::ServiceExt;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let issuer = Issuer::new("https://issuer.example", "api").hmac_secret(Algorithm::HS256, [7; 32]);
+    /// # let verifier = JwtVerifier::new([issuer])?;
+    /// let api = GuardedRouter::new()
+    ///     .public("/health", get(async || "ok"))
+    ///     .route("/orders", scope("orders:read"), get(async || "orders"))
+    ///     .behind(BearerLayer::new(verifier));
+    /// let app: Router = Router::new()
+    ///     .route("/", get(async |State(name): State<&'static str>| name))
+    ///     .nest("/api", api)
+    ///     .fallback(async || (StatusCode::NOT_FOUND, "a page of the site"))
+    ///     .with_state("the site");
+    ///
+    /// for (path, status) in
+    ///     [("/", 200), ("/nowhere", 404), ("/api/health", 200), ("/api/orders", 401), ("/api/nowhere", 401)]
+    /// {
+    ///     let stranger = Request::get(path).body(Body::empty())?;
+    ///     assert_eq!(app.clone().oneshot(stranger).await?.status(), status, "{path}");
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Panics
     /// When a path is none for axum (see [`Router::route`]), or one method of a path is both guarded and
     /// public.
     #[allow(clippy::needless_pass_by_value, reason = "it goes into the router")]
-    pub fn behind<V, R>(self, gate: BearerLayer<V, R>) -> Router
+    pub fn behind<S2, V, R>(self, gate: BearerLayer<V, R>) -> Router<S2>
     where
+        S2: Clone + Send + Sync + 'static,
         V: Verify + Send + Sync + 'static,
         V::Future: Send,
         R: Rejection<Body> + Send + Sync + 'static,
@@ -156,7 +189,7 @@ impl GuardedRouter {
                     let methods = public.merge(guarded.layer(gate.clone()));
                     router.route_service(&path, MapResponse::new(methods, without_methods))
                 }
-                None => router.route(&path, public),
+                None => router.route(&path, public.with_state(())),
             };
         }
         router
