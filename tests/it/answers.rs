@@ -53,7 +53,7 @@ async fn at(app: &Router, path: &str, token: Option<&str>) -> Answer {
 
 #[tokio::test]
 async fn one_renderer_speaks_for_the_gate_and_for_all_behind_it() {
-    let app = service(gate(issuer()).allow_anonymous().rejection(ProblemDetails));
+    let app = service(gate(issuer()).allow_anonymous().rejection(ProblemDetails::new()));
     let good = token().sign();
     for (path, token, status, error) in [
         ("/", Some("opaque"), 401, Some("invalid_token")),
@@ -113,7 +113,7 @@ async fn of_two_gates_the_nearer_one_renders_a_refusal_and_the_other_leaves_it_a
     let app = Router::new()
         .fallback(reached)
         .layer(RequireLayer::new(scope("write")))
-        .layer(gate(issuer()).rejection(ProblemDetails))
+        .layer(gate(issuer()).rejection(ProblemDetails::new()))
         .layer(gate(issuer()));
     let answer = bearer(&app, &token().sign()).await;
     answer.assert_insufficient("the scope");
@@ -153,7 +153,7 @@ async fn details_are_told_only_where_asked_for() {
     let expired = token().tampered();
     let description = |answer: Answer| answer.challenge().unwrap().param("error_description").unwrap();
     assert_eq!(description(bearer(&app(gate(issuer())), &expired).await), "the access token is invalid");
-    let detailed = app(gate(issuer()).detailed_errors().rejection(ProblemDetails));
+    let detailed = app(gate(issuer()).detailed_errors().rejection(ProblemDetails::new()));
     let answer = bearer(&detailed, &expired).await;
     assert!(answer.body.contains("the signature does not verify"), "{}", answer.body);
     assert_eq!(description(answer), "the signature does not verify");

@@ -88,7 +88,7 @@ where
 ///
 /// let mut answer = Response::new(());
 /// *answer.status_mut() = StatusCode::FORBIDDEN;
-/// let answer: Response<String> = ProblemDetails.render(&AuthError::insufficient_scope(["orders:read"]), answer);
+/// let answer: Response<String> = ProblemDetails::new().render(&AuthError::insufficient_scope(["orders:read"]), answer);
 ///
 /// assert_eq!(answer.headers()["content-type"], "application/problem+json");
 /// assert_eq!(
@@ -100,7 +100,15 @@ where
 /// assert_eq!(none.body(), "", "without it there is no body");
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct ProblemDetails;
+
+impl ProblemDetails {
+    /// With the members that are shown above.
+    pub const fn new() -> Self {
+        Self
+    }
+}
 
 /// RFC 9457 §3.1. No `type`: the status says it all (§4.2.1, `about:blank`).
 #[derive(Serialize)]

@@ -236,7 +236,7 @@ const NO_SCOPE: &str = concat!(
 /// Where bodies can be made of text; tonic's cannot.
 #[tokio::test]
 async fn rs_034_168_bodies_are_rendered_alike_and_not_sent_for_head() {
-    let gate = gate(issuer()).rejection(ProblemDetails);
+    let gate = gate(issuer()).rejection(ProblemDetails::new());
     let servers = Servers::with_bodies(gate, by(scope("write"))).await;
     let (good, bad) = (format!("Bearer {}", token().sign()), "Bearer x".to_owned());
     for (framework, address) in &servers.all {

@@ -44,7 +44,7 @@ fn every_kind_of_app() -> Vec<(&'static str, Router)> {
                 answer.map(|()| Body::from(format!("{{\"why\":\"{error}\"}}")))
             }))
         }),
-        ("a body for problems", app(gate(issuer()).rejection(ProblemDetails))),
+        ("a body for problems", app(gate(issuer()).rejection(ProblemDetails::new()))),
         ("an answer of our own that forgot the challenge", {
             app(gate(issuer()).rejection(|_: &AuthError, answer: http::Response<()>| {
                 (answer.status(), "refused").into_response()

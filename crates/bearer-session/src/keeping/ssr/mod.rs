@@ -70,6 +70,7 @@ const MAX_AGE: u32 = 400 * 24 * 60 * 60;
 
 /// How a session is written into a cookie: `cookieEncoding` of `@supabase/ssr`. Both are read.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum SsrEncoding {
     /// `base64-` and base64url: what its clients write unless told otherwise.
     #[default]
