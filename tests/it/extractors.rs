@@ -10,7 +10,7 @@ use axum::{Router, extract::FromRequestParts as _, routing::get};
 use axum_bearer::{AuthRejection, AuthUser, RegisteredClaims, RequireLayer};
 use http::Request;
 use serde::Deserialize;
-use tower_bearer::{Reason, policy::scope};
+use tower_bearer::{AuthError, ProblemDetails, Reason, policy::scope};
 
 type User = AuthUser<RegisteredClaims>;
 
@@ -73,6 +73,25 @@ async fn two_extractors_in_one_handler_see_the_same_caller() {
     }
     let app = Router::new().route("/", get(both)).layer(gate(issuer()));
     assert_eq!(at(&app, "/", Some(&good())).await.body, r#"true Some("ada") Some("ada")"#);
+}
+
+#[tokio::test]
+async fn a_handler_refuses_in_the_name_of_the_gate() {
+    async fn order(user: User) -> Result<&'static str, AuthRejection> {
+        match user.sub.as_deref() {
+            Some("ada") => Ok("ada's order"),
+            _ => Err(user.refuse(AuthError::forbidden("somebody else's order"))),
+        }
+    }
+    let gate = gate(issuer()).rejection(ProblemDetails::new());
+    let app = Router::new().route("/", get(order)).layer(gate);
+    assert_eq!(at(&app, "/", Some(&good())).await.body, "ada's order");
+
+    let line = format!("Bearer {}", token().subject("bob").sign());
+    let answer = at(&app, "/", Some(&line)).await;
+    assert_eq!(answer.status, 403);
+    assert_eq!(answer.challenge().unwrap().param("realm").as_deref(), Some(AUD));
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
 }
 
 #[tokio::test]

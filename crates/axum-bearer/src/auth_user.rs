@@ -2,13 +2,14 @@
 
 use crate::{AuthRejection, Verified, rejection::Mismatch};
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
-use http::request::Parts;
+use http::{Extensions, request::Parts};
 use std::{any::type_name, fmt, ops::Deref, sync::Arc};
-use tower_bearer::{AuthError, AuthErrorKind, Reason, supabase::SupabaseClaims};
+use tower_bearer::{AuthError, AuthErrorKind, Reason, Refusal, supabase::SupabaseClaims};
 
 /// The caller whose access token was verified, with the application's claims `C`: those that the issuer was
 /// [set up for](tower_bearer::Issuer::claims), for [`Issuer::supabase`](tower_bearer::Issuer::supabase) the
-/// default.
+/// default. So `AuthUser` alone is `AuthUser<SupabaseClaims>`; elsewhere write `AuthUser<RegisteredClaims>` or
+/// your own type.
 ///
 /// Derefs to the claims. Cheap to clone; any number of extractors may ask for it.
 ///
@@ -33,6 +34,46 @@ impl<C> AuthUser<C> {
     /// The claims, to keep.
     pub fn into_claims(self) -> Arc<C> {
         self.claims
+    }
+
+    /// Refuses this caller: for what the handler alone can decide, such as whose order it is. The answer has
+    /// the challenge of the gate, which renders it on the way out. It is HTTP, also to a gRPC call: there
+    /// make a [`Refusal`] of the request's extensions.
+    ///
+    /// ```
+    /// use axum::{Router, body::Body, extract::Path, http::{Request, StatusCode}, routing::get};
+    /// use axum_bearer::{AuthError, AuthRejection, AuthUser, BearerLayer, RegisteredClaims};
+    /// # use axum_bearer::{Algorithm, Issuer, JwtVerifier};
+    /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
+    /// # use tower::ServiceExt;
+    ///
+    /// async fn order(user: AuthUser<RegisteredClaims>, Path(id): Path<u32>) -> Result<String, AuthRejection> {
+    ///     let owner = if id == 7 { "alice" } else { "bob" };
+    ///     if user.sub.as_deref() != Some(owner) {
+    ///         return Err(user.refuse(AuthError::forbidden("somebody else's order")));
+    ///     }
+    ///     Ok(format!("order {id} of {owner}"))
+    /// }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let secret = [7; 32];
+    /// # let issuer = Issuer::new("https://issuer.example", "api").hmac_secret(Algorithm::HS256, secret);
+    /// let app =
+    ///     Router::new().route("/orders/{id}", get(order)).layer(BearerLayer::new(JwtVerifier::new([issuer])?));
+    ///
+    /// # let key = SigningKey::hmac(Alg::HS256, &secret);
+    /// # let token = TokenBuilder::new(&key, "https://issuer.example", "api").subject("alice").sign();
+    /// for (path, status) in [("/orders/7", StatusCode::OK), ("/orders/8", StatusCode::FORBIDDEN)] {
+    ///     let request = Request::get(path).header("authorization", format!("Bearer {token}")).body(Body::empty())?;
+    ///     assert_eq!(app.clone().oneshot(request).await?.status(), status);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn refuse(&self, error: AuthError) -> AuthRejection {
+        let mut extensions = Extensions::new();
+        extensions.insert(self.verified.clone());
+        Refusal::new(error, &extensions).into()
     }
 }
 

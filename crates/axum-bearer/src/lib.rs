@@ -100,8 +100,72 @@
 //!   it; and name a fallback, for the one that is not named may lose the gate when routers are merged.
 //! * [`policy::deny`] holds a route that nobody has decided about. A requirement of nothing, such as an empty
 //!   list of scopes, panics when it is made: it would permit everybody.
-//! * What depends on the data, such as whose order it is, the handler decides, and answers with a [`Refusal`]
-//!   of [`AuthError::forbidden`].
+//! * What depends on the data, such as whose order it is, the handler decides, and answers with
+//!   [`AuthUser::refuse`].
+//!
+//! # In your tests
+//!
+//! Routes without their gate take a caller who was never verified: a [`Verified`] in the request's extensions,
+//! which [`Verified::assertion`] makes of any claims. [`SupabaseClaims`] come from JSON. What policies on other
+//! claims look at, such as roles, comes with [`Verified::with_json`].
+//!
+//! What the gate itself refuses takes tokens: the crate `bearer-testing` signs good and bad ones, and is an
+//! issuer to fetch keys from.
+//!
+//! ```
+//! use axum::{Extension, Router, body::Body, http::{Request, StatusCode}, routing::get};
+//! use axum_bearer::{Algorithm, AuthUser, BearerLayer, Issuer, JwtVerifier, RegisteredClaims, RequireLayer, Verified};
+//! use axum_bearer::policy::{role, scope};
+//! use bearer_testing::{SigningKey, TokenBuilder};
+//! use tower::ServiceExt;
+//!
+//! // The application.
+//! fn routes() -> Router {
+//!     let orders = async |user: AuthUser<RegisteredClaims>| user.sub.clone().unwrap_or_default();
+//!     Router::new()
+//!         .route("/orders", get(orders).layer(RequireLayer::new(scope("orders:read"))))
+//!         .route("/admin", get(async || "").layer(RequireLayer::new(role("admin").at("realm_access.roles"))))
+//! }
+//!
+//! fn app(verifier: JwtVerifier) -> Router {
+//!     routes().layer(BearerLayer::new(verifier))
+//! }
+//!
+//! // Its tests.
+//! fn caller(scope: &str, roles: &str) -> Extension<Verified> {
+//!     let mut claims = RegisteredClaims::default();
+//!     claims.sub = Some("ada".to_owned());
+//!     claims.scopes = [scope].into_iter().collect();
+//!     let json = format!(r#"{{"realm_access":{{"roles":{roles}}}}}"#);
+//!     Extension(Verified::assertion(claims.clone(), claims).with_json(json))
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! for (path, caller, status) in [
+//!     ("/orders", caller("orders:read", "[]"), StatusCode::OK),
+//!     ("/orders", caller("profile", "[]"), StatusCode::FORBIDDEN),
+//!     ("/admin", caller("profile", r#"["admin"]"#), StatusCode::OK),
+//!     ("/admin", caller("profile", r#"["user"]"#), StatusCode::FORBIDDEN),
+//! ] {
+//!     let request = Request::get(path).body(Body::empty())?;
+//!     assert_eq!(routes().layer(caller).oneshot(request).await?.status(), status, "{path}");
+//! }
+//!
+//! // And through the gate.
+//! let secret = [7; 32];
+//! let issuer = Issuer::new("https://issuer.example", "api").hmac_secret(Algorithm::HS256, secret);
+//! let key = SigningKey::hmac(bearer_testing::Algorithm::HS256, &secret);
+//! let token = TokenBuilder::new(&key, "https://issuer.example", "api").subject("ada").scope("orders:read");
+//! let app = app(JwtVerifier::new([issuer])?);
+//! for (token, status) in [(token.clone().sign(), StatusCode::OK), (token.expired().sign(), StatusCode::UNAUTHORIZED)] {
+//!     let request = Request::get("/orders").header("authorization", format!("Bearer {token}"));
+//!     assert_eq!(app.clone().oneshot(request.body(Body::empty())?).await?.status(), status);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Other names
 //!
 //! What most applications name of [`tower_bearer`] and [`bearer_jwks`] is here too; the rest is under these
 //! names.

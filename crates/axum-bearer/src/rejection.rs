@@ -11,35 +11,33 @@ use tower_bearer::{AuthError, AuthErrorKind, Refusal};
 /// 401 with the gate's challenge for an anonymous caller. A handler that asks for what the service was not
 /// set up for is the server's fault: 500 without a word to the client, the names of the types in the log.
 ///
-/// A handler that decides about one object by itself refuses with a [`Refusal`], which becomes one of these:
+/// A handler that decides about one object by itself makes one with [`AuthUser::refuse`](crate::AuthUser::refuse),
+/// or of a [`Refusal`]:
 ///
 /// ```
-/// use axum::{Router, body::Body, extract::Path, http::{Extensions, Request, StatusCode}, routing::get};
-/// use axum_bearer::{AuthError, AuthRejection, AuthUser, BearerLayer, Refusal, RegisteredClaims};
+/// use axum::{Router, body::Body, http::{Extensions, Request, StatusCode}, routing::get};
+/// use axum_bearer::{AuthError, AuthRejection, BearerLayer, Refusal, Verified};
 /// # use axum_bearer::{Algorithm, Issuer, JwtVerifier};
 /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
 /// # use tower::ServiceExt;
 ///
-/// async fn mail(
-///     user: AuthUser<RegisteredClaims>,
-///     Path(owner): Path<String>,
-///     extensions: Extensions,
-/// ) -> Result<String, AuthRejection> {
-///     if user.sub.as_deref() != Some(&owner) {
-///         Err(Refusal::new(AuthError::forbidden("not the owner"), &extensions))?;
+/// async fn mail(extensions: Extensions) -> Result<&'static str, AuthRejection> {
+///     let refuse = |error| Refusal::new(error, &extensions);
+///     match Verified::of(&extensions).map_err(refuse)?.subject() {
+///         Some("alice") => Ok("mail of alice"),
+///         _ => Err(refuse(AuthError::forbidden("not the owner")).into()),
 ///     }
-///     Ok(format!("mail of {owner}"))
 /// }
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// # let secret = [7; 32];
 /// # let issuer = Issuer::new("https://issuer.example", "api").hmac_secret(Algorithm::HS256, secret);
-/// let app = Router::new().route("/mail/{owner}", get(mail)).layer(BearerLayer::new(JwtVerifier::new([issuer])?));
+/// let app = Router::new().route("/mail", get(mail)).layer(BearerLayer::new(JwtVerifier::new([issuer])?));
 ///
-/// # let token = TokenBuilder::new(&SigningKey::hmac(Alg::HS256, &secret), "https://issuer.example", "api")
-/// #     .subject("alice").sign();
-/// for (path, status) in [("/mail/alice", StatusCode::OK), ("/mail/bob", StatusCode::FORBIDDEN)] {
-///     let request = Request::get(path).header("authorization", format!("Bearer {token}")).body(Body::empty())?;
+/// # let key = SigningKey::hmac(Alg::HS256, &secret);
+/// # let token = |subject| TokenBuilder::new(&key, "https://issuer.example", "api").subject(subject).sign();
+/// for (token, status) in [(token("alice"), StatusCode::OK), (token("bob"), StatusCode::FORBIDDEN)] {
+///     let request = Request::get("/mail").header("authorization", format!("Bearer {token}")).body(Body::empty())?;
 ///     assert_eq!(app.clone().oneshot(request).await?.status(), status);
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
