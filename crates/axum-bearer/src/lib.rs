@@ -90,14 +90,15 @@
 //! | signed in too weakly, or too long ago | 401 `insufficient_user_authentication` | sign in again, as `acr_values` and `max_age` say |
 //! | is not permitted for another reason | 403 | nothing: no token of this caller's would do |
 //! | cannot be judged now | 503 | nothing: try again after `Retry-After` |
-//! | is asked about by what the service was not set up for | 500 | nothing: the mistake is ours |
+//! | is good, but the handler needs a gate, or claims, that the service was not set up with | 500 | nothing: the mistake is ours |
 //!
 //! To deny by default:
 //!
 //! * Take a [`GuardedRouter`] where you can. It also tells strangers nothing about which paths there are.
 //! * With a plain `Router`, add the gate last, for
 //!   [`layer`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.layer) is around what was added before
-//!   it; and name a fallback, for the one that is not named may lose the gate when routers are merged.
+//!   it; and set a fallback explicitly: axum's default one may end up outside of the gate when routers are
+//!   merged.
 //! * [`policy::deny`] holds a route that nobody has decided about. A requirement of nothing, such as an empty
 //!   list of scopes, panics when it is made: it would permit everybody.
 //! * What depends on the data, such as whose order it is, the handler decides, and answers with

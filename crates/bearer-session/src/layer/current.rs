@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 /// The session that a request came with, in the request's extensions. It has no token, and knows of none.
 ///
-/// Who the user is says the gate, which has verified it; what this says of the user, nobody has verified
-/// here.
+/// Ask the gate who the user is; nothing here was verified: what this says of the user is what the issuer said
+/// when it gave the tokens.
 #[derive(Clone, Debug)]
 pub struct CurrentSession {
     key: Key,

@@ -46,8 +46,8 @@ impl SessionsBuilder {
     }
 
     /// For how long a session is served without asking the store. A sign-out in another process is seen after
-    /// that time at the latest; while the store cannot be reached, not before it can be again, or the access
-    /// token has expired. Default 5 s.
+    /// that time at the latest; if the store is unreachable, once it is back, or when the access token expires.
+    /// Default 5 s.
     #[must_use]
     pub fn local_for(mut self, time: Duration) -> Self {
         self.settings.local_for = time;
