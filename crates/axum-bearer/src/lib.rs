@@ -29,6 +29,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! `AuthUser` alone is `AuthUser<SupabaseClaims>`, for [`Issuer::supabase`]. Elsewhere write
+//! `AuthUser<RegisteredClaims>` or your own type, that of [`Issuer::claims`]. The same goes for [`Authorized`].
+//!
 //! # Who may do what
 //!
 //! Whatever stands inside of the gate is for verified callers alone. What they may do there can be said in
