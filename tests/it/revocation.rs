@@ -16,6 +16,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const CLIENT: &str = "web";
 
+/// The longest of an access token.
+const LIFE: Duration = Duration::from_secs(600);
+
 fn verifier() -> JwtVerifier {
     JwtVerifier::new([issuer().logout_client(CLIENT)]).unwrap()
 }
@@ -51,7 +54,6 @@ async fn post(app: &Router, token: &str) -> Answer {
 
 #[tokio::test]
 async fn rs_101_one_token_one_session_or_one_subject_is_refused() {
-    let later = SystemTime::now() + Duration::from_secs(600);
     let (app, list) = listed();
     let tokens =
         [access("s-1", "a"), access("s-1", "b"), access("s-2", "c"), access("s-3", "d").subject("bob")];
@@ -69,20 +71,34 @@ async fn rs_101_one_token_one_session_or_one_subject_is_refused() {
     };
     let revoked = Some(Reason::Revoked);
     assert_eq!(reasons().await, [None; 4]);
-    list.revoke_token(ISS, "a", later).unwrap();
+    list.revoke_token(ISS, "a", SystemTime::now() + LIFE).unwrap();
     assert_eq!(reasons().await, [revoked, None, None, None]);
-    list.revoke_session(ISS, "s-1", later).unwrap();
+    list.revoke_session(ISS, "s-1", LIFE).unwrap();
     assert_eq!(reasons().await, [revoked, revoked, None, None]);
-    let now = SystemTime::now() + Duration::from_secs(1);
-    list.revoke_subject(ISS, "ada", now, later).unwrap();
+    list.revoke_subject(ISS, "ada", SystemTime::now(), LIFE).unwrap();
     assert_eq!(reasons().await, [revoked, revoked, revoked, None]);
+}
+
+/// The clocks of issuers are granted up to ten minutes, of which a revocation is not told.
+#[tokio::test]
+async fn a_revoked_token_does_not_come_to_life_by_the_leeway() {
+    let list = DenyList::new(10);
+    let lenient = issuer().leeway(Duration::from_secs(600));
+    let verifier = JwtVerifier::new([lenient]).unwrap();
+    let app = app(BearerLayer::new(verifier.revocable(list.clone(), WhenUnsure::Refuse)));
+    let expired = |jti| access("s", jti).claim("exp", seconds_ago(590)).sign();
+    let exp = SystemTime::now() - Duration::from_secs(590);
+    list.revoke_token(ISS, "a", exp).unwrap();
+    bearer(&app, &expired("b")).await.assert_passed("not revoked");
+    bearer(&app, &expired("a")).await.assert_invalid("revoked", Reason::Revoked);
+    list.revoke_session(ISS, "s", Duration::ZERO).unwrap();
+    bearer(&app, &expired("b")).await.assert_invalid("its session is over", Reason::Revoked);
 }
 
 #[tokio::test]
 async fn a_subject_that_signs_in_again_is_welcome() {
     let (app, list) = listed();
-    let later = SystemTime::now() + Duration::from_secs(600);
-    list.revoke_subject(ISS, "ada", SystemTime::now() - Duration::from_secs(30), later).unwrap();
+    list.revoke_subject(ISS, "ada", SystemTime::now() - Duration::from_secs(30), LIFE).unwrap();
     let issued = |ago| access("s", "j").claim("iat", seconds_ago(ago)).sign();
     bearer(&app, &issued(60)).await.assert_invalid("before", Reason::Revoked);
     bearer(&app, &access("s", "j").without("iat").sign()).await.assert_invalid("who knows", Reason::Revoked);

@@ -33,9 +33,6 @@ const REMEMBERED: usize = 64 * 1024;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Longer than any token lives, and short enough to be added to any date.
-const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-
 /// The service at the `backchannel_logout_uri`: the issuer posts a logout token, and the access tokens of
 /// that session or user are in the [`DenyList`].
 ///
@@ -105,11 +102,11 @@ impl LogoutReceiver {
 }
 
 impl<ResBody> LogoutReceiver<ResBody> {
-    /// The longest life of an access token of these issuers, leeway included: so long a revocation is kept.
-    /// Default 24 hours. Shorter takes less room; too short, and a token comes to life again.
+    /// The longest life of an access token of these issuers: so long a revocation is kept, and for what their
+    /// clocks are granted. Default 24 hours. Shorter takes less room; too short, and a token comes to life again.
     #[must_use]
     pub fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
-        self.effect.lifetime = lifetime.min(CENTURY);
+        self.effect.lifetime = lifetime;
         self
     }
 
@@ -122,7 +119,8 @@ impl<ResBody> LogoutReceiver<ResBody> {
         self
     }
 
-    /// Where the time comes from, for tests. Default [`SystemTime::now`].
+    /// Where the time comes from by which logout tokens are judged, for tests. Default [`SystemTime::now`].
+    /// Revocations go by the [clock of the list](DenyList::clock).
     #[must_use]
     pub fn clock(mut self, clock: fn() -> SystemTime) -> Self {
         self.clock = clock;
@@ -220,22 +218,22 @@ impl Effect {
         if !is_new {
             return Err(Refusal::Token(AuthError::invalid_token("the logout token came before")));
         }
-        self.revoke(token, now).map_err(|error| {
+        self.revoke(token).map_err(|error| {
             // Nothing happened, so the issuer may repeat it. Forgetting one makes room, and so cannot fail.
             let _ = self.seen.update(&id, now, |_| None);
             full(error)
         })
     }
 
-    fn revoke(&self, token: &LogoutToken, now: SystemTime) -> Result<(), Full> {
-        let until = now + self.lifetime;
+    fn revoke(&self, token: &LogoutToken) -> Result<(), Full> {
         match (&token.sid, &token.sub) {
-            (Some(sid), _) => self.list.revoke_session(&token.iss, sid, until),
+            (Some(sid), _) => self.list.revoke_session(&token.iss, sid, self.lifetime),
             (None, Some(sub)) => {
                 // Both dates are of the issuer's clock, so no leeway: it would refuse who signs in again at
                 // once. But issuers count in whole seconds, and a token of the same second may be one from
                 // before.
-                self.list.revoke_subject(&token.iss, sub, token.iat + Duration::from_secs(1), until)
+                let issued_before = token.iat + Duration::from_secs(1);
+                self.list.revoke_subject(&token.iss, sub, issued_before, self.lifetime)
             }
             // The verifier lets none of these through.
             (None, None) => Err(Full),

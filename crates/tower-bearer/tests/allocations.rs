@@ -132,12 +132,11 @@ const ISS: &str = "https://issuer.example";
 /// A list that has something of every kind, and one session by either name.
 fn list() -> DenyList {
     let (list, now) = (DenyList::new(1000), SystemTime::now());
-    let later = now + minute();
     for other in 0..100 {
-        list.revoke_token(ISS, &format!("other-{other}"), later).expect("room");
+        list.revoke_token(ISS, &format!("other-{other}"), now + minute()).expect("room");
     }
-    list.revoke_session(ISS, "closed", later).expect("room");
-    list.revoke_subject(ISS, "gone", now + minute(), later).expect("room");
+    list.revoke_session(ISS, "closed", minute()).expect("room");
+    list.revoke_subject(ISS, "gone", now + minute(), minute()).expect("room");
     list
 }
 

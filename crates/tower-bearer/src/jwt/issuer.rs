@@ -67,7 +67,7 @@ pub(crate) type Guard = fn(&Payload<'_>) -> Result<(), Reason>;
 
 /// Clocks that differ by more need mending: to accept what expired long ago is to have no expiry (RFC 7519
 /// §4.1.4).
-const LONGEST_LEEWAY: Duration = Duration::from_secs(10 * 60);
+pub(crate) const LONGEST_LEEWAY: Duration = Duration::from_secs(10 * 60);
 
 /// Which claims a token must have beside those that every token must.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -28,9 +28,8 @@
 //! assert_eq!(service.clone().oneshot(request()?).await?.status(), StatusCode::OK);
 //!
 //! // Ada signs out everywhere; no access token lives longer than an hour.
-//! let now = SystemTime::now();
-//! let (before, until) = (now + Duration::from_secs(1), now + Duration::from_secs(3600));
-//! list.revoke_subject("https://issuer.example", "ada", before, until)?;
+//! let longest_life = Duration::from_secs(3600);
+//! list.revoke_subject("https://issuer.example", "ada", SystemTime::now(), longest_life)?;
 //! assert_eq!(service.oneshot(request()?).await?.status(), StatusCode::UNAUTHORIZED);
 //! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -41,7 +40,7 @@ mod future;
 mod revocable;
 mod table;
 
-pub use deny_list::{DenyList, Full};
+pub use deny_list::{DenyList, Full, NotRevoked};
 pub use future::RevocableFuture;
 pub use revocable::Revocable;
 
