@@ -139,7 +139,7 @@ impl JwtVerifier {
 
     pub(super) fn wait<P: Proof>(&self, question: Question, token: &str, now: SystemTime) -> Waiting<P> {
         let (verifier, token, since) = (self.clone(), token.into(), Instant::now());
-        Waiting { question, verifier, token, now, since, proof: PhantomData }
+        Waiting { question, verifier, token, now, since, patience: None, proof: PhantomData }
     }
 
     pub(super) fn decide<P: Proof>(&self, token: &str, now: SystemTime, may_wait: bool) -> Outcome<P> {

@@ -123,6 +123,37 @@ pub enum MissKind {
 pub(crate) struct Answer(oneshot::Receiver<()>);
 
 /// A pair of ends, without keys at first.
+///
+/// A request with a token whose key is not among those published waits for the publisher to take the
+/// [`Miss`] from [`KeySink::missed`] and drop it, when it has published what it found or found nothing. A
+/// publisher that has nothing to look up drops each as it comes. **One that never asks for them keeps such
+/// requests waiting for five seconds each**, after which they are decided by the keys that there are:
+///
+/// ```
+/// use std::time::SystemTime;
+/// use tower_bearer::{Issuer, JwtVerifier, Reason, keys::{self, KeySet}};
+/// # use bearer_testing::{Algorithm, SigningKey, TokenBuilder};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// # let (known, unknown) = (SigningKey::generate(Algorithm::EdDSA).kid("a"), SigningKey::generate(Algorithm::EdDSA).kid("b"));
+/// # let jwks = format!(r#"{{"keys":[{}]}}"#, known.public_jwk());
+/// # let token = |key: &SigningKey| TokenBuilder::new(key, "https://issuer.example", "api").sign();
+/// # let (known, unknown) = (token(&known), token(&unknown));
+/// let (mut sink, source) = keys::channel();
+/// let verifier = JwtVerifier::new([Issuer::new("https://issuer.example", "api").keys(source)])?;
+/// sink.publish(KeySet::from_jwks(&jwks)?);
+/// tokio::spawn(async move { while let Some(miss) = sink.missed().await { drop(miss) } });
+///
+/// # use tower_bearer::Verification;
+/// # let ask = async |token: &str| match verifier.verify_token(token, SystemTime::now()) {
+/// #     Verification::Done(result) => result,
+/// #     Verification::Pending(waiting) => waiting.await,
+/// # };
+/// assert!(ask(&known).await.is_ok());
+/// assert_eq!(ask(&unknown).await.unwrap_err().reason(), Reason::UnknownKey);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn channel() -> (KeySink, KeySource) {
     let snapshot = Snapshot { generation: 0, keys: Arc::default(), state: KeyState::Waiting };
     let current = Arc::new(Current::new(snapshot));
