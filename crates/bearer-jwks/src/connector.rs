@@ -163,7 +163,7 @@ impl Connector {
     /// ```
     /// use bearer_jwks::Connector;
     /// use std::time::SystemTime;
-    /// use tower_bearer::{Issuer, JwtVerifier, Verification};
+    /// use tower_bearer::{Issuer, JwtVerifier};
     /// # use bearer_testing::TestIssuer;
     /// # fn config(issuer: &TestIssuer) -> Issuer {
     /// #     Issuer::new(issuer.issuer(), issuer.audience()).jwks_uri(issuer.jwks_uri())
@@ -174,17 +174,15 @@ impl Connector {
     /// let connector = Connector::new();
     /// let verifier = connector.connect(config(&one)).await?;
     /// let token = other.token().sign();
-    /// let is_accepted = |token: &str| {
-    ///     matches!(verifier.verify_token(token, SystemTime::now()), Verification::Done(Ok(_)))
-    /// };
-    /// assert!(!is_accepted(&token), "its issuer is not trusted yet");
+    /// let is_accepted = async |token: &str| verifier.verify_token(token, SystemTime::now()).await.is_ok();
+    /// assert!(!is_accepted(&token).await, "its issuer is not trusted yet");
     ///
     /// verifier.insert(connector.connect_issuer(config(&other)).await?)?;
-    /// assert!(is_accepted(&token));
+    /// assert!(is_accepted(&token).await);
     /// assert_eq!(connector.statuses().len(), 2);
     ///
     /// verifier.remove(other.issuer());
-    /// assert!(!is_accepted(&token));
+    /// assert!(!is_accepted(&token).await);
     /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -70,10 +70,10 @@ pub trait ResolveIssuer: Send + Sync + 'static {
 ///
 /// ```
 /// use bearer_jwks::{DynamicVerifier, ResolveIssuer};
-/// use std::{collections::HashMap, convert::Infallible};
+/// use std::{collections::HashMap, convert::Infallible, time::SystemTime};
 /// use tower_bearer::{BearerLayer, Issuer};
 /// # use bearer_testing::TestIssuer;
-/// # use tower_bearer::{Credential, Presented, Verification, Verify as _};
+/// # use tower_bearer::Verify as _;
 ///
 /// /// Where each tenant publishes its keys.
 /// struct Tenants(HashMap<String, String>);
@@ -85,13 +85,6 @@ pub trait ResolveIssuer: Send + Sync + 'static {
 ///         Ok(jwks_uri.map(|jwks_uri| Issuer::new(iss, "https://api.example").jwks_uri(jwks_uri)))
 ///     }
 /// }
-/// # async fn is_accepted(verifier: &DynamicVerifier<Tenants>, token: &str) -> bool {
-/// #     let (credential, request) = (Credential::new(token).expect("a token"), http::Request::new(()));
-/// #     match verifier.verify(&Presented::new(credential, &request, std::time::SystemTime::now())) {
-/// #         Verification::Done(result) => result.is_ok(),
-/// #         Verification::Pending(verifying) => verifying.await.is_ok(),
-/// #     }
-/// # }
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// # let (tenant, stranger) = (TestIssuer::start().await, TestIssuer::start().await);
@@ -100,8 +93,9 @@ pub trait ResolveIssuer: Send + Sync + 'static {
 /// let verifier = DynamicVerifier::new(Tenants(tenants))?;
 /// assert!(verifier.is_empty(), "none has come yet");
 ///
-/// assert!(is_accepted(&verifier, &token(&tenant)).await);
-/// assert!(!is_accepted(&verifier, &token(&stranger)).await, "the resolver does not name its issuer");
+/// assert!(verifier.verify_token(&token(&tenant), SystemTime::now()).await.is_ok());
+/// let refused = verifier.verify_token(&token(&stranger), SystemTime::now()).await;
+/// assert!(refused.is_err(), "the resolver does not name its issuer");
 /// assert_eq!(verifier.len(), 1);
 /// let layer = BearerLayer::new(verifier);
 /// # drop(layer);
@@ -307,10 +301,7 @@ impl<R: ResolveIssuer> Verify for DynamicVerifier<R> {
         let (tenants, token) = (Arc::clone(&self.0), token.to_owned());
         let resolving = async move {
             let verifier = tenants.admit(&iss).await?;
-            match verifier.verify_token(&token, now) {
-                Verification::Done(result) => result,
-                Verification::Pending(waiting) => waiting.await,
-            }
+            verifier.verify_token(&token, now).await
         };
         Verification::Pending(DynamicFuture(State::Resolving(Box::pin(resolving))))
     }

@@ -109,4 +109,4 @@ pub use source::may_use_cookie;
 #[doc(no_inline)]
 pub use tower_http::csrf::CsrfLayer;
 pub use unauthenticated::Unauthenticated;
-pub use verify::{Presented, Verification, Verified, Verify};
+pub use verify::{Presented, Verification, VerificationFuture, Verified, Verify};

@@ -11,10 +11,13 @@ use crate::{
     unauthenticated::Unauthenticated,
 };
 use http::{Extensions, HeaderMap, Method, Request, Uri};
+use pin_project_lite::pin_project;
 use std::{
     fmt,
-    future::{Future, Ready},
+    future::{Future, IntoFuture, Ready},
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::SystemTime,
 };
 
@@ -41,17 +44,11 @@ use std::{
 ///     }
 /// }
 ///
-/// # use tower_bearer::Credential;
-/// # let request = http::Request::new(());
-/// # let ask = |token| {
-/// #     let credential = Credential::new(token).expect("a b64token");
-/// #     match OneToken("open-sesame").verify(&Presented::new(credential, &request, std::time::SystemTime::now())) {
-/// #         Verification::Done(result) => result,
-/// #         Verification::Pending(_) => unreachable!(),
-/// #     }
-/// # };
-/// assert!(ask("open-sesame").is_ok());
-/// assert!(ask("open-barley").is_err());
+/// # tokio_test::block_on(async {
+/// let (verifier, now) = (OneToken("open-sesame"), std::time::SystemTime::now());
+/// assert!(verifier.verify_token("open-sesame", now).await.is_ok());
+/// assert!(verifier.verify_token("open-barley", now).await.is_err());
+/// # });
 /// ```
 pub trait Verify: Clone {
     /// The authentication scheme under which the credential is presented, and challenged.
@@ -62,6 +59,39 @@ pub trait Verify: Clone {
 
     /// Decides now, or says what it waits for.
     fn verify(&self, presented: &Presented<'_>) -> Verification<Self::Future>;
+
+    /// Decides about a token that came by another way than a request, such as the first message of a
+    /// WebSocket: with all that this verifier asks, a [revocation](Self::revocable) included. The caller
+    /// bounds its length.
+    ///
+    /// What else a verifier may look at is that of an empty `GET /`: one that wants something there, such as
+    /// a client certificate, refuses.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use tower_bearer::{Algorithm, Issuer, JwtVerifier, Verify, revocation::{DenyList, WhenUnsure}};
+    /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
+    ///
+    /// # tokio_test::block_on(async {
+    /// # let key = SigningKey::hmac(Alg::HS256, &[7; 32]);
+    /// # let token = TokenBuilder::new(&key, "https://issuer.example", "api").claim("jti", "j-1").sign();
+    /// let issuer = Issuer::new("https://issuer.example", "api").hmac_secret(Algorithm::HS256, [7; 32]);
+    /// let list = DenyList::new(1000);
+    /// let verifier = JwtVerifier::new([issuer])?.revocable(list.clone(), WhenUnsure::Refuse);
+    ///
+    /// let caller = verifier.verify_token(&token, SystemTime::now()).await?;
+    /// list.revoke(&caller)?;
+    /// assert!(verifier.verify_token(&token, SystemTime::now()).await.is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn verify_token(&self, token: &str, now: SystemTime) -> Verification<Self::Future> {
+        match Credential::new(token) {
+            Ok(credential) => self.verify(&Presented::new(credential, &Request::new(()), now)),
+            Err(reason) => Verification::Done(Err(reason.into())),
+        }
+    }
 
     /// The proof for exactly these bytes, if they were accepted before and would be accepted now. The gate
     /// asks this before it parses the token, where that stands in the one `Authorization` header and no other
@@ -89,7 +119,7 @@ pub trait Verify: Clone {
 }
 
 /// The answer of a [`Verify`]. Most are `Done`, so that the inner service can be called at once: no clone of
-/// it, no box.
+/// it, no box. Whoever has time awaits it.
 #[derive(Debug)]
 #[must_use]
 pub enum Verification<F = Ready<Result<Verified, AuthError>>> {
@@ -97,6 +127,60 @@ pub enum Verification<F = Ready<Result<Verified, AuthError>>> {
     Done(Result<Verified, AuthError>),
     /// Undecided until the future resolves.
     Pending(F),
+}
+
+impl<F> IntoFuture for Verification<F>
+where
+    F: Future<Output = Result<Verified, AuthError>>,
+{
+    type Output = Result<Verified, AuthError>;
+    type IntoFuture = VerificationFuture<F>;
+
+    fn into_future(self) -> VerificationFuture<F> {
+        VerificationFuture {
+            state: match self {
+                Self::Done(result) => State::Done { result: Some(result) },
+                Self::Pending(future) => State::Pending { future },
+            },
+        }
+    }
+}
+
+pin_project! {
+    /// The future of a [`Verification`] that is awaited.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct VerificationFuture<F> {
+        #[pin]
+        state: State<F>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F> {
+        Done { result: Option<Result<Verified, AuthError>> },
+        Pending { #[pin] future: F },
+    }
+}
+
+impl<F> Future for VerificationFuture<F>
+where
+    F: Future<Output = Result<Verified, AuthError>>,
+{
+    type Output = Result<Verified, AuthError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProj::Done { result } => Poll::Ready(result.take().expect("polled after completion")),
+            StateProj::Pending { future } => future.poll(cx),
+        }
+    }
+}
+
+impl<F> fmt::Debug for VerificationFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("VerificationFuture(..)")
+    }
 }
 
 /// Everything a verifier may look at. Time is an input, so that verifying is a function.
@@ -294,6 +378,43 @@ impl fmt::Debug for Verified {
 mod tests {
     use super::*;
     use std::any::type_name;
+
+    #[test]
+    fn an_answer_is_awaited_whether_it_is_there_or_not() {
+        let proof = || Ok(Verified::assertion(RegisteredClaims::default(), ()));
+        let refusal = || Err(AuthError::invalid_token("no"));
+        for result in [proof, refusal] {
+            let later = async {
+                tokio::task::yield_now().await;
+                result()
+            };
+            let done: Verification = Verification::Done(result());
+            let (now, then) =
+                tokio_test::block_on(async { (done.await, Verification::Pending(later).await) });
+            assert_eq!((now.is_ok(), then.is_ok()), (result().is_ok(), result().is_ok()));
+        }
+    }
+
+    #[test]
+    fn a_token_that_came_alone_is_refused_where_a_request_with_it_would_be() {
+        #[derive(Clone)]
+        struct OfAGet;
+        impl Verify for OfAGet {
+            type Future = Ready<Result<Verified, AuthError>>;
+            fn verify(&self, presented: &Presented<'_>) -> Verification<Self::Future> {
+                let is_bare = presented.headers.is_empty() && presented.extensions.is_empty();
+                assert!(is_bare && presented.method == Method::GET && presented.uri == "/");
+                let verified = Verified::assertion(RegisteredClaims::default(), ());
+                Verification::Done(Ok(verified.verified_at(presented.now)))
+            }
+        }
+        let (ask, now) = (
+            |token| tokio_test::block_on(OfAGet.verify_token(token, SystemTime::UNIX_EPOCH).into_future()),
+            SystemTime::UNIX_EPOCH,
+        );
+        assert_eq!(ask("t").expect("good").at(), now);
+        assert_eq!(ask("two tokens").expect_err("no token").reason(), Reason::MalformedCredential);
+    }
 
     #[test]
     fn the_wrong_claims_type_is_none_and_can_be_named() {

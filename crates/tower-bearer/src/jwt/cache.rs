@@ -29,23 +29,25 @@ const OVERHEAD: usize = 1024;
 /// and what reads this process's memory reads the tokens of running requests too. They are never printed.
 ///
 /// ```
-/// use tower_bearer::{Algorithm, Issuer, JwtVerifier, TokenCache, Verification};
+/// use tower_bearer::{Algorithm, Issuer, JwtVerifier, TokenCache};
 /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
 /// # use std::time::{Duration, SystemTime};
 ///
 /// # let secret = [7; 32];
 /// # let issuer = Issuer::new("https://issuer.example", "api").hmac_secret(Algorithm::HS256, secret);
 /// # let token = TokenBuilder::new(&SigningKey::hmac(Alg::HS256, &secret), "https://issuer.example", "api").sign();
-/// # let is_good = |verification| matches!(verification, Verification::Done(Ok(_)));
+/// # tokio_test::block_on(async {
 /// let cache = TokenCache::new(1024 * 1024);
 /// let verifier = JwtVerifier::new([issuer])?.cache(&cache);
 /// let now = SystemTime::now();
-/// assert!(is_good(verifier.verify_token(&token, now)));
+/// assert!(verifier.verify_token(&token, now).await.is_ok());
 /// assert_eq!(cache.len(), 1);
 ///
 /// let in_two_hours = now + Duration::from_secs(2 * 60 * 60);
-/// assert!(!is_good(verifier.verify_token(&token, in_two_hours)), "remembered, and expired all the same");
+/// let then = verifier.verify_token(&token, in_two_hours).await;
+/// assert!(then.is_err(), "remembered, and expired all the same");
 /// # Ok::<(), tower_bearer::ConfigError>(())
+/// # })
 /// ```
 #[derive(Clone)]
 pub struct TokenCache(Arc<Lazy>);

@@ -131,7 +131,7 @@ impl Issuer {
     /// same is meant for another API, unless that is named by [`also_for`](Self::also_for).
     ///
     /// ```
-    /// use tower_bearer::{Algorithm, Issuer, JwtVerifier, Verification};
+    /// use tower_bearer::{Algorithm, Issuer, JwtVerifier};
     /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
     /// # use std::time::SystemTime;
     /// # let token = |aud: Option<&str>| {
@@ -141,13 +141,13 @@ impl Issuer {
     ///
     /// let issuer = Issuer::without_audience_or_client("https://issuer.example")
     ///     .hmac_secret(Algorithm::HS256, [7; 32]);
+    /// # tokio_test::block_on(async {
     /// let verifier = JwtVerifier::new([issuer])?;
-    /// let takes = |token: &str| {
-    ///     matches!(verifier.verify_token(token, SystemTime::now()), Verification::Done(Ok(_)))
-    /// };
-    /// assert!(takes(&token(None)));
-    /// assert!(!takes(&token(Some("https://payments.example"))));
+    /// let takes = async |token: &str| verifier.verify_token(token, SystemTime::now()).await.is_ok();
+    /// assert!(takes(&token(None)).await);
+    /// assert!(!takes(&token(Some("https://payments.example"))).await);
     /// # Ok::<(), tower_bearer::ConfigError>(())
+    /// # })
     /// ```
     pub fn without_audience_or_client(iss: impl Into<String>) -> Self {
         Self::bound(iss.into(), Binding::Keys(Vec::new()))
@@ -225,7 +225,7 @@ impl Issuer {
     /// knows a string alone.
     ///
     /// ```
-    /// use tower_bearer::{Algorithm, Issuer, JwtVerifier, Verification, policy::{Policy, scope}};
+    /// use tower_bearer::{Algorithm, Issuer, JwtVerifier, policy::{Policy, scope}};
     /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
     /// # use std::time::SystemTime;
     ///
@@ -233,15 +233,16 @@ impl Issuer {
     /// # let issuer = || Issuer::new("https://issuer.example", "api").hmac_secret(Algorithm::HS256, secret);
     /// # let token = TokenBuilder::new(&SigningKey::hmac(Alg::HS256, &secret), "https://issuer.example", "api")
     /// #     .claim("scope", ["orders:read", "orders:write"]).sign();
-    /// let may_read = |issuer| {
+    /// # tokio_test::block_on(async {
+    /// let may_read = async |issuer| {
     ///     let verifier = JwtVerifier::new([issuer]).expect("an issuer");
-    ///     match verifier.verify_token(&token, SystemTime::now()) { // "scope": ["orders:read", "orders:write"]
-    ///         Verification::Done(Ok(verified)) => scope("orders:read").check(&verified).is_ok(),
-    ///         _ => unreachable!("a good token"),
-    ///     }
+    ///     // "scope": ["orders:read", "orders:write"]
+    ///     let verified = verifier.verify_token(&token, SystemTime::now()).await.expect("a good token");
+    ///     scope("orders:read").check(&verified).is_ok()
     /// };
-    /// assert!(may_read(issuer().scope_as_list()));
-    /// assert!(!may_read(issuer()));
+    /// assert!(may_read(issuer().scope_as_list()).await);
+    /// assert!(!may_read(issuer()).await);
+    /// # });
     /// ```
     #[must_use]
     pub fn scope_as_list(mut self) -> Self {

@@ -127,7 +127,27 @@ impl JwtVerifier {
     }
 
     /// Verifies a token that came by another way than a request, such as the first message of a WebSocket.
-    /// The caller bounds its length.
+    /// The caller bounds its length. **No [`Revocation`](crate::revocation::Revocation) is asked**: where one
+    /// is, call [`Verify::verify_token`] of the verifier around this one.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use tower_bearer::{Algorithm, Issuer, JwtVerifier};
+    /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
+    ///
+    /// # tokio_test::block_on(async {
+    /// # let key = SigningKey::hmac(Alg::HS256, &[7; 32]);
+    /// # let token = |aud: &str| TokenBuilder::new(&key, "https://issuer.example", aud).subject("ada").sign();
+    /// let issuer = Issuer::new("https://issuer.example", "api").hmac_secret(Algorithm::HS256, [7; 32]);
+    /// let verifier = JwtVerifier::new([issuer])?;
+    ///
+    /// let caller = verifier.verify_token(&token("api"), SystemTime::now()).await?;
+    /// assert_eq!(caller.subject(), Some("ada"));
+    /// assert!(verifier.verify_token(&token("other"), SystemTime::now()).await.is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn verify_token(&self, token: &str, now: SystemTime) -> Verification<WaitForKeys> {
         match self.decide(token, now, true) {
             Outcome::Decided(result) => Verification::Done(result),

@@ -22,7 +22,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// For a publisher that never answers; bearer-jwks does so after two seconds at most by default.
+/// For a publisher that never answers; bearer-jwks does so after two seconds at most.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The future of a [`JwtVerifier`] for a token whose key is not known yet: the publisher of its issuer's keys

@@ -144,13 +144,9 @@ pub(crate) struct Answer(oneshot::Receiver<()>);
 /// sink.publish(KeySet::from_jwks(&jwks)?);
 /// tokio::spawn(async move { while let Some(miss) = sink.missed().await { drop(miss) } });
 ///
-/// # use tower_bearer::Verification;
-/// # let ask = async |token: &str| match verifier.verify_token(token, SystemTime::now()) {
-/// #     Verification::Done(result) => result,
-/// #     Verification::Pending(waiting) => waiting.await,
-/// # };
-/// assert!(ask(&known).await.is_ok());
-/// assert_eq!(ask(&unknown).await.unwrap_err().reason(), Reason::UnknownKey);
+/// assert!(verifier.verify_token(&known, SystemTime::now()).await.is_ok());
+/// let refused = verifier.verify_token(&unknown, SystemTime::now()).await.unwrap_err();
+/// assert_eq!(refused.reason(), Reason::UnknownKey);
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
