@@ -72,6 +72,23 @@ impl Trusted {
         result
     }
 
+    /// Puts an issuer in the place of the one of its name, or beside all others; says which.
+    pub(super) fn replace(&self, issuer: Issuer) -> Result<bool, ConfigError> {
+        let listed = Arc::new(Listed::new(issuer, self.id));
+        let mut result = Ok(None);
+        self.issuers.rcu(|current| {
+            let mut next = Issuers::clone(current);
+            let replaced = next.remove(listed.issuer.iss());
+            result = next.insert(Arc::clone(&listed)).map(|()| replaced);
+            if result.is_ok() { next } else { Issuers::clone(current) }
+        });
+        // What was remembered of the old one is judged by the new one's rules.
+        Ok(result?.is_some_and(|old| {
+            old.standing.end();
+            true
+        }))
+    }
+
     /// Removes an issuer; says whether it was there.
     pub(super) fn remove(&self, iss: &str) -> bool {
         let mut removed = None;
@@ -178,7 +195,11 @@ mod tests {
     }
 
     fn verify_token(verifier: &JwtVerifier, token: &TokenBuilder) -> Result<(), Reason> {
-        match verifier.verify_token(&token.sign(), SystemTime::now()) {
+        verify_text(verifier, &token.sign())
+    }
+
+    fn verify_text(verifier: &JwtVerifier, token: &str) -> Result<(), Reason> {
+        match verifier.verify_token(token, SystemTime::now()) {
             Verification::Done(result) => result.map(drop).map_err(|error| error.reason()),
             Verification::Pending(_) => panic!("it waits"),
         }
@@ -201,6 +222,64 @@ mod tests {
         assert!(!verifier.remove(TWO), "it is gone");
         assert!(verifier.remove(ONE));
         assert_eq!(verify(&verifier, ONE, &one), Err(Reason::UnknownIssuer), "nobody is trusted by nobody");
+    }
+
+    #[test]
+    fn a_replaced_issuer_is_judged_by_its_new_rules_in_all_clones_and_for_what_was_remembered() {
+        let (old, new) = (key(), key());
+        let verifier = JwtVerifier::new([issuer(ONE, &old).allow_missing_iss()]).expect("a verifier");
+        let clone = verifier.clone();
+        let token = TokenBuilder::new(&old, ONE, "api").sign();
+        let nameless = TokenBuilder::new(&old, ONE, "api").without("iss").sign();
+        assert_eq!((verify_text(&clone, &token), verify_text(&clone, &nameless)), (Ok(()), Ok(())));
+
+        assert_eq!(verifier.replace(issuer(ONE, &old).also_for("another")), Ok(true));
+        assert_eq!(verify_text(&clone, &token), Ok(()), "the new rules let it through");
+        assert_eq!(verify_text(&clone, &nameless), Err(Reason::UnknownIssuer));
+        assert_eq!(verifier.replace(Issuer::new(ONE, "other").keys(KeySource::fixed(set(&old)))), Ok(true));
+        assert_eq!(verify_text(&clone, &token), Err(Reason::Audience));
+        assert_eq!(verifier.replace(issuer(ONE, &new)), Ok(true));
+        assert_eq!(verify_text(&clone, &token), Err(Reason::Signature));
+        assert_eq!(verify(&clone, ONE, &new), Ok(()));
+        assert_eq!(verifier.replace(issuer(TWO, &new)), Ok(false), "one more");
+        assert_eq!(verify(&clone, TWO, &new), Ok(()));
+    }
+
+    #[test]
+    fn a_refused_replacement_changes_nothing() {
+        let (one, other) = (key(), key());
+        let verifier =
+            JwtVerifier::new([issuer(ONE, &one).allow_missing_iss(), issuer(TWO, &one)]).expect("a verifier");
+        let wrong = [
+            (issuer(ONE, &other).also_for(""), ConfigError::EmptyAudience),
+            (Issuer::new(ONE, "api"), ConfigError::NoKeys(ONE.to_owned())),
+            (issuer(TWO, &other).allow_missing_iss(), ConfigError::SeveralWithoutIss),
+        ];
+        for (issuer, refusal) in wrong {
+            assert_eq!(verifier.replace(issuer), Err(refusal));
+            assert_eq!((verify(&verifier, ONE, &one), verify(&verifier, TWO, &one)), (Ok(()), Ok(())));
+            let nameless = TokenBuilder::new(&one, ONE, "api").without("iss");
+            assert_eq!(verify_token(&verifier, &nameless), Ok(()));
+        }
+    }
+
+    #[test]
+    fn while_an_issuer_is_replaced_no_token_of_it_is_refused() {
+        let one = key();
+        let verifier = JwtVerifier::new([issuer(ONE, &one)]).expect("a verifier");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    assert_eq!(verifier.replace(issuer(ONE, &one)), Ok(true));
+                }
+                done.store(true, std::sync::atomic::Ordering::Release);
+            });
+            let token = TokenBuilder::new(&one, ONE, "api");
+            while !done.load(std::sync::atomic::Ordering::Acquire) {
+                assert_eq!(verify_token(&verifier, &token), Ok(()));
+            }
+        });
     }
 
     #[test]

@@ -73,6 +73,41 @@ impl JwtVerifier {
         self.0.issuers.insert(issuer)
     }
 
+    /// Trusts this issuer in place of the one of its name, from the next request on, in all clones: with other
+    /// keys, audiences or rules. Says whether there was one; if not, it is [inserted](Self::insert).
+    ///
+    /// At no moment is the issuer unknown, as it would be between [`remove`](Self::remove) and `insert`. When
+    /// this returns, the old rules let no token through, remembered ones included.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use tower_bearer::{Algorithm, Issuer, JwtVerifier};
+    /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
+    ///
+    /// # tokio_test::block_on(async {
+    /// # let key = SigningKey::hmac(Alg::HS256, &[7; 32]);
+    /// # let token = |aud: &str| TokenBuilder::new(&key, "https://issuer.example", aud).sign();
+    /// # let (for_api, for_admin) = (token("api"), token("admin"));
+    /// let issuer = |audience: &str| {
+    ///     Issuer::new("https://issuer.example", audience).hmac_secret(Algorithm::HS256, [7; 32])
+    /// };
+    /// let verifier = JwtVerifier::new([issuer("api")])?;
+    /// assert!(verifier.verify_token(&for_api, SystemTime::now()).await.is_ok());
+    ///
+    /// assert!(verifier.replace(issuer("admin"))?);
+    /// assert!(verifier.verify_token(&for_admin, SystemTime::now()).await.is_ok());
+    /// assert!(verifier.verify_token(&for_api, SystemTime::now()).await.is_err());
+    /// # Ok::<(), tower_bearer::ConfigError>(())
+    /// # })?;
+    /// # Ok::<(), tower_bearer::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new). The list is unchanged then.
+    pub fn replace(&self, issuer: Issuer) -> Result<bool, ConfigError> {
+        self.0.issuers.replace(issuer)
+    }
+
     /// Trusts this issuer no more, from the next request on, in all clones. Says whether it was trusted.
     pub fn remove(&self, iss: &str) -> bool {
         self.0.issuers.remove(iss)
