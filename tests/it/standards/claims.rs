@@ -443,7 +443,7 @@ async fn rs_102_a_token_that_is_bound_to_a_key_is_no_plain_bearer_token() {
 #[tokio::test]
 async fn a_maximum_age_refuses_old_tokens_and_those_without_iat() {
     use tower_bearer::Reason::TooOld;
-    let hour = issuer_with(&[rs256()]).max_age(Duration::from_secs(3600)).leeway(Duration::ZERO);
+    let hour = issuer_with(&[rs256()]).max_token_age(Duration::from_secs(3600)).leeway(Duration::ZERO);
     let app = app(gate(hour).clock(now));
     let at = |iat: i64| token_by(rs256()).claim("exp", NOW + 10).claim("iat", iat).sign();
     bearer(&app, &at(NOW - 3599)).await.assert_passed("just young enough");

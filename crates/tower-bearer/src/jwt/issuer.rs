@@ -202,9 +202,30 @@ impl Issuer {
         self
     }
 
-    /// Refuses tokens that were issued longer ago, whatever their `exp`, and those without `iat`.
+    /// Refuses tokens that were issued longer ago, whatever their `exp`, and those without `iat`: 401
+    /// `invalid_token`, which a refreshed token cures. How long ago the user signed in, the `max_age` of OpenID
+    /// Connect, is asked by [`policy::max_age`](crate::policy::max_age).
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use tower_bearer::{Algorithm, Issuer, JwtVerifier};
+    /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
+    ///
+    /// # tokio_test::block_on(async {
+    /// # let key = SigningKey::hmac(Alg::HS256, &[7; 32]);
+    /// # let token = TokenBuilder::new(&key, "https://issuer.example", "api").sign();
+    /// let verifier = JwtVerifier::new([Issuer::new("https://issuer.example", "api")
+    ///     .hmac_secret(Algorithm::HS256, [7; 32])
+    ///     .max_token_age(Duration::from_secs(300))])?;
+    /// let now = SystemTime::now();
+    /// assert!(verifier.verify_token(&token, now).await.is_ok()); // it was issued this moment, for an hour
+    /// assert!(verifier.verify_token(&token, now + Duration::from_secs(600)).await.is_err());
+    /// # Ok::<(), tower_bearer::ConfigError>(())
+    /// # })?;
+    /// # Ok::<(), tower_bearer::ConfigError>(())
+    /// ```
     #[must_use]
-    pub fn max_age(mut self, age: Duration) -> Self {
+    pub fn max_token_age(mut self, age: Duration) -> Self {
         self.times.max_age = Some(age);
         self
     }

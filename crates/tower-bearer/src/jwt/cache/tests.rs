@@ -178,7 +178,7 @@ fn stale_keys_decide_nothing_for_a_remembered_token_either() {
 
 #[test]
 fn the_times_of_a_token_are_checked_whenever_it_comes() {
-    let rig = Rig::with(|issuer| issuer.max_age(Duration::from_secs(1000)));
+    let rig = Rig::with(|issuer| issuer.max_token_age(Duration::from_secs(1000)));
     let now = rig.now.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
     let at = |seconds: i64| {
         let now = i64::try_from(now).expect("before 2262");
