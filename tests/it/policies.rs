@@ -18,7 +18,7 @@ use tonic::Code;
 use tower_bearer::{
     AuthError, Reason, RequireLayer, Verified,
     policy::{
-        Policy, aal, acr_any, audience, authenticated, claim, claims, client, max_age, not, role, scope,
+        self, Policy, aal, acr_any, audience, authenticated, claim, claims, client, max_age, not, role, scope,
     },
 };
 
@@ -211,6 +211,8 @@ async fn what_cannot_be_told_is_not_turned_round() {
 #[tokio::test]
 async fn audience_client_and_single_claims_are_held_to() {
     let token = with(json!({ "azp": "web", "org": { "plan": "pro" } }));
+    asked(policy::issuer("https://issuer.example"), &token).await.assert_passed("the issuer");
+    assert_forbidden(&asked(policy::issuer("https://issuer.example/"), &token).await, "issuer");
     asked(audience("https://api.example"), &token).await.assert_passed("the audience");
     assert_forbidden(&asked(audience("https://api.example/"), &token).await, "audience");
     asked(client("web"), &token).await.assert_passed("the client");

@@ -68,6 +68,10 @@ pub trait ResolveIssuer: Send + Sync + 'static {
 /// and their keys are no longer fetched. Nothing is ever fetched for an issuer that the resolver did not
 /// name.
 ///
+/// Subjects, client ids, roles and scopes are each tenant's own: `admin` of one is nobody to another. What
+/// only one may do asks for [`policy::issuer`](tower_bearer::policy::issuer); what is each tenant's is looked
+/// up by `iss` and `sub` together.
+///
 /// ```
 /// use bearer_jwks::{DynamicVerifier, ResolveIssuer};
 /// use std::{collections::HashMap, convert::Infallible, time::SystemTime};

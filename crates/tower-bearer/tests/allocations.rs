@@ -18,7 +18,7 @@ use tower_bearer::{
     keys::{KeySet, KeySource},
     policy::{
         Claim, ClaimPath, Policy, aal, acr, acr_any, audience, authenticated, claim, claims, client, deny,
-        max_age, not, not_anonymous, role, roles_all, roles_any, scope, scopes_all, scopes_any,
+        issuer, max_age, not, not_anonymous, role, roles_all, roles_any, scope, scopes_all, scopes_any,
     },
     revocation::{DenyList, Standing, WhenUnsure},
 };
@@ -47,6 +47,7 @@ fn new_caller() -> Verified {
     registered.scopes = Scopes::from_iter(["orders:read", "orders:write", "files:admin"]);
     registered.aud = ["https://api.example", "https://other.example"].into_iter().collect();
     registered.client_id = Some("web".into());
+    registered.iss = Some(ISS.into());
     Verified::assertion(registered, 7_u8)
         .with_json(CLAIMS)
         .verified_at(UNIX_EPOCH + Duration::from_secs(1_700_000_010))
@@ -76,6 +77,7 @@ fn whom_a_policy_permits_costs_no_allocation() {
         ("role at names with dots", Box::new(role("editor").at(["resource_access", "my.app", "roles"]))),
         ("role in an object", Box::new(role("admin").at("urn:zitadel:iam:org:project:roles"))),
         ("audience", Box::new(audience("https://other.example"))),
+        ("issuer", Box::new(issuer("https://issuer.example"))),
         ("client", Box::new(client("web"))),
         ("claim", Box::new(claim("app_metadata.plan.seats", is_pro))),
         ("claims", Box::new(claims(|number: &u8| *number == 7))),

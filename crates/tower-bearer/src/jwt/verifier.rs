@@ -38,6 +38,10 @@ struct Shared {
 impl JwtVerifier {
     /// Trusts these issuers, and nobody else. The realm of the challenges is the audience of the first.
     ///
+    /// With several, a `sub`, a client id, a role or a scope is each issuer's own: it means nothing without
+    /// the `iss`. Handlers look users up by both, and what only one issuer may grant asks for
+    /// [`policy::issuer`](crate::policy::issuer).
+    ///
     /// # Errors
     /// When the set-up of one of them is wrong, one has neither keys nor a secret, or two cannot be told
     /// apart.
@@ -63,7 +67,8 @@ impl JwtVerifier {
         }))
     }
 
-    /// Trusts one more issuer, from the next request on, in all clones.
+    /// Trusts one more issuer, from the next request on, in all clones. Its subjects, roles and scopes are its
+    /// own, and pass every policy that does not ask for an [`issuer`](crate::policy::issuer).
     ///
     /// Makes a new list; to start with many, give them to [`new`](Self::new) together.
     ///

@@ -5,7 +5,7 @@
 //! | scopes | [`scope`], [`scopes_all`], [`scopes_any`] | 403 `insufficient_scope` |
 //! | roles, groups, permissions | [`role`], [`roles_all`], [`roles_any`] | 403 |
 //! | a strong or recent sign-in (RFC 9470) | [`aal`], [`acr`], [`acr_any`], [`max_age`] | 401 `insufficient_user_authentication` |
-//! | audience, client | [`audience`], [`client`] | 403 |
+//! | issuer, audience, client | [`issuer`], [`audience`], [`client`] | 403 |
 //! | anything in the claims | [`claim`], [`claims`], [`not_anonymous`] | 403 |
 //!
 //! They combine by [`and`](Policy::and), [`or`](Policy::or) and [`not`]. Two refusals become the one that the
@@ -57,7 +57,7 @@ pub use claim::Claim;
 pub use claim_path::ClaimPath;
 pub use claims::{NotAnonymous, RequireClaim, RequireClaims, claim, claims, not_anonymous};
 pub use combine::{And, Not, Or, not};
-pub use registered::{RequireAudience, RequireClient, audience, client};
+pub use registered::{RequireAudience, RequireClient, RequireIssuer, audience, client, issuer};
 pub use roles::{RequireRoles, role, roles_all, roles_any};
 pub use scopes::{RequireScopes, is_scope, scope, scopes_all, scopes_any};
 

@@ -1,4 +1,4 @@
-//! Requirements on single registered claims: [`audience`], [`client`].
+//! Requirements on single registered claims: [`issuer`], [`audience`], [`client`].
 
 use super::Policy;
 use crate::{
@@ -6,6 +6,43 @@ use crate::{
     verify::Verified,
 };
 use std::sync::Arc;
+
+/// Permits tokens of one issuer; see [`issuer`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct RequireIssuer(Arc<str>);
+
+/// Permits tokens that this issuer made (`iss`), behind a gate that trusts several. Subjects, clients, roles
+/// and scopes are each issuer's own: whoever runs another one can make an `admin` there. Compared byte by
+/// byte; a token without `iss` is nobody's.
+///
+/// ```
+/// use tower_bearer::{RegisteredClaims, Verified, policy::{Policy, issuer, role}};
+///
+/// let may_close_accounts = issuer("https://staff.example").and(role("admin").at("roles"));
+/// let admin_of = |iss: &str| {
+///     let mut claims = RegisteredClaims::default();
+///     claims.iss = Some(iss.into());
+///     Verified::assertion(claims, ()).with_json(r#"{"roles":["admin"]}"#)
+/// };
+///
+/// assert!(may_close_accounts.check(&admin_of("https://staff.example")).is_ok());
+/// assert!(may_close_accounts.check(&admin_of("https://partner.example")).is_err());
+/// ```
+///
+/// # Panics
+/// When `iss` is empty.
+pub fn issuer(iss: &str) -> RequireIssuer {
+    assert!(!iss.is_empty(), "a required issuer has a name");
+    RequireIssuer(iss.into())
+}
+
+impl Policy for RequireIssuer {
+    fn check(&self, verified: &Verified) -> Result<(), AuthError> {
+        let permitted = verified.registered().iss.as_ref() == Some(&self.0);
+        if permitted { Ok(()) } else { Err(Reason::Policy("issuer").into()) }
+    }
+}
 
 /// Permits tokens for one audience; see [`audience`].
 #[derive(Clone, Debug)]
@@ -93,7 +130,25 @@ mod tests {
     }
 
     #[test]
+    fn an_issuer_is_compared_exactly_and_no_issuer_is_none() {
+        for (iss, permitted) in [
+            (Some("https://a.example"), true),
+            (Some("https://a.example/"), false),
+            (Some("https://A.example"), false),
+            (Some("https://b.example"), false),
+            (Some(""), false),
+            (None, false),
+        ] {
+            let claims = RegisteredClaims { iss: iss.map(Into::into), ..RegisteredClaims::default() };
+            let result = issuer("https://a.example").check(&Verified::assertion(claims, ()));
+            let refused = (!permitted).then_some(Reason::Policy("issuer"));
+            assert_eq!(result.err().map(|error| error.reason()), refused, "{iss:?}");
+        }
+    }
+
+    #[test]
     fn an_empty_requirement_cannot_be_made() {
+        assert!(catch_unwind(|| issuer("")).is_err());
         assert!(catch_unwind(|| audience("")).is_err());
         assert!(catch_unwind(|| client("")).is_err());
     }
