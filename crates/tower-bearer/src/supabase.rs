@@ -83,7 +83,8 @@ impl Issuer {
     }
 
     /// Trusts HS256 tokens made with the project's legacy JWT secret, beside those of its signing keys. Only
-    /// for projects that have not migrated: whoever has the secret can make tokens.
+    /// for projects that have not migrated: whoever has the secret can make tokens. It is one of the at most
+    /// two [secrets](Self::hmac_secret).
     #[must_use]
     pub fn legacy_jwt_secret(self, secret: impl AsRef<[u8]>) -> Self {
         self.hmac_secret(Algorithm::HS256, secret)

@@ -30,6 +30,8 @@ pub enum ConfigError {
         /// The least length, in bytes.
         least: usize,
     },
+    /// An issuer has three shared secrets: one, and while it is exchanged two, are enough.
+    TooManySecrets,
     /// This build's cryptographic backend does not know the algorithm.
     UnsupportedByBackend(Algorithm),
     /// This build has no cryptographic backend: neither the feature `aws-lc-rs` nor `rust-crypto` is on.
@@ -93,6 +95,7 @@ impl fmt::Display for ConfigError {
             Self::ShortSecret { algorithm, least } => {
                 write!(f, "the secret for {algorithm} is shorter than {least} bytes")
             }
+            Self::TooManySecrets => f.write_str("an issuer has at most two shared secrets"),
             Self::UnsupportedByBackend(algorithm) => {
                 write!(f, "the cryptographic backend of this build does not support {algorithm}")
             }

@@ -56,7 +56,8 @@ pub struct Issuer {
     pub(super) guard: Option<Guard>,
     /// `None` for the registered claims.
     claims: Option<ClaimsType>,
-    pub(super) secret: Option<Arc<HmacKey>>,
+    /// In the order of their being told; each verifies its own algorithm alone.
+    pub(super) secrets: Vec<Arc<HmacKey>>,
     pub(super) keys: Option<KeySource>,
     jwks_uri: Option<String>,
     fault: Option<ConfigError>,
@@ -68,6 +69,9 @@ pub(crate) type Guard = fn(&Payload<'_>) -> Result<(), Reason>;
 /// Clocks that differ by more need mending: to accept what expired long ago is to have no expiry (RFC 7519
 /// §4.1.4).
 pub(crate) const LONGEST_LEEWAY: Duration = Duration::from_secs(10 * 60);
+
+/// One that signs, and one that did or will: each more is one more that may have got out.
+const MOST_SECRETS: usize = 2;
 
 /// Which claims a token must have beside those that every token must.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -165,7 +169,7 @@ impl Issuer {
             profile: Profile::Any,
             guard: None,
             claims: None,
-            secret: None,
+            secrets: Vec::new(),
             keys: None,
             jwks_uri: None,
             fault: None,
@@ -311,6 +315,35 @@ impl Issuer {
 
     /// Trusts HMAC tokens made with a shared secret, beside those of the issuer's keys. Whoever has the
     /// secret can make tokens; it must have at least as many bytes as the hash (RFC 7518 §3.2).
+    ///
+    /// May be said twice, so that a secret can be exchanged for another: each is for its own algorithm alone.
+    /// Take the old one out when its last token is over, by
+    /// [`JwtVerifier::replace`](crate::JwtVerifier::replace) or at the next start.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use tower_bearer::{Algorithm, ConfigError, Issuer, JwtVerifier};
+    /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
+    ///
+    /// # tokio_test::block_on(async {
+    /// # let by = |secret: [u8; 32]| {
+    /// #     TokenBuilder::new(&SigningKey::hmac(Alg::HS256, &secret), "https://issuer.example", "api").sign()
+    /// # };
+    /// let (new, old) = ([8; 32], [7; 32]);
+    /// let issuer = Issuer::new("https://issuer.example", "api")
+    ///     .hmac_secret(Algorithm::HS256, new)
+    ///     .hmac_secret(Algorithm::HS256, old);
+    /// let verifier = JwtVerifier::new([issuer.clone()])?;
+    /// assert!(verifier.verify_token(&by(new), SystemTime::now()).await.is_ok());
+    /// assert!(verifier.verify_token(&by(old), SystemTime::now()).await.is_ok());
+    /// assert!(verifier.verify_token(&by([9; 32]), SystemTime::now()).await.is_err());
+    ///
+    /// let third = issuer.hmac_secret(Algorithm::HS256, [9; 32]);
+    /// assert_eq!(third.validate(), Err(ConfigError::TooManySecrets));
+    /// # Ok::<(), ConfigError>(())
+    /// # })?;
+    /// # Ok::<(), ConfigError>(())
+    /// ```
     #[must_use]
     pub fn hmac_secret(mut self, algorithm: Algorithm, secret: impl AsRef<[u8]>) -> Self {
         if is_public(secret.as_ref()) {
@@ -319,7 +352,8 @@ impl Issuer {
         }
         match (HmacKey::least_len(algorithm), HmacKey::new(algorithm, secret.as_ref())) {
             (None, _) => self.fault(ConfigError::AsymmetricSecret(algorithm)),
-            (_, Ok(key)) => self.secret = Some(Arc::new(key)),
+            (_, Ok(_)) if self.secrets.len() == MOST_SECRETS => self.fault(ConfigError::TooManySecrets),
+            (_, Ok(key)) => self.secrets.push(Arc::new(key)),
             (Some(least), Err(Rejected::Invalid)) => {
                 self.fault(ConfigError::ShortSecret { algorithm, least });
             }
@@ -365,14 +399,14 @@ impl Issuer {
 
     /// Whether a shared secret was given.
     pub fn has_secret(&self) -> bool {
-        self.secret.is_some()
+        !self.secrets.is_empty()
     }
 
     /// Whether a token could ever be verified: there is a secret, or a source of keys that is not empty for
     /// good.
     pub(super) fn can_verify(&self) -> bool {
         let has_source = |keys: &KeySource| !keys.is_fixed() || keys.with(|now| !now.keys().is_empty());
-        self.secret.is_some() || self.keys.as_ref().is_some_and(has_source)
+        self.has_secret() || self.keys.as_ref().is_some_and(has_source)
     }
 
     /// Whether tokens can be verified now.
@@ -401,7 +435,7 @@ impl Issuer {
             Err(ConfigError::LongLeeway)
         } else if self.algorithms.is_empty() {
             Err(ConfigError::NoAlgorithm)
-        } else if !self.can_use_a_key() && self.secret.is_none() {
+        } else if !self.can_use_a_key() && !self.has_secret() {
             // Without the features of a backend none is known.
             Err(ConfigError::NoBackend)
         } else {
@@ -442,7 +476,7 @@ impl fmt::Debug for Issuer {
             .field("iss", &self.iss)
             .field("binding", &self.binding)
             .field("algorithms", &self.algorithms)
-            .field("secret", &self.secret)
+            .field("secrets", &self.secrets)
             .field("keys", &self.keys)
             .field("claims", &self.claims.map(ClaimsType::name))
             .finish_non_exhaustive()
@@ -452,6 +486,25 @@ impl fmt::Debug for Issuer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+    fn no_secret_is_dropped_in_silence_and_each_has_its_algorithm() {
+        let issuer = Issuer::new("https://issuer.example", "api");
+        assert!(!issuer.has_secret() && !issuer.allows(Algorithm::HS256));
+        let one = issuer.hmac_secret(Algorithm::HS256, [1; 64]);
+        assert!(one.allows(Algorithm::HS256) && !one.allows(Algorithm::HS512));
+        let two = one.clone().hmac_secret(Algorithm::HS512, [2; 64]);
+        let count = |algorithm| two.secrets_for(algorithm).count();
+        assert_eq!((count(Algorithm::HS256), count(Algorithm::HS384), count(Algorithm::HS512)), (1, 0, 1));
+        assert_eq!(two.validate(), Ok(()));
+        let three = two.hmac_secret(Algorithm::HS256, [3; 64]);
+        assert_eq!(three.validate(), Err(ConfigError::TooManySecrets));
+        let supabase = Issuer::supabase("https://abc.supabase.co").expect("a URL");
+        let secret = |issuer: Issuer, byte| issuer.legacy_jwt_secret([byte; 32]);
+        let three = secret(secret(secret(supabase, 1), 2), 3);
+        assert_eq!(three.validate(), Err(ConfigError::TooManySecrets));
+    }
 
     #[test]
     fn what_this_build_cannot_verify_is_a_mistake_of_the_set_up() {

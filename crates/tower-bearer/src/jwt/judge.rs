@@ -106,8 +106,7 @@ fn judge<P: Proof>(
     P::check(issuer, token, now)?;
     let Signed { header, message, signature, .. } = token;
     if header.algorithm.is_symmetric() {
-        let secret = issuer.secret.as_ref().ok_or(Reason::Algorithm)?;
-        if !secret.verify(message, signature) {
+        if !issuer.secrets_for(header.algorithm).any(|secret| secret.verify(message, signature)) {
             return Err(Reason::Signature.into());
         }
     } else {

@@ -25,7 +25,7 @@ pub(super) struct Standing {
 /// Kept with the proof of an accepted token.
 pub(crate) struct Receipt {
     issuer: Arc<Standing>,
-    /// `None` for the issuer's shared secret, which cannot change.
+    /// `None` for a shared secret: those of an issuer cannot change.
     key: Option<Arc<Key>>,
     validity: Validity,
     /// The state of the issuer's keys in which `key` was last found good: then it is, until they change.

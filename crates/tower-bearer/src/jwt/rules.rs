@@ -5,6 +5,7 @@ use super::{
     header::Header,
     issuer::{Binding, Issuer, Profile},
     payload::Payload,
+    signature::HmacKey,
 };
 use crate::error::Reason;
 use std::{sync::Arc, time::SystemTime};
@@ -40,11 +41,16 @@ impl Issuer {
     }
 
     pub(super) fn allows(&self, algorithm: Algorithm) -> bool {
-        match &self.secret {
-            _ if !algorithm.is_symmetric() => self.algorithms.contains(algorithm),
-            Some(secret) => secret.algorithm() == algorithm,
-            None => false,
+        if algorithm.is_symmetric() {
+            self.secrets_for(algorithm).next().is_some()
+        } else {
+            self.algorithms.contains(algorithm)
         }
+    }
+
+    /// The secrets that tokens of this algorithm may be made with.
+    pub(super) fn secrets_for(&self, algorithm: Algorithm) -> impl Iterator<Item = &HmacKey> {
+        self.secrets.iter().map(Arc::as_ref).filter(move |secret| secret.algorithm() == algorithm)
     }
 
     fn check_binding(&self, payload: &Payload<'_>) -> Result<(), Reason> {
