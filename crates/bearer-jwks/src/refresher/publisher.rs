@@ -146,7 +146,7 @@ impl Publisher {
     /// fetch.
     fn is_answered(&self, miss: &Miss) -> bool {
         self.sink.with(|now| match miss.kid().filter(|_| miss.kind() == MissKind::UnknownKey) {
-            Some(kid) => now.keys().ids().any(|id| id == kid),
+            Some(kid) => now.keys().has_id(kid),
             None => miss.generation() != now.generation(),
         })
     }
@@ -219,11 +219,10 @@ impl Publisher {
         let now = Instant::now();
         let until = later(now, self.schedule.refill);
         self.sink.with(|snapshot| {
-            for kid in asked {
-                if !snapshot.keys().ids().any(|id| id == kid) {
-                    self.unknown.insert(kid, now, until);
-                }
-            }
+            // Each that was asked for is looked at once, however many asked.
+            let mut known: HashSet<_> = snapshot.keys().ids().collect();
+            let missing = asked.iter().map(String::as_str).filter(|kid| known.insert(*kid));
+            self.unknown.extend(missing, now, until);
         });
     }
 

@@ -11,15 +11,14 @@ impl UnknownKids {
     /// The most ids that are remembered; a flood of others finds an empty bucket instead.
     const MOST: usize = 256;
 
-    /// Remembers an id until `until`: not for long, since an issuer may publish a key a moment after its
-    /// first token was seen.
-    pub(crate) fn insert(&mut self, kid: &str, now: Instant, until: Instant) {
+    /// Remembers as many of these ids as there is room for until `until`: not for long, since an issuer may
+    /// publish a key a moment after its first token was seen. The others are not looked at.
+    pub(crate) fn extend<'a>(&mut self, kids: impl Iterator<Item = &'a str>, now: Instant, until: Instant) {
         if self.0.len() >= Self::MOST {
             self.0.retain(|_, until| *until > now);
         }
-        if self.0.len() < Self::MOST {
-            self.0.insert(kid.into(), until);
-        }
+        let room = Self::MOST - self.0.len();
+        self.0.extend(kids.take(room).map(|kid| (kid.into(), until)));
     }
 
     pub(crate) fn contains(&self, kid: &str, now: Instant) -> bool {
@@ -49,13 +48,16 @@ mod tests {
     fn unknown_kids_are_forgotten_in_time_and_bounded() {
         let now = Instant::now();
         let mut unknown = UnknownKids::default();
-        unknown.insert("a", now, now + secs(10));
+        unknown.extend(["a"].into_iter(), now, now + secs(10));
         assert!(unknown.contains("a", now + secs(9)) && !unknown.contains("a", now + secs(10)));
-        for n in 0..10_000 {
-            unknown.insert(&n.to_string(), now, now + secs(10));
+        let flood: Vec<_> = (0..10_000).map(|n| n.to_string()).collect();
+        let mut looked_at = 0;
+        for _ in 0..2 {
+            let kids = flood.iter().map(String::as_str).inspect(|_| looked_at += 1);
+            unknown.extend(kids, now, now + secs(10));
         }
-        assert_eq!(unknown.0.len(), UnknownKids::MOST);
-        unknown.insert("late", now + secs(11), now + secs(21));
+        assert_eq!((unknown.0.len(), looked_at), (UnknownKids::MOST, UnknownKids::MOST - 1));
+        unknown.extend(["late"].into_iter(), now + secs(11), now + secs(21));
         assert!(unknown.contains("late", now + secs(12)), "what is over makes room");
         unknown.clear();
         assert!(!unknown.contains("late", now));

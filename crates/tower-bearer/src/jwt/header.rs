@@ -5,7 +5,7 @@ use super::{
     Algorithm, TokenKind,
     json::{Fault, Members, Skip, Text, Typed, Typing},
 };
-use crate::error::Reason;
+use crate::{error::Reason, keys::LONGEST_KID};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use std::{borrow::Cow, fmt};
 
@@ -53,6 +53,10 @@ impl<'a> HeaderMembers<'a> {
         }
         let alg = self.alg.ok_or(Reason::MalformedHeader("alg is missing"))?;
         let algorithm = Algorithm::from_name(&alg).ok_or(Reason::Algorithm)?;
+        // Nobody is asked for a key of such a name, nor is it kept until the answer comes.
+        if self.kid.as_ref().is_some_and(|kid| kid.len() > LONGEST_KID) {
+            return Err(Reason::MalformedHeader("kid is longer than 256 bytes"));
+        }
         let is_at_jwt = self.typ.as_deref().is_some_and(|typ| is_type(typ, AT_JWT));
         Ok(Header { algorithm, kid: self.kid, is_at_jwt })
     }
@@ -161,6 +165,7 @@ mod tests {
             Ok(Header { algorithm: Algorithm::EdDSA, kid: None, is_at_jwt: false })
         );
         assert_eq!(parse(r#"{"\u0061lg":"RS256"}"#).expect("escaped name").algorithm, Algorithm::RS256);
+        assert!(parse(&format!(r#"{{"alg":"ES256","kid":"{}"}}"#, "k".repeat(256))).is_ok());
     }
 
     #[test]
@@ -170,6 +175,7 @@ mod tests {
             r#"{{"alg":"ES256",{}}}"#,
             (0..300).map(|n| format!(r#""m{n}":0"#)).collect::<Vec<_>>().join(",")
         );
+        let long_kid = format!(r#"{{"alg":"ES256","kid":"{}"}}"#, "k".repeat(257));
         let table = [
             ("", MalformedHeader("not well-formed JSON")),
             ("{}", MalformedHeader("alg is missing")),
@@ -187,6 +193,7 @@ mod tests {
             (r#"{"alg":"ES256","kid":7}"#, MalformedHeader("kid is not a string")),
             (r#"{"alg":"ES256","kid":null}"#, MalformedHeader("kid is not a string")),
             (r#"{"alg":"ES256","kid":["a"]}"#, MalformedHeader("kid is not a string")),
+            (&long_kid, MalformedHeader("kid is longer than 256 bytes")),
             (r#"{"alg":"ES256","typ":1}"#, MalformedHeader("typ is not a string")),
             (r#"{"alg":"none","alg":"ES256"}"#, MalformedHeader("a member stands twice")),
             (r#"{"alg":"ES256","kid":"a","kid":"a"}"#, MalformedHeader("a member stands twice")),

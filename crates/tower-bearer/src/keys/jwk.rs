@@ -1,6 +1,6 @@
 //! One JSON Web Key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2) becomes keys, or a reason why not.
 
-use super::{Key, SkipReason};
+use super::{Key, SkipReason, set::LONGEST_KID};
 use crate::jwt::{
     Algorithm, from_object,
     signature::{PublicKey, PublicParts},
@@ -46,6 +46,9 @@ pub(super) fn parse(json: &str) -> Result<Vec<Key>, SkipReason> {
     }
     if !jwk.verifies() {
         return Err(SkipReason::NotForVerification);
+    }
+    if jwk.kid.as_ref().is_some_and(|kid| kid.len() > LONGEST_KID) {
+        return Err(SkipReason::LongKid);
     }
     match &*jwk.kty {
         "RSA" => {
@@ -241,6 +244,7 @@ mod tests {
         // Against RFC 7518 §2, and seen in the wild.
         let zeros = text([&[0, 0][..], &bytes(&rsa, "n")].concat());
         assert!(parse(&with(&rsa, json!({ "n": zeros, "e": "AAEAAQ" }))).is_ok());
+        assert!(parse(&with(&rsa, json!({ "kid": "k".repeat(256) }))).is_ok());
     }
 
     #[test]
@@ -298,6 +302,7 @@ mod tests {
             ),
             ("no ops", with(&ec, json!({ "key_ops": [] })), Skip::NotForVerification),
             ("ops in upper case", with(&ec, json!({ "key_ops": ["Verify"] })), Skip::NotForVerification),
+            ("257 bytes of kid", with(&ec, json!({ "kid": "k".repeat(257) })), Skip::LongKid),
             ("unknown alg", with(&rsa, json!({ "alg": "RSA-OAEP" })), Skip::UnknownAlgorithm),
             ("alg none", with(&rsa, json!({ "alg": "none" })), Skip::UnknownAlgorithm),
             ("alg in lower case", with(&rsa, json!({ "alg": "rs256" })), Skip::UnknownAlgorithm),

@@ -32,4 +32,4 @@ pub use set::KeySet;
 pub use skip::{KeySetError, SkipReason, SkippedKey};
 
 pub(crate) use channel::Answer;
-pub(crate) use set::{Key, Meant};
+pub(crate) use set::{Key, LONGEST_KID, Meant};

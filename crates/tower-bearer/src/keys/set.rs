@@ -9,10 +9,14 @@ use crate::{
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 /// The most keys that one set may have.
 const MAX_KEYS: usize = 100;
+
+/// The longest `kid`, in bytes, of a key and of a token: issuers take digests and UUIDs, and each is compared
+/// with those of up to a hundred keys, by whoever sends a token.
+pub(crate) const LONGEST_KID: usize = 256;
 
 /// The most keys that are tried on one token.
 const MAX_TRIES: usize = 4;
@@ -22,11 +26,13 @@ const MAX_TRIES: usize = 4;
 /// A token with a `kid` is tried against the keys with that `kid`, or, if there are none, against those
 /// without one; a token without a `kid` against all. At most four keys of the token's algorithm are tried: an
 /// issuer that publishes more must name them. A key with an `issuer` (Microsoft Entra, where tenants share a
-/// set) is tried for that issuer alone.
+/// set) is tried for that issuer alone. A `kid` has up to 256 bytes.
 #[derive(Debug, Default)]
 pub struct KeySet {
     /// One entry for each key and algorithm; an RSA key without `alg` has six.
     keys: Vec<Arc<Key>>,
+    /// Where in `keys` each `kid` stands first: found out once, since whoever asks for them may be anybody.
+    names: Vec<usize>,
     /// How many keys of the set that are.
     count: usize,
     skipped: Vec<SkippedKey>,
@@ -104,6 +110,7 @@ impl KeySet {
                 Err(reason) => parsed.skipped.push(SkippedKey { kid: jwk::kid_of(raw.get()), reason }),
             }
         }
+        parsed.note_names();
         Ok((parsed, format!(r#"{{"keys":[{}]}}"#, used.join(","))))
     }
 
@@ -135,11 +142,19 @@ impl KeySet {
 
     /// The `kid`s of the keys in use, in the order of the set, each once.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
-        let kids = self.keys.iter().map(|key| key.kid.as_deref());
-        kids.enumerate().filter_map(|(at, kid)| {
-            let before = self.keys[..at].iter().any(|key| key.kid.as_deref() == kid);
-            kid.filter(|_| !before)
-        })
+        self.names.iter().filter_map(|at| self.keys.get(*at)?.kid.as_deref())
+    }
+
+    /// Whether a key in use has this `kid`.
+    pub fn has_id(&self, kid: &str) -> bool {
+        self.ids().any(|id| id == kid)
+    }
+
+    fn note_names(&mut self) {
+        let mut seen = HashSet::new();
+        let kids = self.keys.iter().map(|key| key.kid.as_deref()).enumerate();
+        self.names =
+            kids.filter(|(_, kid)| kid.is_some_and(|kid| seen.insert(kid))).map(|(at, _)| at).collect();
     }
 
     /// The keys that are not used, and why.
@@ -303,6 +318,22 @@ mod tests {
             set.verify(Some("same"), Algorithm::ES384, b"m", &first.sign(b"m")),
             Err(Reason::KeyAlgorithm)
         );
+    }
+
+    #[test]
+    fn each_kid_is_listed_once_and_the_list_is_made_with_the_set() {
+        let mut rsa = without(SigningKey::generate(Test::RS256).public_jwk(), "alg");
+        let keys: Vec<_> = (0..3)
+            .map(|n| {
+                rsa["kid"] = format!("k{}", n % 2).into();
+                rsa.clone()
+            })
+            .collect();
+        let set = set(&keys);
+        assert_eq!(set.keys.len(), 3 * Algorithm::RSA.len());
+        assert_eq!(set.names, [0, Algorithm::RSA.len()], "one look for each name");
+        assert_eq!(set.ids().collect::<Vec<_>>(), ["k0", "k1"]);
+        assert!(set.has_id("k0") && set.has_id("k1") && !set.has_id("k") && !set.has_id("k2"));
     }
 
     #[test]

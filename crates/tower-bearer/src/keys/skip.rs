@@ -30,6 +30,8 @@ pub enum SkipReason {
     AlgorithmMismatch,
     /// `use` is not `sig`, or `key_ops` has no `verify`.
     NotForVerification,
+    /// A `kid` of more than 256 bytes: no token can name it.
+    LongKid,
     /// An RSA modulus of less than 2048 bits (RFC 7518 §3.3), or more than 8192.
     ModulusSize,
     /// An RSA exponent that is even, 1, or longer than 33 bits.
@@ -85,6 +87,7 @@ impl fmt::Display for SkipReason {
             Self::UnknownAlgorithm => "unknown alg",
             Self::AlgorithmMismatch => "alg does not fit kty and crv",
             Self::NotForVerification => "use or key_ops say it does not verify signatures",
+            Self::LongKid => "the kid is longer than 256 bytes",
             Self::ModulusSize => "the RSA modulus is not between 2048 and 8192 bits",
             Self::Exponent => "the RSA exponent is even, 1 or too long",
             Self::Point => "not a usable point of the curve",
