@@ -355,6 +355,11 @@ impl Verified {
         self.proof.received.as_ref()
     }
 
+    /// Whether claims of the application's own type were taken out of the text.
+    pub(crate) fn has_own_claims(&self) -> bool {
+        matches!(self.proof.claims, Claims::Own { .. })
+    }
+
     pub(crate) fn receipt(&self) -> Option<&Receipt> {
         self.proof.receipt.as_ref()
     }

@@ -194,6 +194,52 @@ fn a_verifier_with_a_deny_list_costs_no_allocation_more_than_the_verifier() {
     assert_eq!(allocations(&revocable, &presented), alone);
 }
 
+#[test]
+fn what_is_remembered_keeps_to_its_size_whatever_users_write_into_their_claims() {
+    #[derive(serde::Deserialize)]
+    struct Own {
+        #[expect(dead_code, reason = "only held")]
+        user_metadata: serde_json::Value,
+    }
+    const BYTES: usize = 1024 * 1024;
+    let (secret, deep) = ([7; 32], 40);
+    let key = SigningKey::hmac(Alg::HS256, &secret);
+    for (name, written) in [
+        ("text", format!("[\"{}\"]", "x".repeat(500))),
+        ("objects", format!("[{}{{}}]", r#"{"":1},"#.repeat(50))),
+        ("arrays", format!("[{}0]", "[0],".repeat(100))),
+        ("numbers", format!("[{}0]", "0,".repeat(200))),
+        (
+            "members",
+            format!("{{{}\"\":0}}", (0..90).fold(String::new(), |all, n| format!(r#"{all}"{n}":0,"#))),
+        ),
+        ("objects in objects", format!("{}1{}", r#"{"":"#.repeat(deep), "}".repeat(deep))),
+        ("arrays in arrays", format!("{}1{}", "[".repeat(deep), "]".repeat(deep))),
+    ] {
+        let cache = TokenCache::new(BYTES);
+        let issuer = Issuer::new(ISS, "api").hmac_secret(Algorithm::HS256, secret).claims::<Own>();
+        let verifier = JwtVerifier::new([issuer]).expect("an issuer").cache(&cache);
+        let written: serde_json::Value = serde_json::from_str(&written).expect("JSON");
+        let tokens: Vec<_> = (0..1000)
+            .map(|n| {
+                TokenBuilder::new(&key, ISS, "api")
+                    .claim("n", n)
+                    .claim("user_metadata", written.clone())
+                    .sign()
+            })
+            .collect();
+        let count = allocation_counter::measure(|| {
+            for token in &tokens {
+                let verification = verifier.verify_token(token, SystemTime::now());
+                assert!(matches!(verification, Verification::Done(Ok(_))), "{name}: {verification:?}");
+            }
+        });
+        let held = usize::try_from(count.bytes_current).expect("it holds something");
+        assert!(held <= BYTES, "{name}: {held} bytes");
+        assert!((1..1000).contains(&cache.len()), "{name}: {} tokens", cache.len());
+    }
+}
+
 /// How many the gate makes for a request that it lets in, those of the inner service not counted.
 fn of_gate(gate: &BearerLayer<JwtVerifier>, token: &str) -> u64 {
     let inner = || {
