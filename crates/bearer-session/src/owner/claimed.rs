@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     endpoint::{AfterUnknown, SignOutScope},
-    store::{Claim, Commit, Fence, Key, Row},
+    store::{Claim, Commit, Fence, Key, Lookup, Row},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
@@ -57,20 +57,20 @@ impl Owner {
         let mut waits = 0;
         while Instant::now() < patience {
             let changed = self.store.changed(&key);
-            let asked = Instant::now();
-            let claim = self.store.claim(&key, known.row, self.settings.lease);
-            match self.ask(claim).await {
-                None => return Err(self.soon(key)),
-                Some(Claim::Granted { fence, row, interrupted }) => {
+            let Some((claim, asked)) = self.claim_once(key, known.row).await else {
+                return Err(self.soon(key));
+            };
+            match claim {
+                Claim::Granted { fence, row, interrupted } => {
                     let until = asked + self.settings.lease;
                     let claim = Claimed { key, fence, row: row.generation, interrupted, until };
                     return self.granted(claim, &row, asked).await.map(|held| (claim, held));
                 }
-                Some(Claim::Held(left)) => {
+                Claim::Held(left) => {
                     let _ = timeout(rules::look_again(left, waits, fastrand::f64()), changed).await;
                     waits += 1;
                 }
-                Some(Claim::Moved(row)) => match self.absorb(key, &row, asked) {
+                Claim::Moved(row) => match self.absorb(key, &row, asked) {
                     None => return Err(self.later(key, None)),
                     Some((_, Kept::Ended)) => return Err(Landing::Over),
                     Some((held, Kept::Behind(ours))) if known.generation > held.generation => {
@@ -84,17 +84,56 @@ impl Owner {
                         known = newest;
                     }
                 },
-                Some(Claim::Ended) => {
+                Claim::Ended => {
                     self.over(&key, SignOutScope::Local);
                     return Err(Landing::Over);
                 }
-                Some(Claim::Unknown) => {
+                Claim::Unknown => {
                     self.lost(&key);
                     return Err(Landing::Over);
                 }
             }
         }
         Err(self.soon(key))
+    }
+
+    /// What the store says, and when it was asked. A claim whose answer is lost is [taken
+    /// back](Self::take_back), and until that is done this process makes no other.
+    pub(super) async fn claim_once(self: &Arc<Self>, key: Key, row: u64) -> Option<(Claim, Instant)> {
+        if let Some(release) = self.releases.running_for(&key) {
+            // As long as a store that is silent would keep whoever asks it.
+            release.until(Instant::now() + self.settings.store_timeout).await?;
+        }
+        let asked = Instant::now();
+        let claim = self.ask(self.store.claim(&key, row, self.settings.lease)).await;
+        if claim.is_none() {
+            let owner = Arc::clone(self);
+            // What the store has not done by then, it will hardly do any more.
+            let until = Instant::now() + self.settings.lease;
+            let taking = async move { owner.retry_until(until, || owner.take_back(key, row)).await };
+            drop(self.releases.run(key, || taking));
+        }
+        claim.map(|claim| (claim, asked))
+    }
+
+    /// Gives a claim back that may have been granted though nobody heard of it. Nothing was sent under it;
+    /// yet it would hold up every process for the whole lease, and then be taken for an interrupted exchange.
+    ///
+    /// The store is asked for the row first: each claim that it does not answer it may grant later.
+    async fn take_back(&self, key: Key, row: u64) -> Option<()> {
+        match self.ask(self.store.load(&key)).await? {
+            Lookup::Live(found) if found.generation == row => {}
+            Lookup::Live(_) | Lookup::Ended | Lookup::Unknown => return Some(()),
+        }
+        let until = Instant::now() + self.settings.lease;
+        match self.ask(self.store.claim(&key, row, self.settings.lease)).await? {
+            Claim::Granted { interrupted: true, .. } if self.is_told_by_a_lapse() => Some(()),
+            Claim::Granted { fence, .. } => {
+                self.retry_until(until, || self.ask(self.store.release(&key, fence))).await
+            }
+            // What another has is not ours.
+            Claim::Held(_) | Claim::Moved(_) | Claim::Ended | Claim::Unknown => Some(()),
+        }
     }
 
     /// Whether there is something to do about tokens that somebody else has brought.
@@ -178,7 +217,7 @@ impl Owner {
     /// Gives a claim back. That it lapses by itself otherwise is slower, and says that a token may be spent.
     /// Where that was already so, it must go on saying so to whoever claims next.
     pub(super) async fn release(self: &Arc<Self>, claim: Claimed) {
-        if claim.interrupted && self.endpoint.after_unknown() == AfterUnknown::FailClosed {
+        if claim.interrupted && self.is_told_by_a_lapse() {
             return;
         }
         if self.release_once(claim).await.is_none() {
@@ -188,6 +227,11 @@ impl Owner {
             let release = async move { owner.retry_until(claim.until, || owner.release_once(claim)).await };
             drop(self.releases.run(claim.key, || release));
         }
+    }
+
+    /// Whether the claim of an interrupted exchange is left to lapse in its turn.
+    fn is_told_by_a_lapse(&self) -> bool {
+        self.endpoint.after_unknown() == AfterUnknown::FailClosed
     }
 
     /// The store ignores the release of a claim that another has taken over.

@@ -196,9 +196,8 @@ impl Owner {
     async fn store_over(self: &Arc<Self>, held: &Held, successor: Successor) -> Landing {
         let (key, row) = (held.key, held.row);
         let successor = Successor { of: held.generation, ..successor };
-        let asked = Instant::now();
-        let claim = self.ask(self.store.claim(&key, row, self.settings.lease)).await;
-        if let Some(Claim::Granted { fence, interrupted, .. }) = claim {
+        let claim = self.claim_once(key, row).await;
+        if let Some((Claim::Granted { fence, interrupted, .. }, asked)) = claim {
             let claim = Claimed { key, fence, row, interrupted, until: asked + self.settings.lease };
             if let Committed::Stored(held) = self.commit(claim, &successor).await {
                 return self.arrived(held);
@@ -231,13 +230,11 @@ impl Owner {
     ///
     /// They are not refreshed right away either: a process that knows still newer ones is to speak up, or to
     /// finish the exchange that it had begun.
-    pub(super) async fn bring_forward(&self, ours: Arc<Held>, row: u64) -> Landing {
+    pub(super) async fn bring_forward(self: &Arc<Self>, ours: Arc<Held>, row: u64) -> Landing {
         let key = ours.key;
         warn!(?key, "the session store has gone back; it is brought forward");
-        let asked = Instant::now();
-        if let Some(Claim::Granted { fence, interrupted, .. }) =
-            self.ask(self.store.claim(&key, row, self.settings.lease)).await
-        {
+        let claim = self.claim_once(key, row).await;
+        if let Some((Claim::Granted { fence, interrupted, .. }, asked)) = claim {
             let claim = Claimed { key, fence, row, interrupted, until: asked + self.settings.lease };
             let mut record = Record::clone(&ours.record);
             record.settles_in = self.settings.request_timeout;

@@ -150,7 +150,7 @@ struct Owner {
     unsaved: Unsaved,
     looks: Single<Looked>,
     flights: Single<Landing>,
-    /// Claims that the store did not take back at once.
+    /// Claims that the store did not take back at once, or of which it did not say whether it granted them.
     releases: Single<Option<()>>,
     /// Sign-outs that the issuer has not heard of yet.
     farewells: Single<bool>,

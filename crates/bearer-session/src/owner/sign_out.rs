@@ -104,7 +104,7 @@ impl Owner {
             return Err(SessionError::unavailable(SOON));
         }
         self.over(&key, scope);
-        let is_done = match self.farewells.of(&key) {
+        let is_done = match self.farewells.running_for(&key) {
             _ if scope == SignOutScope::Local => true,
             // The issuer has not heard of it yet.
             Some(farewell) => {

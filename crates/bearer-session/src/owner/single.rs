@@ -62,14 +62,14 @@ impl<T: Clone + Send + Sync + 'static> Single<T> {
 }
 
 impl<T: Clone> Single<T> {
-    /// The task of this key, if one is running.
-    pub(super) fn of(&self, key: &Key) -> Option<Running<T>> {
-        self.tasks().running.get(key).cloned()
-    }
-
     /// What is running now.
     pub(super) fn running(&self) -> Vec<Running<T>> {
         self.tasks().running.values().cloned().collect()
+    }
+
+    /// The task of this key, if one is running.
+    pub(super) fn running_for(&self, key: &Key) -> Option<Running<T>> {
+        self.tasks().running.get(key).cloned()
     }
 
     /// Begins no other. Returns what is running still.

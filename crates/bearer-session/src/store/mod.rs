@@ -110,6 +110,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Lookup, StoreError>>;
 
     /// Claims the right to refresh this generation, for the time of `lease`.
+    ///
+    /// Where no answer arrives the claim may have been granted all the same. A store whose answers may get
+    /// lost then grants the next call of this process the same claim again, with the same fence and as
+    /// little interrupted, unless another has claimed since: so the process can give it back, and need not
+    /// be taken for one that was interrupted. One that cannot tell says [`Held`](Claim::Held), and the claim
+    /// lapses.
     fn claim<'a>(
         &'a self,
         key: &'a Key,

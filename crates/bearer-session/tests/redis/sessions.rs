@@ -90,6 +90,25 @@ async fn a_redis_that_froze_during_a_claim_signs_nobody_out() {
     assert_eq!(issuer.presented(), [0]);
 }
 
+/// The same, and from then on the requests come to another process, which knows nothing of that claim.
+#[tokio::test]
+async fn a_claim_that_a_frozen_redis_grants_late_holds_up_no_other_process() {
+    let Some(server) = Server::start(&[]) else { return };
+    let issuer = strict(None).await;
+    let one = sessions(&server, &issuer).build();
+    let session = one.create(tokens("0", Duration::from_millis(1500))).await.unwrap();
+    sleep(Duration::from_millis(1100)).await;
+    server.freeze();
+    one.access(&session, OnBehalf::default()).await.unwrap();
+    sleep(BOUND * 3).await;
+    server.thaw();
+    sleep(Duration::from_millis(1500)).await;
+    let (other, asked) = (sessions(&server, &issuer).build(), Instant::now());
+    assert_eq!(access(&other, &session).await.token().expose(), "a1");
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert_eq!(issuer.presented(), [0]);
+}
+
 #[tokio::test]
 async fn an_evicted_session_is_signed_out_and_its_token_is_presented_no_more() {
     let Some(server) = Server::start(&[]) else { return };

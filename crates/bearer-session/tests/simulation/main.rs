@@ -29,7 +29,10 @@ use bearer_session::{
 };
 use std::{
     env,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     thread,
     time::Duration,
 };
@@ -93,7 +96,8 @@ impl Simulation {
     fn bear(&mut self) -> (usize, Sessions) {
         self.born += 1;
         let (world, instance) = (self.world.clone(), self.born);
-        let store = Link { world: world.clone(), instance, shelves: self.shelves.clone() };
+        let store =
+            Link { world: world.clone(), instance, shelves: self.shelves.clone(), unheard: Arc::default() };
         let keyring = Keyring::new(&[1; 32]);
         (instance, Sessions::builder(Endpoint { world, instance }, store, keyring).build())
     }

@@ -5,7 +5,13 @@ use bearer_session::{
     BoxFuture,
     store::{Claim, Commit, Fence, Key, Lookup, Row, Store, StoreError},
 };
-use std::{fmt, future::pending, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::time::sleep;
 
 #[derive(Clone, Debug)]
@@ -13,6 +19,8 @@ pub(crate) struct Link {
     pub(crate) world: World,
     pub(crate) instance: usize,
     pub(crate) shelves: Shelves,
+    /// Claims that were granted, until their answers arrive.
+    pub(crate) unheard: Arc<Mutex<HashMap<Key, Fence>>>,
 }
 
 /// What becomes of a question besides the answer.
@@ -163,8 +171,15 @@ impl Store for Link {
         Box::pin(async move {
             let claim = self
                 .ask(key, Costs::Done, async move {
-                    let claim = self.shelves.of(key).claim(key, generation, lease).await?;
+                    let store = self.shelves.of(key);
+                    let unheard = self.unheard.lock().unwrap().remove(key);
+                    if let Some(fence) = unheard {
+                        // The same claim again, which the memory store cannot tell.
+                        store.release(key, fence).await?;
+                    }
+                    let claim = store.claim(key, generation, lease).await?;
                     if let Claim::Granted { fence, .. } = claim {
+                        self.unheard.lock().unwrap().insert(*key, fence);
                         self.world.with(|state| {
                             state.fence = state.fence.max(fence.get());
                             state.claims(self.instance, key, true);
@@ -173,6 +188,7 @@ impl Store for Link {
                     Ok(claim)
                 })
                 .await?;
+            self.unheard.lock().unwrap().remove(key);
             Ok(match claim {
                 Claim::Granted { fence, row, interrupted } => {
                     Claim::Granted { fence, row: self.dated(row), interrupted }

@@ -7,6 +7,8 @@ use super::*;
 pub(super) struct Faulty {
     pub(super) store: Arc<Mutex<MemoryStore>>,
     pub(super) faults: Arc<Mutex<Faults>>,
+    /// Claims that were granted and not answered.
+    unheard: Arc<Mutex<HashMap<Key, Fence>>>,
 }
 
 #[derive(Debug, Default)]
@@ -18,6 +20,8 @@ pub(super) struct Faults {
     pub(super) commits_after: usize,
     pub(super) loads: usize,
     pub(super) claims: usize,
+    /// So many claims fail after they took effect.
+    pub(super) claims_after: usize,
     /// So many releases fail.
     pub(super) releases: usize,
     /// How long the answer to a load is under way.
@@ -30,12 +34,16 @@ pub(super) struct Faults {
 
 impl Faulty {
     pub(super) fn new() -> Self {
-        Self { store: Arc::new(Mutex::new(MemoryStore::new(100))), faults: Arc::default() }
+        Self {
+            store: Arc::new(Mutex::new(MemoryStore::new(100))),
+            faults: Arc::default(),
+            unheard: Arc::default(),
+        }
     }
 
     /// The same store as another process reaches it.
     pub(super) fn elsewhere(&self) -> Self {
-        Self { store: Arc::clone(&self.store), faults: Arc::default() }
+        Self { store: Arc::clone(&self.store), faults: Arc::default(), unheard: Arc::default() }
     }
 
     pub(super) fn store(&self) -> MemoryStore {
@@ -102,7 +110,22 @@ impl Store for Faulty {
         lease: Duration,
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
         self.set(|faults| faults.claims += 1);
-        self.guard(Box::pin(async move { self.store().claim(key, generation, lease).await }))
+        self.guard(Box::pin(async move {
+            let unheard = self.unheard.lock().unwrap().remove(key);
+            if let Some(fence) = unheard {
+                // The same claim again.
+                self.store().release(key, fence).await?;
+            }
+            let claim = self.store().claim(key, generation, lease).await?;
+            if self.faults.lock().unwrap().claims_after.checked_sub(1).is_some() {
+                self.set(|faults| faults.claims_after -= 1);
+                if let Claim::Granted { fence, .. } = claim {
+                    self.unheard.lock().unwrap().insert(*key, fence);
+                }
+                return Err(StoreError::new("after"));
+            }
+            Ok(claim)
+        }))
     }
 
     fn commit<'a>(

@@ -80,6 +80,47 @@ async fn a_commit_that_went_through_unheard_counts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_claim_that_was_granted_unheard_is_given_back_before_anybody_takes_it_for_interrupted() {
+    for issuer in [Issuer::strict, Issuer::supabase] {
+        for down_for in [Duration::ZERO, secs(10)] {
+            let (issuer, store) = (issuer(), Faulty::new());
+            let (sessions, id) = aging(&issuer, &store).await;
+            store.set(|faults| faults.claims_after = 1);
+            assert_eq!(access(&sessions, &id).await, got("a0"));
+            sleep(Duration::from_millis(1)).await;
+            store.set(|faults| faults.is_down = true);
+            sleep(down_for).await;
+            store.set(|faults| faults.is_down = false);
+            sleep(secs(2)).await;
+            // From now on all requests come to another process.
+            let (other, before) = (owner(&issuer, &store.elsewhere()), Instant::now());
+            let next = other.refresh(&id, OnBehalf::default()).await.unwrap();
+            assert_eq!(next.token().expose(), "a1");
+            assert!(before.elapsed() < secs(1), "{:?}", before.elapsed());
+            assert_eq!(issuer.presented(), ["r0"]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_is_given_back_is_not_the_one_that_a_later_exchange_needs() {
+    let issuer = Issuer::strict().answers([(secs(8), Answer::Tokens)]);
+    let store = Faulty::new();
+    let (sessions, id) = expired(&issuer, &store).await;
+    store.set(|faults| faults.claims_after = 2);
+    while issuer.presented().is_empty() {
+        let (sessions, id) = (sessions.clone(), id.clone());
+        tokio::spawn(async move { access(&sessions, &id).await });
+        sleep(Duration::from_millis(300)).await;
+    }
+    // While the issuer is at it, another process finds the session claimed.
+    let other = owner(&issuer, &store.elsewhere());
+    assert_eq!(access(&other, &id).await, got("a1"));
+    assert_eq!(access(&sessions, &id).await, got("a1"));
+    assert_eq!(issuer.presented(), ["r0"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lagging_process_never_presents_what_others_have_exchanged() {
     let (issuer, store) = (Issuer::strict(), Faulty::new());
     let sessions = owner(&issuer, &store);

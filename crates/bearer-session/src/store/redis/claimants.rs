@@ -3,7 +3,7 @@
 //! A claim that timed out may have been granted all the same. Nobody was told, so nothing was spent; yet the
 //! row is claimed, and the next one would take the lapsed claim for an interrupted exchange, which ends the
 //! session at a strict issuer. So whoever claims next in this process does so under the name of the lost
-//! claim, and is given the same one.
+//! claim, and is given the same one: to use it, or to give it back.
 
 use crate::store::Key;
 use quick_cache::sync::Cache;
