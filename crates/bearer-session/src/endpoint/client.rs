@@ -1,6 +1,6 @@
 //! [`OAuthClient`]: who asks.
 
-use super::InvalidEndpoint;
+use super::{InvalidEndpoint, location::PlainHosts};
 use crate::Secret;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
@@ -28,6 +28,7 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 pub struct OAuthClient {
     id: Box<str>,
     proof: Proof,
+    plain: PlainHosts,
 }
 
 #[derive(Clone, Debug)]
@@ -40,18 +41,46 @@ enum Proof {
 impl OAuthClient {
     /// A client without a secret: `none`.
     pub fn public(id: impl Into<Box<str>>) -> Self {
-        Self { id: id.into(), proof: Proof::None }
+        Self::proving(id.into(), Proof::None)
     }
 
     /// A client that sends its secret in the `Authorization` header: `client_secret_basic`, what RFC 6749
     /// §2.3.1 wants.
     pub fn secret_basic(id: impl Into<Box<str>>, secret: Secret) -> Self {
-        Self { id: id.into(), proof: Proof::Basic(secret) }
+        Self::proving(id.into(), Proof::Basic(secret))
     }
 
     /// A client that sends its secret in the form: `client_secret_post`.
     pub fn secret_post(id: impl Into<Box<str>>, secret: Secret) -> Self {
-        Self { id: id.into(), proof: Proof::Post(secret) }
+        Self::proving(id.into(), Proof::Post(secret))
+    }
+
+    fn proving(id: Box<str>, proof: Proof) -> Self {
+        Self { id, proof, plain: PlainHosts::default() }
+    }
+
+    /// Asks this very host over plain `http`, such as `keycloak` in a network of containers; it is the client
+    /// that is told, because an [`OAuthEndpoint`](super::OAuthEndpoint) checks its locations when it is made.
+    /// Whoever can answer in its place there, or listen, gets the client's secret and the tokens of all
+    /// users: a network that only your own services are in.
+    ///
+    /// ```
+    /// use bearer_session::endpoint::{OAuthClient, OAuthEndpoint};
+    ///
+    /// let token_endpoint = "http://keycloak:8080/realms/app/protocol/openid-connect/token";
+    /// let client = OAuthClient::public("app");
+    /// assert!(OAuthEndpoint::new(token_endpoint, client.clone()).is_err());
+    /// assert!(OAuthEndpoint::new(token_endpoint, client.allow_http("keycloak")).is_ok());
+    /// ```
+    #[must_use]
+    pub fn allow_http(mut self, host: impl Into<Box<str>>) -> Self {
+        self.plain.add(host.into());
+        self
+    }
+
+    /// The hosts that may be asked over plain `http`.
+    pub(super) fn plain(&self) -> &PlainHosts {
+        &self.plain
     }
 
     /// The `client_id`.

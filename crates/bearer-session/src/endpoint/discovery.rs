@@ -1,7 +1,10 @@
 //! Where an issuer's endpoints are, by its own metadata (OpenID Connect Discovery 1.0 §4, RFC 8414 §3):
 //! pure functions of the issuer's name and of a document.
 
-use super::{InvalidEndpoint, location::check};
+use super::{
+    InvalidEndpoint,
+    location::{PlainHosts, check},
+};
 use http::StatusCode;
 use serde::Deserialize;
 use url::Url;
@@ -47,10 +50,15 @@ pub(super) enum NotRead {
 /// Hosts say that a place has no metadata with 400, 403, 405 or 410 as well, or with the page of an
 /// application; one that is in trouble (429, 5xx) says nothing. The fetcher of keys (bearer-jwks) reads them
 /// alike.
-pub(super) fn answered(status: StatusCode, body: &[u8], iss: &str) -> Result<Metadata, NotRead> {
+pub(super) fn answered(
+    status: StatusCode,
+    body: &[u8],
+    iss: &str,
+    check: impl Fn(&str) -> Result<Url, InvalidEndpoint>,
+) -> Result<Metadata, NotRead> {
     let unreachable = || InvalidEndpoint::Unreachable(format!("the answer's status is {status}"));
     match status {
-        StatusCode::OK => metadata(body, iss).map_err(|error| match error {
+        StatusCode::OK => metadata(body, iss, check).map_err(|error| match error {
             InvalidEndpoint::NotMetadata => NotRead::Nothing(Some(error)),
             _ => NotRead::Refused(error),
         }),
@@ -61,8 +69,22 @@ pub(super) fn answered(status: StatusCode, body: &[u8], iss: &str) -> Result<Met
     }
 }
 
-/// Reads a metadata document of this issuer.
-fn metadata(document: &[u8], iss: &str) -> Result<Metadata, InvalidEndpoint> {
+/// A location as the metadata of this issuer names it. Over plain `http` only where the metadata came that way:
+/// an issuer elsewhere must not have us ask a service of our own host or network.
+pub(super) fn named(location: &str, issuer: &Url, plain: &PlainHosts) -> Result<Url, InvalidEndpoint> {
+    let url = check(location, plain)?;
+    if url.scheme() != "https" && issuer.scheme() != "http" {
+        return Err(InvalidEndpoint::Insecure(location.to_owned()));
+    }
+    Ok(url)
+}
+
+/// Reads a metadata document of this issuer, in which every location must pass `check`.
+fn metadata(
+    document: &[u8],
+    iss: &str,
+    check: impl Fn(&str) -> Result<Url, InvalidEndpoint>,
+) -> Result<Metadata, InvalidEndpoint> {
     #[derive(Deserialize)]
     struct Document {
         issuer: String,
@@ -82,7 +104,7 @@ fn metadata(document: &[u8], iss: &str) -> Result<Metadata, InvalidEndpoint> {
     if document.issuer != iss {
         return Err(InvalidEndpoint::OtherIssuer);
     }
-    let optional = |location: Option<String>| location.as_deref().map(check).transpose();
+    let optional = |location: Option<String>| location.as_deref().map(&check).transpose();
     Ok(Metadata {
         token: check(&document.token_endpoint)?,
         authorization: optional(document.authorization_endpoint)?,
@@ -96,6 +118,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
+
+    fn metadata(document: &[u8], iss: &str) -> Result<Metadata, InvalidEndpoint> {
+        super::metadata(document, iss, |location| check(location, PlainHosts::NONE))
+    }
 
     proptest! {
         #[test]
@@ -131,6 +157,23 @@ mod tests {
                 "/.well-known/openid-configuration/a/b",
             ]
         );
+    }
+
+    #[test]
+    fn metadata_from_elsewhere_names_no_plain_http_of_this_machine_or_network() {
+        let mut plain = PlainHosts::default();
+        plain.add("keycloak".into());
+        let by = |issuer: &str, location| named(location, &Url::parse(issuer).expect(issuer), &plain);
+        for local in ["http://keycloak/token", "http://127.0.0.1:8080/token", "http://localhost/token"] {
+            assert_eq!(
+                by("https://i.example", local),
+                Err(InvalidEndpoint::Insecure(local.into())),
+                "{local}"
+            );
+            assert!(by("http://keycloak", local).is_ok(), "{local}");
+        }
+        assert!(by("https://i.example", "https://i.example/token").is_ok());
+        assert!(by("http://keycloak", "http://i.example/token").is_err());
     }
 
     #[test]

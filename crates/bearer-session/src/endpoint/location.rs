@@ -9,7 +9,9 @@ use url::{Host, Url};
 pub enum InvalidEndpoint {
     /// Not a URL with a host, or one with a user, a password or a fragment in it.
     NotAUrl(String),
-    /// Neither `https`, nor `http` on a loopback address.
+    /// Neither `https`, nor `http` on a loopback address or a host that was
+    /// [allowed](crate::endpoint::OAuthClient::allow_http); or one of the latter, named by metadata that came
+    /// over `https`.
     Insecure(String),
     /// The key has characters that no header can carry. It is not shown.
     Key,
@@ -24,8 +26,25 @@ pub enum InvalidEndpoint {
     OtherIssuer,
 }
 
-/// Parses a location, and refuses it unless it is `https`, or `http` on this machine.
-pub(super) fn check(location: &str) -> Result<Url, InvalidEndpoint> {
+/// The hosts that the application asks over plain `http`, though they are not this machine.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PlainHosts(Vec<Box<str>>);
+
+impl PlainHosts {
+    /// None: what is not this machine is asked over `https` alone.
+    pub(super) const NONE: &'static Self = &Self(Vec::new());
+
+    pub(super) fn add(&mut self, host: Box<str>) {
+        self.0.push(host);
+    }
+
+    fn has(&self, host: &str) -> bool {
+        self.0.iter().any(|known| known.eq_ignore_ascii_case(host))
+    }
+}
+
+/// Parses a location, and refuses it unless it is `https`, or `http` on this machine or one of `plain`.
+pub(super) fn check(location: &str, plain: &PlainHosts) -> Result<Url, InvalidEndpoint> {
     let invalid = || InvalidEndpoint::NotAUrl(without_userinfo(location));
     let url = Url::parse(location).map_err(|_| invalid())?;
     let is_loopback = match url.host() {
@@ -38,7 +57,8 @@ pub(super) fn check(location: &str) -> Result<Url, InvalidEndpoint> {
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
         return Err(invalid());
     }
-    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
+    let may_be_plain = is_loopback || url.host_str().is_some_and(|host| plain.has(host));
+    if url.scheme() != "https" && !(url.scheme() == "http" && may_be_plain) {
         return Err(InvalidEndpoint::Insecure(location.to_owned()));
     }
     Ok(url)
@@ -59,7 +79,11 @@ impl fmt::Display for InvalidEndpoint {
                 write!(f, "{location:?} is not a URL with a host and without a user or a fragment")
             }
             Self::Insecure(location) => {
-                write!(f, "{location:?} is neither https, nor http on a loopback address")
+                write!(
+                    f,
+                    "{location:?} is neither https, nor http where that stays on this machine, or in a network of \
+                    your own (`OAuthClient::allow_http`)"
+                )
             }
             Self::Key => f.write_str("the key has characters that no header can carry"),
             Self::Client(error) => write!(f, "the HTTP client could not be made: {error}"),
@@ -78,6 +102,10 @@ impl Error for InvalidEndpoint {}
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn check(location: &str) -> Result<Url, InvalidEndpoint> {
+        super::check(location, PlainHosts::NONE)
+    }
 
     proptest! {
         #[test]
@@ -101,6 +129,19 @@ mod tests {
                     prop_assert!(!printed.contains("hunter2"), "{location}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn plain_http_goes_to_the_very_hosts_that_were_allowed() {
+        let mut plain = PlainHosts::default();
+        plain.add("Keycloak".into());
+        plain.add("10.0.0.1".into());
+        for good in ["http://keycloak:8080/token", "http://KEYCLOAK/token", "http://10.0.0.1/token"] {
+            assert!(super::check(good, &plain).is_ok(), "{good}");
+        }
+        for bad in ["http://keycloak.evil.example/", "http://10.0.0.11/", "http://key/", "ftp://keycloak/"] {
+            assert_eq!(super::check(bad, &plain), Err(InvalidEndpoint::Insecure(bad.into())), "{bad}");
         }
     }
 

@@ -1,9 +1,9 @@
 //! The issuer's side: [`TokenEndpoint`] and [`SignIn`], and what their failures mean ([`ExchangeError`]).
 //!
 //! [`SupabaseEndpoint`] is Supabase Auth, and [`OAuthEndpoint`] any issuer of OAuth 2 or OpenID Connect
-//! (feature `http`). Both make one request per call: over `https` (`http` only on this machine), on a
-//! connection of its own, without following redirects, with a bounded time and a bounded answer. Nothing of a
-//! request or an answer is ever logged.
+//! (feature `http`). Both make one request per call: over `https` (`http` only on this machine, or where that
+//! was allowed), on a connection of its own, without following redirects, with a bounded time and a bounded
+//! answer. Nothing of a request or an answer is ever logged.
 //!
 //! # What an answer means
 //!

@@ -9,9 +9,9 @@ use super::{
     AfterUnknown, CodeExchange, ExchangeError, InvalidEndpoint, OAuthClient, OnBehalf, Outcome, SignIn,
     SignInRequest, SignOutRequest, SignOutScope, TokenEndpoint,
     answer::{Answer, Dialect},
-    discovery::{Metadata, NotRead, answered, locations},
+    discovery::{Metadata, NotRead, answered, locations, named},
     http_client, id_token,
-    location::check,
+    location::{PlainHosts, check},
 };
 use crate::{AccessToken, BoxFuture, RefreshToken, TokenSet};
 use http::{
@@ -84,7 +84,7 @@ impl OAuthEndpoint {
         http: ClientBuilder,
     ) -> Result<Self, InvalidEndpoint> {
         let http = http_client::build(http)?;
-        let metadata = read_metadata(&http, issuer).await?;
+        let metadata = read_metadata(&http, issuer, client.plain()).await?;
         Ok(Self { issuer: Some(issuer.into()), ..Self::from_parts(http, client, metadata) })
     }
 
@@ -106,7 +106,7 @@ impl OAuthEndpoint {
         client: OAuthClient,
         http: ClientBuilder,
     ) -> Result<Self, InvalidEndpoint> {
-        let token = check(token_endpoint)?;
+        let token = check(token_endpoint, client.plain())?;
         let metadata = Metadata { token, authorization: None, revocation: None, end_session: None };
         Ok(Self::from_parts(http_client::build(http)?, client, metadata))
     }
@@ -129,7 +129,7 @@ impl OAuthEndpoint {
     /// # Errors
     /// When that is not a location for it.
     pub fn authorization_endpoint(mut self, location: &str) -> Result<Self, InvalidEndpoint> {
-        self.metadata.authorization = Some(check(location)?);
+        self.metadata.authorization = Some(check(location, self.client.plain())?);
         Ok(self)
     }
 
@@ -142,7 +142,7 @@ impl OAuthEndpoint {
     /// # Errors
     /// When tokens must not be sent there.
     pub fn revocation_endpoint(mut self, location: &str) -> Result<Self, InvalidEndpoint> {
-        self.metadata.revocation = Some(check(location)?);
+        self.metadata.revocation = Some(check(location, self.client.plain())?);
         Ok(self)
     }
 
@@ -151,7 +151,7 @@ impl OAuthEndpoint {
     /// # Errors
     /// When that is not a location for it.
     pub fn end_session_endpoint(mut self, location: &str) -> Result<Self, InvalidEndpoint> {
-        self.metadata.end_session = Some(check(location)?);
+        self.metadata.end_session = Some(check(location, self.client.plain())?);
         Ok(self)
     }
 
@@ -361,14 +361,15 @@ impl SignIn for OAuthEndpoint {
 }
 
 /// Reads the metadata at the first place where there is any.
-async fn read_metadata(http: &Client, issuer: &str) -> Result<Metadata, InvalidEndpoint> {
+async fn read_metadata(http: &Client, issuer: &str, plain: &PlainHosts) -> Result<Metadata, InvalidEndpoint> {
     let mut told = None;
-    for place in locations(&check(issuer)?) {
+    let url = check(issuer, plain)?;
+    for place in locations(&url) {
         let request = http.get(place).header(ACCEPT, "application/json");
         let answer = http_client::send(request)
             .await
             .map_err(|error| InvalidEndpoint::Unreachable(error.to_string()))?;
-        match answered(answer.status, &answer.body, issuer) {
+        match answered(answer.status, &answer.body, issuer, |location| named(location, &url, plain)) {
             Ok(metadata) => return Ok(metadata),
             Err(NotRead::Refused(error)) => return Err(error),
             Err(NotRead::Nothing(why)) => told = told.or(why),

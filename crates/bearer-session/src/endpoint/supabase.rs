@@ -6,7 +6,7 @@ use super::{
     answer::{Answer, Dialect},
     budget::{Need, RateLimiter},
     http_client,
-    location::check,
+    location::{PlainHosts, check},
 };
 use crate::{AccessToken, BoxFuture, RefreshToken, Secret, TokenSet};
 use http::{
@@ -92,7 +92,7 @@ impl SupabaseEndpoint {
     pub fn with_client(project_url: &str, key: &str, client: ClientBuilder) -> Result<Self, InvalidEndpoint> {
         let base = project_url.trim_end_matches('/');
         let issuer = format!("{}/auth/v1", base.strip_suffix("/auth/v1").unwrap_or(base));
-        let auth = check(&issuer)?;
+        let auth = check(&issuer, PlainHosts::NONE)?;
         if auth.query().is_some() {
             return Err(InvalidEndpoint::NotAUrl(project_url.to_owned()));
         }

@@ -296,3 +296,30 @@ async fn a_probe_is_a_token_that_was_made_up_and_costs_no_grant() {
     assert_eq!(provider.presentations_of(token.expose()), 0);
     assert!(endpoint.refresh(&token, NOBODY).await.is_ok());
 }
+
+#[tokio::test]
+async fn an_issuer_in_a_network_of_ones_own_is_asked_over_plain_http_where_that_was_allowed() {
+    const ROOT: &str = "/.well-known/openid-configuration";
+    let server = ScriptedJwks::start().await;
+    let address = server.address();
+    let issuer = format!("http://keycloak:{}", address.port());
+    let named = |revocation: &str| {
+        let (token, revocation) = (format!("{issuer}/token"), revocation.to_owned());
+        serde_json::json!({ "issuer": issuer, "token_endpoint": token, "revocation_endpoint": revocation })
+    };
+    let discover = async |client| {
+        let http = Client::builder().no_proxy().resolve("keycloak", address);
+        OAuthEndpoint::discover_with_client(&issuer, client, http).await
+    };
+    server.at(ROOT, Step::json(&named(&format!("{issuer}/revoke"))));
+    assert!(matches!(discover(app()).await, Err(InvalidEndpoint::Insecure(_))));
+    assert_eq!(server.count(), 0);
+    let endpoint = discover(app().allow_http("keycloak")).await.expect("metadata");
+    assert_eq!(endpoint.metadata.token.host_str(), Some("keycloak"));
+    assert!(endpoint.clone().end_session_endpoint("http://keycloak/logout").is_ok());
+    assert!(endpoint.authorization_endpoint("http://another/authorize").is_err());
+
+    server.at(ROOT, Step::json(&named("http://another/revoke")));
+    let another = discover(app().allow_http("keycloak")).await;
+    assert_eq!(another.err(), Some(InvalidEndpoint::Insecure("http://another/revoke".to_owned())));
+}
