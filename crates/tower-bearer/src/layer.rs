@@ -65,6 +65,51 @@ const LIMIT: usize = 16 * 1024;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # Beside other layers
+///
+/// A refusal has a body of the type that the service answers with, and makes it by [`Default`]: so the
+/// response body of what stands inside must be `Default`. Those that tower-http's `TraceLayer`,
+/// `CompressionLayer` and the like make are not, so these layers stand outside of the gate, where they see the
+/// refusals too. In a `ServiceBuilder` the first is the outermost, in axum's `Router::layer` the last.
+///
+/// ```
+/// use http::{Request, Response, StatusCode};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_bearer::{Algorithm, BearerLayer, Issuer, JwtVerifier};
+/// use tower_http::trace::TraceLayer;
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # let issuer = Issuer::new("https://issuer.example", "api").hmac_secret(Algorithm::HS256, [7; 32]);
+/// # let verifier = JwtVerifier::new([issuer])?;
+/// let layers = ServiceBuilder::new().layer(TraceLayer::new_for_http()).layer(BearerLayer::new(verifier));
+/// let service = layers.service(service_fn(async |_: Request<String>| {
+///     Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+/// }));
+/// assert_eq!(service.oneshot(Request::new(String::new())).await?.status(), StatusCode::UNAUTHORIZED);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The other way round does not compile:
+///
+/// ```compile_fail,E0277
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, ServiceExt, service_fn};
+/// use tower_bearer::{Algorithm, BearerLayer, Issuer, JwtVerifier};
+/// use tower_http::trace::TraceLayer;
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # let issuer = Issuer::new("https://issuer.example", "api").hmac_secret(Algorithm::HS256, [7; 32]);
+/// # let verifier = JwtVerifier::new([issuer])?;
+/// let layers = ServiceBuilder::new().layer(BearerLayer::new(verifier)).layer(TraceLayer::new_for_http());
+/// let service = layers.service(service_fn(async |_: Request<String>| {
+///     Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+/// }));
+/// service.oneshot(Request::new(String::new())).await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct BearerLayer<V, R = EmptyRejection> {
