@@ -295,3 +295,25 @@ async fn of_two_gates_the_nearer_one_says_who_is_there() {
     let app = Router::new().fallback(seen).layer(inner).layer(forget).layer(outer);
     assert_eq!(bearer(&app, &token().sign()).await.body, "Err(NoCredential) false");
 }
+
+#[tokio::test]
+async fn of_two_gates_the_nearer_one_says_whose_token_goes_further() {
+    async fn seen(request: Request) -> String {
+        let who = Verified::of(request.extensions()).unwrap().subject().unwrap().to_owned();
+        let token = request.extensions().get::<RelayedToken>().map(RelayedToken::authorization);
+        format!("{who} {}", token.map_or_else(String::new, |token| token.to_str().unwrap().to_owned()))
+    }
+    let inner = || {
+        let header = http::HeaderName::from_static("x-token");
+        gate(issuer()).also_from(tower_bearer::Source::header(header).unwrap())
+    };
+    let outer = gate(issuer()).relay().strip_credential();
+    let (gateway, user) = (token().subject("gateway").sign(), token().subject("user").sign());
+    for (inner, expected) in [(inner(), "user ".to_owned()), (inner().relay(), format!("user Bearer {user}"))]
+    {
+        let app = Router::new().fallback(seen).layer(inner).layer(outer.clone());
+        let mut request = request([format!("Bearer {gateway}").as_bytes()]);
+        request.headers_mut().insert("x-token", user.parse().unwrap());
+        assert_eq!(ask(&app, request).await.body, expected);
+    }
+}

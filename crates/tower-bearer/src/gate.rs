@@ -62,7 +62,8 @@ impl<V> Gate<V> {
         (self.absent == Absent::Anonymous && is_absent) || (passes && is_preflight(request))
     }
 
-    /// Hands over what was proved.
+    /// Hands over what was proved. What a gate further out has relayed is another proof's: of several gates
+    /// the innermost one decides.
     pub(crate) fn admit<B>(&self, request: &mut Request<B>, verified: Verified, now: SystemTime) {
         let verified = verified.under(&self.challenge, now);
         if let Some(observer) = &self.observer {
@@ -72,7 +73,11 @@ impl<V> Gate<V> {
                 verified: &verified,
             });
         }
-        request.extensions_mut().insert(verified);
+        let before = request.extensions_mut().insert(verified);
+        // A gate that relays has left its proof as well: without one there is nothing to look for.
+        if before.is_some() && !self.relays {
+            request.extensions_mut().remove::<RelayedToken>();
+        }
     }
 
     /// Lets a request in as anonymous, and takes away what a gate further out has proved or relayed: of

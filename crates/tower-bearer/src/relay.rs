@@ -5,7 +5,8 @@ use std::fmt;
 
 /// The access token of the request, to take along to an upstream service such as `PostgREST`. Lies in the
 /// request extensions only behind a gate that was told to [relay](crate::BearerLayer::relay) it, and never
-/// for a request that was refused.
+/// for a request that was refused; of several gates around a service, the innermost one decides whether and
+/// which.
 ///
 /// Send it only to services that the token is meant for: whoever gets it can act as the caller wherever it is
 /// accepted. `Debug` never prints it, and its header is marked sensitive.
