@@ -34,7 +34,7 @@ pub enum SkipReason {
     LongKid,
     /// An RSA modulus of less than 2048 bits (RFC 7518 §3.3), or more than 8192.
     ModulusSize,
-    /// An RSA exponent that is even, 1, or longer than 33 bits.
+    /// An RSA exponent that is even, 1, or greater than 65537.
     Exponent,
     /// A point that is not on the curve, or has small order. An Ed25519 point is tried for its order alone:
     /// one that is on no curve is a key that never made a signature.
@@ -89,7 +89,7 @@ impl fmt::Display for SkipReason {
             Self::NotForVerification => "use or key_ops say it does not verify signatures",
             Self::LongKid => "the kid is longer than 256 bytes",
             Self::ModulusSize => "the RSA modulus is not between 2048 and 8192 bits",
-            Self::Exponent => "the RSA exponent is even, 1 or too long",
+            Self::Exponent => "the RSA exponent is even, 1 or greater than 65537",
             Self::Point => "not a usable point of the curve",
             Self::UnsupportedByBackend => "the cryptographic backend of this build does not support it",
         })
