@@ -4,6 +4,7 @@ use crate::support::{
     answer::Answer,
     app::{app, ask, bearer},
     keys::{AUD, ISS, es256, issuer, token},
+    logs::Logs,
 };
 use axum::{Router, body::Body, extract::Request};
 use axum_bearer::{
@@ -12,7 +13,7 @@ use axum_bearer::{
 };
 use bearer_testing::TokenBuilder;
 use http::header::CONTENT_TYPE;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const CLIENT: &str = "web";
 
@@ -206,4 +207,20 @@ async fn rs_150_no_token_is_taken_for_one_of_another_kind() {
     ] {
         bearer(&app, &token.sign()).await.assert_invalid_token(name);
     }
+}
+
+#[tokio::test]
+async fn logout_tokens_that_cannot_be_decided_about_do_not_fill_the_log() {
+    let (logs, _guard) = Logs::capture();
+    let began = Instant::now();
+    let receiver = LogoutReceiver::new(verifier(), DenyList::new(0));
+    let app = Router::new().route_service("/logout", receiver);
+    for n in 0..50 {
+        let answer = post(&app, &logout().claim("sid", format!("s-{n}")).sign()).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+    }
+    let warnings = logs.text().lines().filter(|line| line.contains(" WARN ")).count();
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
+    assert!((1..=seconds + 2).contains(&warnings), "{warnings} in {seconds} s");
+    assert_eq!(logs.text().matches("logout refused: cannot decide").count(), 50, "each at some level");
 }

@@ -7,6 +7,7 @@ pub use future::LogoutFuture;
 use crate::{
     AuthError, AuthErrorKind, JwtVerifier, LogoutToken, VerifyLogoutToken,
     challenge::RETRY_AFTER_SECONDS,
+    refusal::Seldom,
     revocation::{DenyList, Full, Key, Kind, Table, Term},
 };
 use http::{
@@ -243,6 +244,8 @@ impl Effect {
 
 impl Refusal {
     fn into_response<B: From<&'static str>>(self) -> Response<B> {
+        /// Whoever can reach the receiver may ask, and as often as it likes.
+        static WARNED: Seldom = Seldom::new();
         let error = match self {
             Self::Method => return answer(StatusCode::METHOD_NOT_ALLOWED, "", [(ALLOW, "POST")]),
             Self::Form(detail) => AuthError::invalid_request(detail),
@@ -251,7 +254,11 @@ impl Refusal {
         let source = error.source().map(tracing::field::display);
         let bad_request = |body| answer(StatusCode::BAD_REQUEST, body, [(CONTENT_TYPE, "application/json")]);
         let mut response = if error.kind() == AuthErrorKind::Unavailable {
-            tracing::warn!(reason = %error, source, "logout refused: cannot decide");
+            if WARNED.is_time() {
+                tracing::warn!(reason = %error, source, "logout refused: cannot decide");
+            } else {
+                tracing::debug!(reason = %error, source, "logout refused: cannot decide");
+            }
             let mut response = bad_request(UNAVAILABLE);
             response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS.into());
             response

@@ -172,14 +172,14 @@ pub(crate) fn log(error: &AuthError) {
 
 /// Says yes once a second: in an outage every request has the same to say, and one line is enough for an
 /// alarm.
-struct Seldom(AtomicU64);
+pub(crate) struct Seldom(AtomicU64);
 
 impl Seldom {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
-    fn is_time(&self) -> bool {
+    pub(crate) fn is_time(&self) -> bool {
         static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
         // Zero is never.
         self.is_time_at(BEGAN.elapsed().as_secs() + 1)
