@@ -17,7 +17,9 @@ use std::{borrow::Cow, fmt, str};
 const MOST: usize = 32;
 
 /// Gives every access token of a session of this name to `found`. A session that cannot be read is none, as
-/// for the real client. One name can come twice, from two domain scopes: each is tried.
+/// for the real client. That one takes a whole cookie and leaves the chunks, and of a name that came twice,
+/// from two domain scopes, the first: whoever can set one cookie more, as from a sibling host, would choose.
+/// So here all are looked at, and what could be put together in more than one way is refused.
 pub(super) fn access_tokens(
     name: &SessionName,
     headers: &HeaderMap,
@@ -35,24 +37,24 @@ pub(super) fn access_tokens(
             parts.push((part, cookie.value));
         }
     }
-    if parts.iter().any(|(part, _)| *part == Part::Whole) {
-        let whole = parts.iter().filter(|(part, _)| *part == Part::Whole);
-        return whole.filter_map(|(_, value)| access_token(&[value])).try_for_each(found);
-    }
-    for scope in 0.. {
-        let chunks = chunks(&parts, scope);
-        if chunks.is_empty() {
-            break;
-        }
-        access_token(&chunks).map_or(Ok(()), &mut found)?;
-    }
-    Ok(())
+    let wholes = parts.iter().filter(|(part, _)| *part == Part::Whole);
+    wholes.filter_map(|(_, value)| access_token(&[value])).try_for_each(&mut found)?;
+    access_token(&chunks(&parts)?).map_or(Ok(()), found)
 }
 
-/// The chunks from `.0` until the first gap, taking of each name the one that came in this place.
-fn chunks<'a>(parts: &[(Part, &'a [u8])], scope: usize) -> Vec<&'a [u8]> {
-    let chunk = |number| parts.iter().filter(move |(part, _)| *part == Part::Chunk(number)).nth(scope);
-    (0..).map_while(|number| chunk(number).map(|(_, value)| *value)).collect()
+/// The chunks from `.0` until the first gap. Of two values for one number nobody can tell which belongs to the
+/// others.
+fn chunks<'a>(parts: &[(Part, &'a [u8])]) -> Result<Vec<&'a [u8]>, Reason> {
+    let mut chunks = Vec::new();
+    loop {
+        let wanted = Part::Chunk(chunks.len());
+        let mut values = parts.iter().filter(|(part, _)| *part == wanted).map(|(_, value)| *value);
+        let Some(chunk) = values.next() else { return Ok(chunks) };
+        if values.any(|other| other != chunk) {
+            return Err(Reason::SeveralCredentials);
+        }
+        chunks.push(chunk);
+    }
 }
 
 /// The access token of the session in these chunks. What was decoded on the way, refresh token and all, is
@@ -194,13 +196,13 @@ mod tests {
                 &["two"],
             ),
             ("one chunk", vec![(c0.clone(), two.clone())], &["two"]),
-            ("both: whole wins", vec![(c0.clone(), two.clone()), (NAME.into(), one.clone())], &["one"]),
+            ("both", vec![(c0.clone(), two.clone()), (NAME.into(), one.clone())], &["one", "two"]),
             (
                 "a deleted whole does not",
                 vec![(NAME.into(), String::new()), (c0.clone(), two.clone())],
                 &["two"],
             ),
-            ("an undecodable whole does", vec![(NAME.into(), "x".into()), (c0.clone(), two.clone())], &[]),
+            ("an undecodable whole", vec![(NAME.into(), "x".into()), (c0.clone(), two.clone())], &["two"]),
             ("a stale extra chunk", vec![(c0.clone(), two.clone()), (c1.clone(), "AA*".into())], &[]),
             ("stale text at the end", vec![(c0.clone(), two.clone()), (c1.clone(), end.into())], &[]),
             (".0 missing", vec![(c1.clone(), two.clone())], &[]),
@@ -248,19 +250,39 @@ mod tests {
                 &["two"],
             ),
             (
-                "chunks at two scopes",
+                "the same chunks at two scopes",
                 vec![
                     (c0.clone(), start.into()),
                     (c1.clone(), format!("{middle}{end}")),
-                    (c0.clone(), one[..9].into()),
-                    (c1.clone(), one[9..].into()),
+                    (c0.clone(), start.into()),
+                    (c1.clone(), format!("{middle}{end}")),
                 ],
-                &["two", "one"],
+                &["two"],
+            ),
+            (
+                "behind a gap nothing is looked at",
+                vec![(c0.clone(), two.clone()), (c2.clone(), start.into()), (c2.clone(), end.into())],
+                &["two"],
             ),
         ];
         for (name, jar, expected) in table {
             let jar: Vec<_> = jar.iter().map(|(name, value)| (&**name, &**value)).collect();
             assert_eq!(tokens(&jar).expect("few enough"), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn chunks_that_could_be_put_together_in_two_ways_are_refused() {
+        let (one, two) = (encoded(session("one")), encoded(session("two")));
+        let (start, end) = two.split_at(50);
+        let (c0, c1) = (&*format!("{NAME}.0"), &*format!("{NAME}.1"));
+        for (name, jar) in [
+            ("two beginnings", vec![(c0, start), (c1, end), (c0, &one[..50])]),
+            ("the other one first", vec![(c0, &one[..50]), (c0, start), (c1, end)]),
+            ("two ends", vec![(c0, start), (c1, end), (c1, "x")]),
+            ("two sessions", vec![(c0, start), (c1, end), (c0, &one[..9]), (c1, &one[9..])]),
+        ] {
+            assert_eq!(tokens(&jar), Err(Reason::SeveralCredentials), "{name}");
         }
     }
 
