@@ -424,6 +424,11 @@ async fn rs_116_a_stripped_credential_is_nowhere_in_what_is_let_in_whichever_way
         let relaying = Router::new().fallback(relayed).layer(gate.strip_credential().relay());
         assert_eq!(ask(&relaying, put(&good)).await.body, format!("Bearer {good}"), "{name}");
     }
+    // A copy where none is looked for, since no WebSocket is opened.
+    let app = Router::new().fallback(seen).layer(from(Source::websocket_protocol()).strip_credential());
+    let copy = head("GET /", &[("sec-websocket-protocol", &format!("chat, bearer, {good}"))]);
+    let answer = ask(&app, with_authorization(copy, &good)).await;
+    assert_eq!(answer.body, "/\nsec-websocket-protocol: chat, bearer");
     // What is somebody else's stays.
     let app = Router::new().fallback(seen).layer(from(cookie()).strip_credential());
     let mut request =

@@ -353,8 +353,10 @@ impl Sources {
                 Kind::Header(header) => {
                     headers.remove(header.name());
                 }
+                // Also of a request that opens no WebSocket, which may have it there as well.
+                Kind::WebSocketProtocol => websocket::take_out_of(headers),
                 // Taken out in any case.
-                Kind::WebSocketProtocol | Kind::Query(_) => {}
+                Kind::Query(_) => {}
                 #[cfg(feature = "cookies")]
                 Kind::Cookie { name, .. } => {
                     cookie::take_out(headers, |cookie| cookie.name == name.as_bytes());

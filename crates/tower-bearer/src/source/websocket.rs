@@ -36,14 +36,18 @@ pub(super) fn find<'a, B>(request: &'a Request<B>, tokens: &mut Tokens<'a>) -> R
     Ok(())
 }
 
+/// Takes the tokens out of the opening of a WebSocket.
+pub(super) fn take_out<B>(request: &mut Request<B>) {
+    if is_handshake(request) {
+        take_out_of(request.headers_mut());
+    }
+}
+
 /// Takes the tokens out and leaves the other subprotocols, the marker among them, in their order: the service
 /// selects one as usual, and cannot select the token.
-pub(super) fn take_out<B>(request: &mut Request<B>) {
-    if !is_handshake(request) {
-        return;
-    }
+pub(super) fn take_out_of(headers: &mut HeaderMap) {
     let mut left = Vec::new();
-    let mut protocols = elements(request.headers(), &SEC_WEBSOCKET_PROTOCOL);
+    let mut protocols = elements(headers, &SEC_WEBSOCKET_PROTOCOL);
     let mut marked = false;
     while let Some(protocol) = protocols.next() {
         if !left.is_empty() {
@@ -59,8 +63,8 @@ pub(super) fn take_out<B>(request: &mut Request<B>) {
     if marked {
         // Parts of valid values, joined by a comma, are a valid value.
         match HeaderValue::from_bytes(&left) {
-            Ok(value) => request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, value),
-            Err(_) => request.headers_mut().remove(SEC_WEBSOCKET_PROTOCOL),
+            Ok(value) => headers.insert(SEC_WEBSOCKET_PROTOCOL, value),
+            Err(_) => headers.remove(SEC_WEBSOCKET_PROTOCOL),
         };
     }
 }
