@@ -8,7 +8,7 @@ use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode, Uri,
     header::{ACCEPT, CACHE_CONTROL, LOCATION},
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode_byte, utf8_percent_encode};
 use std::fmt;
 
 /// What need not be escaped in the value of a query parameter (RFC 3986 §3.4).
@@ -39,11 +39,15 @@ impl ReturnPath {
     /// KiB.
     ///
     /// Browsers read `\` as `/` and leave out tabs and line breaks, so none of these pass, nor anything else
-    /// that a URL cannot have.
+    /// that a URL cannot have unless it is percent-encoded (RFC 3986 §3.3 to §3.5): quotes, angle brackets, a
+    /// `%` by itself. Whoever resolves dot segments away finds no `//` at the beginning either.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_path = text.starts_with('/') && !text.starts_with("//");
-        let is_plain = text.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'\\');
-        (is_path && is_plain && text.len() <= LONGEST).then(|| Self(text.into()))
+        let (target, fragment) = text.split_once('#').unwrap_or((text, ""));
+        let path = target.split_once('?').map_or(target, |(path, _)| path);
+        let is_plain = |part: &str| (0..part.len()).all(|at| may_stand(part.as_bytes(), at));
+        let is_path = path.starts_with('/') && !path.starts_with("//") && !hides_slashes(path);
+        (text.len() <= LONGEST && is_path && is_plain(target) && is_plain(fragment))
+            .then(|| Self(text.into()))
     }
 
     /// The path and query.
@@ -56,6 +60,41 @@ impl fmt::Display for ReturnPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether the byte there may stand in a path, a query or a fragment.
+fn may_stand(text: &[u8], at: usize) -> bool {
+    match text[at] {
+        b'%' => text.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)),
+        byte => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(&byte),
+    }
+}
+
+/// Whether the path begins with `//` once its dot segments are gone (RFC 3986 §5.2.4).
+fn hides_slashes(path: &str) -> bool {
+    let mut left = Vec::new();
+    for segment in path.split('/').skip(1) {
+        match &*segment.to_ascii_lowercase().replace("%2e", ".") {
+            "." => {}
+            ".." => drop(left.pop()),
+            _ => left.push(segment),
+        }
+    }
+    matches!(&*left, ["", _, ..])
+}
+
+/// The target of a request, as a URL spells it: `http` takes characters that a URL has only percent-encoded.
+fn spelt(target: &str) -> String {
+    let bytes = target.as_bytes();
+    let mut spelt = String::with_capacity(target.len());
+    for (at, byte) in bytes.iter().enumerate() {
+        if may_stand(bytes, at) {
+            spelt.push(char::from(*byte));
+        } else {
+            spelt.push_str(percent_encode_byte(*byte));
+        }
+    }
+    spelt
 }
 
 /// Where browsers are sent to sign in.
@@ -89,7 +128,7 @@ impl SignIn {
             return None;
         }
         let wanted = target.path_and_query().map_or("/", |wanted| wanted.as_str());
-        let back = ReturnPath::parse(wanted);
+        let back = ReturnPath::parse(&spelt(wanted));
         let back = back.as_ref().map_or("/", ReturnPath::as_str);
         let location = format!("{}{}", self.opening, utf8_percent_encode(back, QUERY_VALUE));
         HeaderValue::try_from(location).ok().map(Redirect)
@@ -166,6 +205,10 @@ mod tests {
             ("/sign-in?lang=de", "/orders", "/sign-in?lang=de&return_to=/orders"),
             ("/sign-in", "/orders?page=2&q=a%20b", "/sign-in?return_to=/orders%3Fpage%3D2%26q%3Da%2520b"),
             ("/sign-in", "https://app.example/orders", "/sign-in?return_to=/orders"),
+            // What `http` lets through, and a URL spells in another way.
+            ("/sign-in", "/a?q=[1]|2^%zz", "/sign-in?return_to=/a%3Fq%3D%255B1%255D%257C2%255E%2525zz"),
+            ("/sign-in", "/a\"{b}?`\\", "/sign-in?return_to=/a%2522%257Bb%257D%3F%2560%255C"),
+            ("/sign-in", "/.//evil.example", "/sign-in?return_to=/"),
             ("/sign-in", "//evil.example/x", "/sign-in?return_to=/"),
             ("/sign-in", "https://app.example//evil.example", "/sign-in?return_to=/"),
         ];
@@ -216,7 +259,20 @@ mod tests {
     #[test]
     fn a_return_path_is_short_and_has_nothing_that_browsers_read_as_something_else() {
         let longest = format!("/{}", "x".repeat(LONGEST - 1));
-        for good in ["/", "/a?b=c&d#e", "/a//b", "/%5C%09", &longest] {
+        for good in [
+            "/",
+            "/a?b=c&d#e",
+            "/a//b",
+            "/a//../b",
+            "/a/../b",
+            "/.",
+            "/..",
+            "/a/..",
+            "/a?/.//b",
+            "/%5C%09",
+            "/-._~!$&'()*+,;=:@?/?#/?",
+            &longest,
+        ] {
             assert_eq!(ReturnPath::parse(good).as_ref().map(ReturnPath::as_str), Some(good));
         }
         let too_long = format!("{longest}x");
@@ -235,6 +291,27 @@ mod tests {
             "/\x7f",
             "/\u{e9}",
             "https://a",
+            "/\"><script>",
+            "/`",
+            "/{a}",
+            "/a|b",
+            "/^",
+            "/a[0]",
+            "/a?b=<c>",
+            "/a#b#c",
+            "/a#<",
+            "/%",
+            "/%2",
+            "/%zz",
+            "/a?%2",
+            "/a#%",
+            "/a%#20",
+            "/.//a",
+            "/./%2E//a",
+            "/b/..//a",
+            "/b/.%2e//a",
+            "/..//a",
+            "/.//",
             &too_long,
         ] {
             assert_eq!(ReturnPath::parse(bad), None, "{bad:?}");
@@ -248,6 +325,23 @@ mod tests {
                 let base = url::Url::parse("https://app.example/sign-in").expect("a URL");
                 let resolved = base.join(path.as_str()).expect("a path");
                 prop_assert_eq!(resolved.origin(), base.origin());
+            }
+        }
+
+        #[test]
+        fn every_target_is_spelt_as_a_url_spells_it(text in "[^/]{0,32}") {
+            let base = url::Url::parse("https://app.example").expect("a URL");
+            let spelt = spelt(&format!("/a{text}"));
+            prop_assert!((0..spelt.len()).all(|at| may_stand(spelt.as_bytes(), at)));
+            let path = ReturnPath::parse(&spelt).expect("of characters that may stand there");
+            prop_assert!(base.join(path.as_str()).is_ok());
+        }
+
+        #[test]
+        fn no_path_begins_with_two_slashes_once_it_is_resolved(path in "(/|\\.|%2e|a){0,12}") {
+            if let Some(path) = ReturnPath::parse(&format!("/{path}")) {
+                let base = url::Url::parse("https://app.example").expect("a URL");
+                prop_assert!(!base.join(path.as_str()).expect("a path").path().starts_with("//"), "{path}");
             }
         }
 
