@@ -15,7 +15,7 @@ use crate::{
     claims::AnyClaims,
     claims_set::{ClaimsSet, scan},
     error::Reason,
-    jwt::{Algorithm, ConfigError, Issuer, Payload, Text},
+    jwt::{Algorithm, ConfigError, Issuer, Payload, Text, shown},
 };
 use http::Uri;
 use serde::{
@@ -63,7 +63,7 @@ impl Issuer {
     /// # Errors
     /// [`ConfigError::InvalidUrl`] when that is not an `http` or `https` URL.
     pub fn supabase(project_url: &str) -> Result<Self, ConfigError> {
-        let invalid = || ConfigError::InvalidUrl(project_url.to_owned());
+        let invalid = || ConfigError::InvalidUrl(shown(project_url));
         let base = project_url.trim_end_matches('/');
         let base = base.strip_suffix("/auth/v1").unwrap_or(base);
         let uri: Uri = base.parse().map_err(|_| invalid())?;

@@ -1,6 +1,7 @@
 //! Mistakes in the set-up of issuers and layers.
 
 use super::Algorithm;
+use http::Uri;
 use std::{error::Error, fmt};
 
 /// A mistake in the set-up, found when the verifier or layer is built.
@@ -49,7 +50,8 @@ pub enum ConfigError {
     ProfileOptedOut,
     /// The leeway is longer than 10 minutes.
     LongLeeway,
-    /// Not `http` or `https`, a host, and perhaps a port and path.
+    /// Not `http` or `https`, a host, and perhaps a port and path. Shown without user, query and fragment,
+    /// which may be secrets.
     InvalidUrl(String),
     /// A realm with characters that a header cannot carry (RFC 9110 §5.6.4).
     InvalidRealm,
@@ -58,11 +60,13 @@ pub enum ConfigError {
     /// A challenge of another scheme that does not follow the grammar (RFC 9110 §11.6.1).
     InvalidChallenge,
     /// Not an `https` URL (`http` on a loopback host) that could identify a resource: see
-    /// [`ProtectedResource::new`](crate::ProtectedResource::new).
+    /// [`ProtectedResource::new`](crate::ProtectedResource::new). Shown as an [invalid
+    /// URL](Self::InvalidUrl) is.
     InvalidResource(String),
     /// A protected resource that nobody issues tokens for.
     NoAuthorizationServer,
-    /// Not an `https` URL (`http` on a loopback host) without query and fragment (RFC 8414 §2).
+    /// Not an `https` URL (`http` on a loopback host) without query and fragment (RFC 8414 §2). Shown as an
+    /// [invalid URL](Self::InvalidUrl) is.
     InvalidAuthorizationServer(String),
     /// Not a scope token (RFC 6749 §3.3).
     InvalidScope(String),
@@ -140,3 +144,56 @@ impl fmt::Display for ConfigError {
 }
 
 impl Error for ConfigError {}
+
+/// A URL that was refused, without what may be secret in it: `…` stands for that.
+pub(crate) fn shown(url: &str) -> String {
+    let end = url.find(['?', '#']).map_or(url.len(), |at| at + 1);
+    let public = if end < url.len() { format!("{}…", &url[..end]) } else { url.to_owned() };
+    if !url.contains('@') {
+        return public;
+    }
+    let (scheme, rest) = match public.split_once("://") {
+        Some((scheme @ ("http" | "https"), rest)) => (scheme, rest),
+        _ => ("", &*public),
+    };
+    let joint = if scheme.is_empty() { "" } else { "://" };
+    match rest.split_once('@') {
+        Some((user, rest)) if is_user(url, user) => format!("{scheme}{joint}…@{rest}"),
+        // Of what is no URL, or has another `@`, nobody can say where a password ends.
+        _ => format!("{scheme}{joint}…"),
+    }
+}
+
+/// Whether what stands before the first `@` is all that this URL says of a user.
+fn is_user(url: &str, user: &str) -> bool {
+    !user.contains('/') && url.matches('@').count() == 1 && url.parse::<Uri>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_url_is_shown_without_its_secrets() {
+        for (url, expected) in [
+            ("", ""),
+            ("docs", "docs"),
+            ("ftp://h.example/a", "ftp://h.example/a"),
+            ("https://h.example/a?s3cret#s3cret", "https://h.example/a?…"),
+            ("https://h.example/a#s3cret", "https://h.example/a#…"),
+            ("https://h.example/?", "https://h.example/?"),
+            ("https://s3cret:s3cret@h.example:1/a?s3cret", "https://…@h.example:1/a?…"),
+            ("https://u:s3c@ret@h.example/a", "https://…"),
+            ("https://u:s3c/ret@h.example/a", "https://…"),
+            ("https://u:s3c?ret@h.example/a", "https://…"),
+            ("https://u:s3c#ret@h.example/a", "https://…"),
+            ("https://u:s3cret @h.example/a", "https://…"),
+            ("u:s3cret@h.example", "…@h.example"),
+            ("s3cret@ ://h.example", "…"),
+        ] {
+            let shown = shown(url);
+            assert_eq!(shown, expected, "{url}");
+            assert!(!shown.contains("s3c") && !shown.contains("ret"), "{shown}");
+        }
+    }
+}

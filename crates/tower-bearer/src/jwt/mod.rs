@@ -37,6 +37,7 @@ pub use logout::{LogoutToken, VerifyLogoutToken};
 pub use verifier::JwtVerifier;
 pub use waiting::WaitForKeys;
 
+pub(crate) use config::shown;
 pub(crate) use issuer::LONGEST_LEEWAY;
 pub(crate) use json::{Members, Text, from_object};
 pub(crate) use payload::Payload;

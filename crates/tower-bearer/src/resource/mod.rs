@@ -10,7 +10,7 @@ pub use service::ResourceMetadataService;
 
 use crate::{
     challenge::Pointer,
-    jwt::ConfigError,
+    jwt::{ConfigError, shown},
     scope::{ScopeList, is_scope_token},
 };
 use bytes::Bytes;
@@ -119,14 +119,14 @@ impl ProtectedResource {
     ) -> Result<Self, ConfigError> {
         let resource = resource.into();
         if !url::is_identifier(&resource) {
-            return Err(ConfigError::InvalidResource(resource));
+            return Err(ConfigError::InvalidResource(shown(&resource)));
         }
         let authorization_servers: Vec<String> = authorization_servers.into_iter().map(A::into).collect();
         if authorization_servers.is_empty() {
             return Err(ConfigError::NoAuthorizationServer);
         }
         if let Some(invalid) = authorization_servers.iter().find(|server| !url::is_identifier(server)) {
-            return Err(ConfigError::InvalidAuthorizationServer(invalid.clone()));
+            return Err(ConfigError::InvalidAuthorizationServer(shown(invalid)));
         }
         let document = Document {
             resource,
@@ -252,7 +252,7 @@ fn checked<'a>(scopes: impl IntoIterator<Item = &'a str>) -> Result<Vec<String>,
 }
 
 fn page(url: String) -> Result<String, ConfigError> {
-    if url::is_page(&url) { Ok(url) } else { Err(ConfigError::InvalidUrl(url)) }
+    if url::is_page(&url) { Ok(url) } else { Err(ConfigError::InvalidUrl(shown(&url))) }
 }
 
 #[cfg(test)]
@@ -330,7 +330,7 @@ mod tests {
             ["", "issuer", "http://issuer.example", "https://issuer.example?x", "https://issuer.example#x"]
         {
             let refused = servers(&["https://one.example", bad]).unwrap_err();
-            assert_eq!(refused, ConfigError::InvalidAuthorizationServer(bad.to_owned()));
+            assert_eq!(refused, ConfigError::InvalidAuthorizationServer(shown(bad)));
         }
     }
 
@@ -375,6 +375,21 @@ mod tests {
         {
             let refused = resource("https://h.example").documentation(bad).unwrap_err();
             assert_eq!(refused, ConfigError::InvalidUrl(bad.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_shown_without_its_secrets() {
+        let secret = "https://u:s3cret@h.example/a?s3cret";
+        for refused in [
+            ProtectedResource::new(secret, ["https://as.example"]).unwrap_err(),
+            ProtectedResource::new("https://h.example", [secret]).unwrap_err(),
+            resource("https://h.example").documentation(secret).unwrap_err(),
+            crate::Issuer::supabase(secret).unwrap_err(),
+            crate::Issuer::supabase("https://h.example?s3cret").unwrap_err(),
+        ] {
+            let shown = format!("{refused} {refused:?}");
+            assert!(shown.contains("h.example") && !shown.contains("s3cret"), "{shown}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The names that the cookies of one `@supabase/ssr` session can have.
 
 use super::cookie::is_name;
-use crate::jwt::ConfigError;
+use crate::jwt::{ConfigError, shown};
 use http::Uri;
 
 /// The name of a session's cookie, without the `.N` of its chunks.
@@ -27,7 +27,7 @@ impl SessionName {
         let name = if name_or_project.contains("://") {
             let uri = name_or_project.parse::<Uri>().ok();
             let host = uri.as_ref().and_then(Uri::host).filter(|host| !host.is_empty());
-            let host = host.ok_or_else(|| ConfigError::InvalidUrl(name_or_project.to_owned()))?;
+            let host = host.ok_or_else(|| ConfigError::InvalidUrl(shown(name_or_project)))?;
             let label = host.split('.').next().unwrap_or_default();
             format!("sb-{}-auth-token", label.to_ascii_lowercase())
         } else {
