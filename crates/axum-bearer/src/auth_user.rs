@@ -8,8 +8,9 @@ use tower_bearer::{AuthError, AuthErrorKind, Reason, Refusal, supabase::Supabase
 
 /// The caller whose access token was verified, with the application's claims `C`: those that the issuer was
 /// [set up for](tower_bearer::Issuer::claims), for [`Issuer::supabase`](tower_bearer::Issuer::supabase) the
-/// default. So `AuthUser` alone is `AuthUser<SupabaseClaims>`; elsewhere write `AuthUser<RegisteredClaims>` or
-/// your own type.
+/// default. So `AuthUser` alone is `AuthUser<SupabaseClaims>`; elsewhere write your own type, or
+/// `AuthUser<RegisteredClaims>`: [`RegisteredClaims`](tower_bearer::RegisteredClaims) are there for every
+/// issuer.
 ///
 /// Derefs to the claims. Cheap to clone; any number of extractors may ask for it.
 ///

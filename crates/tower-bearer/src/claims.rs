@@ -12,8 +12,8 @@ pub(crate) type AnyClaims = Arc<dyn Any + Send + Sync>;
 /// The application's own claims.
 #[derive(Clone)]
 pub(crate) enum Claims {
-    /// It has none: the registered claims are what it asks for, shared once it does.
-    Registered(OnceLock<AnyClaims>),
+    /// It has none: the registered claims are what it asks for.
+    Registered,
     Own {
         name: &'static str,
         claims: AnyClaims,
@@ -32,13 +32,10 @@ impl Claims {
         Self::Own { name: type_name::<C>(), claims: Arc::new(claims) }
     }
 
-    pub(crate) fn get(
-        &self,
-        registered: &RegisteredClaims,
-        received: Option<&ClaimsSet>,
-    ) -> Option<AnyClaims> {
+    /// Its own, of whatever type they are.
+    pub(crate) fn get(&self, received: Option<&ClaimsSet>) -> Option<AnyClaims> {
         match self {
-            Self::Registered(shared) => Some(Arc::clone(shared.get_or_init(|| Arc::new(registered.clone())))),
+            Self::Registered => None,
             Self::Own { claims, .. } => Some(Arc::clone(claims)),
             Self::Unread { read, claims, .. } => claims.get_or_init(|| read(received?)).clone(),
         }
@@ -47,7 +44,7 @@ impl Claims {
     /// The name of their type.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Registered(_) => type_name::<RegisteredClaims>(),
+            Self::Registered => type_name::<RegisteredClaims>(),
             Self::Own { name, .. } | Self::Unread { name, .. } => name,
         }
     }

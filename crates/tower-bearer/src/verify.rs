@@ -2,7 +2,7 @@
 
 use crate::{
     challenge::Challenge,
-    claims::Claims,
+    claims::{AnyClaims, Claims},
     claims_set::ClaimsSet,
     credential::Credential,
     error::{AuthError, Reason},
@@ -13,10 +13,11 @@ use crate::{
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 use pin_project_lite::pin_project;
 use std::{
+    any::TypeId,
     fmt,
     future::{Future, IntoFuture, Ready},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::SystemTime,
 };
@@ -243,6 +244,8 @@ pub struct Verified {
 #[derive(Clone)]
 struct Proof {
     registered: RegisteredClaims,
+    /// The same, once somebody asked for them as claims of a type.
+    shared: OnceLock<AnyClaims>,
     claims: Claims,
     received: Option<ClaimsSet>,
     receipt: Option<Receipt>,
@@ -254,8 +257,9 @@ impl Verified {
     /// `registered` is what most policies look at; `claims` is the application's own type, `()` if it has
     /// none. What policies on other claims look at comes with [`with_json`](Self::with_json).
     pub fn assertion<C: Send + Sync + 'static>(registered: RegisteredClaims, claims: C) -> Self {
-        let claims = Claims::own(claims);
-        Self::of_proof(Proof { registered, claims, received: None, receipt: None }, SystemTime::now())
+        let (shared, claims) = (OnceLock::new(), Claims::own(claims));
+        let proof = Proof { registered, shared, claims, received: None, receipt: None };
+        Self::of_proof(proof, SystemTime::now())
     }
 
     /// As [`assertion`](Self::assertion), for a JWT: with what it would take to say the same again.
@@ -266,8 +270,8 @@ impl Verified {
         receipt: Receipt,
         at: SystemTime,
     ) -> Self {
-        let (received, receipt) = (Some(received), Some(receipt));
-        Self::of_proof(Proof { registered, claims, received, receipt }, at)
+        let (shared, received, receipt) = (OnceLock::new(), Some(received), Some(receipt));
+        Self::of_proof(Proof { registered, shared, claims, received, receipt }, at)
     }
 
     fn of_proof(proof: Proof, at: SystemTime) -> Self {
@@ -319,10 +323,29 @@ impl Verified {
     }
 
     /// The application's own claims, or `None` when the verifier was set up for another type; see
-    /// [`claims_type`](Self::claims_type).
+    /// [`claims_type`](Self::claims_type). [`RegisteredClaims`] are always there.
+    ///
+    /// ```
+    /// use tower_bearer::{RegisteredClaims, Verified};
+    ///
+    /// struct Tenant(&'static str);
+    /// struct Other;
+    ///
+    /// let verified = Verified::assertion(RegisteredClaims::default(), Tenant("a"));
+    /// assert_eq!(verified.claims::<Tenant>().map(|tenant| tenant.0), Some("a"));
+    /// assert!(verified.claims::<RegisteredClaims>().is_some());
+    /// assert!(verified.claims::<Other>().is_none());
+    /// ```
     pub fn claims<C: Send + Sync + 'static>(&self) -> Option<Arc<C>> {
-        let Proof { registered, claims, received, .. } = &*self.proof;
-        claims.get(registered, received.as_ref())?.downcast().ok()
+        let Proof { registered, shared, claims, received, .. } = &*self.proof;
+        // Its own first: they may be registered claims that somebody asserted as such.
+        let own = claims.get(received.as_ref()).and_then(|own| own.downcast().ok());
+        own.or_else(|| {
+            // Nobody else's question is worth the copy.
+            let is_registered = TypeId::of::<C>() == TypeId::of::<RegisteredClaims>();
+            let shared = is_registered.then(|| shared.get_or_init(|| Arc::new(registered.clone())))?;
+            Arc::clone(shared).downcast().ok()
+        })
     }
 
     /// All claims as they were received, the text of one JSON object; `None` from a verifier that did not
@@ -383,7 +406,6 @@ impl fmt::Debug for Verified {
 mod tests {
     use super::*;
     use std::any::type_name;
-
     #[test]
     fn an_answer_is_awaited_whether_it_is_there_or_not() {
         let proof = || Ok(Verified::assertion(RegisteredClaims::default(), ()));
@@ -419,6 +441,20 @@ mod tests {
         );
         assert_eq!(ask("t").expect("good").at(), now);
         assert_eq!(ask("two tokens").expect_err("no token").reason(), Reason::MalformedCredential);
+    }
+
+    #[test]
+    fn the_registered_claims_are_there_beside_those_of_any_type() {
+        let registered =
+            |sub: &str| RegisteredClaims { sub: Some(sub.into()), ..RegisteredClaims::default() };
+        let sub = |verified: &Verified| verified.claims::<RegisteredClaims>().expect("always").sub.clone();
+        let verified = Verified::assertion(registered("ada"), String::from("mine"));
+        assert_eq!(sub(&verified).as_deref(), Some("ada"));
+        assert!(verified.claims::<String>().is_some());
+        let (one, two) = (verified.claims::<RegisteredClaims>(), verified.claims::<RegisteredClaims>());
+        assert!(one.zip(two).is_some_and(|(one, two)| Arc::ptr_eq(&one, &two)), "copied once");
+        let own = Verified::assertion(registered("ada"), registered("own"));
+        assert_eq!(sub(&own).as_deref(), Some("own"), "asserted as such");
     }
 
     #[test]

@@ -13,7 +13,8 @@ use std::{
 
 /// The registered claims of a verified token: what policies, logs and metrics look at.
 ///
-/// Also the claims type of an [`Issuer`](crate::Issuer) that was not given another one.
+/// Also a claims type: the one of an [`Issuer`](crate::Issuer) that was not given its own, and readable as such
+/// beside that one too.
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RegisteredClaims {

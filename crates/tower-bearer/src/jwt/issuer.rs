@@ -15,11 +15,7 @@ use crate::{
     keys::{KeySource, Snapshot},
 };
 use serde::de::DeserializeOwned;
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// One trusted issuer: its name, the audience its tokens must be meant for, its keys, and the rules.
 ///
@@ -297,8 +293,8 @@ impl Issuer {
     /// The application's claims: read with [`Verified::claims`](crate::Verified::claims), or axum-bearer's
     /// `AuthUser<C>`. A token whose claims do not fit is refused.
     ///
-    /// Without this the claims are [`RegisteredClaims`](crate::RegisteredClaims). A handler that asks for the
-    /// claims of another type answers 500: issuers of one verifier that serve the same handlers have one
+    /// [`RegisteredClaims`](crate::RegisteredClaims) are there with and without this. A handler that asks for
+    /// the claims of any third type answers 500: issuers of one verifier that serve the same handlers have one
     /// type, an enum perhaps.
     #[must_use]
     pub fn claims<C: DeserializeOwned + Send + Sync + 'static>(mut self) -> Self {
@@ -462,7 +458,7 @@ impl Issuer {
 
     /// The application's claims of a verified payload.
     pub(super) fn decode(&self, json: &str) -> Result<Claims, ClaimsMismatch> {
-        self.claims.map_or_else(|| Ok(Claims::Registered(OnceLock::new())), |claims| claims.decode(json))
+        self.claims.map_or_else(|| Ok(Claims::Registered), |claims| claims.decode(json))
     }
 
     fn fault(&mut self, fault: ConfigError) {
