@@ -224,6 +224,60 @@ async fn who_was_cut_off_while_it_refreshed_is_fenced_when_it_is_back() {
     assert_eq!(store.commit(&key, new, b"1", HOUR).await.unwrap(), Commit::Stored);
 }
 
+/// By Redis (`timeout`), by a balancer, or by hand.
+#[tokio::test]
+async fn a_connection_that_was_closed_while_it_lay_idle_costs_no_step() {
+    let Some(server) = Server::start(&[]) else { return };
+    let (store, one) = with_session(&server).await;
+    let (two, name) = (key("two"), key("name"));
+    let idle = async || {
+        store.load(&one).await.unwrap();
+        server.ask::<()>(&["CLIENT", "KILL", "TYPE", "normal"]);
+    };
+    idle().await;
+    assert!(is_first_generation(&store.load(&one).await.unwrap()));
+    idle().await;
+    assert_eq!(store.create(&two, b"0", HOUR).await.unwrap(), Lookup::Unknown);
+    idle().await;
+    let (fence, interrupted) = granted(&store, &one, HOUR).await;
+    assert!(!interrupted);
+    idle().await;
+    store.release(&one, fence).await.unwrap();
+    idle().await;
+    store.link(&name, &one, HOUR).await.unwrap();
+    idle().await;
+    assert_eq!(store.resolve(&name).await.unwrap(), Some(one));
+}
+
+#[tokio::test]
+async fn a_step_that_was_taken_unheard_is_repeated_and_counts_once() {
+    let Some(server) = Server::start(&[]) else { return };
+    let proxy = Proxy::to(server.port()).await;
+    let store = RedisStore::builder(&proxy.url()).timeout(BOUND).build().unwrap();
+    let key = key("one");
+    let unheard = async || {
+        // A connection of its own, made before.
+        server.ask::<()>(&["CLIENT", "KILL", "TYPE", "normal"]);
+        proxy.set(Network::Up);
+        store.load(&key).await.unwrap();
+        proxy.set(Network::Unheard);
+    };
+    unheard().await;
+    assert_eq!(store.create(&key, b"0", HOUR).await.unwrap(), Lookup::Unknown);
+    assert!(is_first_generation(&store.create(&key, b"0", HOUR).await.unwrap()), "it lies there already");
+    unheard().await;
+    let (fence, interrupted) = granted(&store, &key, HOUR).await;
+    assert!(!interrupted);
+    // What says something else the second time is an error, and the caller looks.
+    unheard().await;
+    store.commit(&key, fence, b"1", HOUR).await.unwrap_err();
+    let Lookup::Live(row) = store.load(&key).await.unwrap() else { panic!() };
+    assert_eq!((row.generation, &row.sealed[..]), (1, &b"1"[..]));
+    unheard().await;
+    store.end(&key, HOUR).await.unwrap_err();
+    assert_eq!(store.load(&key).await.unwrap(), Lookup::Ended);
+}
+
 #[tokio::test]
 async fn scripts_that_were_flushed_are_told_again() {
     let Some(server) = Server::start(&[]) else { return };

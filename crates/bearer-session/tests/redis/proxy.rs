@@ -18,6 +18,8 @@ pub(crate) enum Network {
     Closed,
     /// Open, and nothing comes through any more, whatever happens later: as where a firewall forgot the connection.
     Silent,
+    /// Closed when the next answer comes, which gets lost. New ones are as good as ever.
+    Unheard,
 }
 
 pub(crate) struct Proxy {
@@ -63,7 +65,14 @@ async fn connect(client: TcpStream, port: u16, mut network: watch::Receiver<Netw
     let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let pumps = async { tokio::join!(pump(from_client, to_server), pump(from_server, to_client)) };
+    let (state, was_up) = (network.clone(), now != Network::Unheard);
+    let comes_through = move || !(was_up && *state.borrow() == Network::Unheard);
+    let pumps = async {
+        tokio::select! {
+            () = pump(from_client, to_server, || true) => {}
+            () = pump(from_server, to_client, comes_through) => {}
+        }
+    };
     let broken = async {
         if now == Network::Silent {
             return Network::Silent;
@@ -73,7 +82,7 @@ async fn connect(client: TcpStream, port: u16, mut network: watch::Receiver<Netw
                 return Network::Closed;
             }
             match *network.borrow_and_update() {
-                Network::Up => {}
+                Network::Up | Network::Unheard => {}
                 broken => return broken,
             }
         }
@@ -83,17 +92,17 @@ async fn connect(client: TcpStream, port: u16, mut network: watch::Receiver<Netw
     let broken = tokio::select! {
         biased;
         broken = broken => broken,
-        _ = &mut pumps => Network::Closed,
+        () = &mut pumps => Network::Closed,
     };
     if broken == Network::Silent {
         std::future::pending::<()>().await;
     }
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, comes_through: impl Fn() -> bool) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        if to.write_all(&buffer[..read]).await.is_err() {
+        if !comes_through() || to.write_all(&buffer[..read]).await.is_err() {
             break;
         }
     }

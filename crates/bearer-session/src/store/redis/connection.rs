@@ -4,7 +4,8 @@
 //! packets without a word, that would last until the kernel gives up, minutes later.
 
 use redis::{
-    AsyncConnectionConfig, Client, Pipeline, RedisError, ServerErrorKind, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, ScriptInvocation, ServerErrorKind, Value,
+    aio::MultiplexedConnection,
 };
 use std::{
     error::Error,
@@ -50,21 +51,54 @@ pub(super) enum Unanswered {
     Failed(RedisError),
 }
 
+/// What the server is asked.
+pub(super) enum Question<'a> {
+    /// Where the server forgot the script, it is told and asked again.
+    Script(ScriptInvocation<'a>),
+    Command(Cmd),
+}
+
+/// What the server said.
+pub(super) struct Answer {
+    pub(super) value: Value,
+    /// It was asked before, and what it said then, if anything, was lost.
+    pub(super) is_repeated: bool,
+}
+
+/// What becomes of a question whose connection breaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Broken {
+    /// It is asked again, once: asked twice, it has the answer that it has once.
+    Repeat,
+    Fail,
+}
+
 impl Connection {
     pub(super) fn new(client: Client, greeting: Pipeline, bound: Duration) -> Self {
         Self { client, greeting, bound, open: Mutex::default(), connecting: tokio::sync::Mutex::default() }
     }
 
     /// Asks the server, all in all within the bound.
-    pub(super) async fn ask<T>(
-        &self,
-        question: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>,
-    ) -> Result<T, Unanswered> {
+    ///
+    /// A connection that lay idle may have been closed at the other end, by the server or by what is in
+    /// between, and the first to use it finds out.
+    pub(super) async fn ask(&self, question: &Question<'_>, broken: Broken) -> Result<Answer, Unanswered> {
         let mut asked = None;
         let answer = timeout(self.bound, async {
+            let mut is_repeated = false;
+            if let Some(mut open) = self.opened().filter(|_| broken == Broken::Repeat) {
+                asked = Some(open.number);
+                match question.put(&mut open.connection).await {
+                    Ok(value) => return Ok(Answer { value, is_repeated }),
+                    Err(error) if error.is_io_error() => self.close(open.number),
+                    Err(error) => return Err(Unanswered::Failed(error)),
+                }
+                is_repeated = true;
+            }
             let mut open = self.open().await?;
             asked = Some(open.number);
-            question(&mut open.connection).await.map_err(Unanswered::Failed)
+            let value = question.put(&mut open.connection).await.map_err(Unanswered::Failed)?;
+            Ok(Answer { value, is_repeated })
         })
         .await
         .unwrap_or(Err(Unanswered::TimedOut));
@@ -116,6 +150,15 @@ impl Connection {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Question<'_> {
+    async fn put(&self, connection: &mut MultiplexedConnection) -> Result<Value, RedisError> {
+        match self {
+            Self::Script(script) => script.invoke_async(connection).await,
+            Self::Command(command) => command.query_async(connection).await,
+        }
     }
 }
 

@@ -9,7 +9,12 @@ mod subscriber;
 
 pub use self::builder::RedisStoreBuilder;
 
-use self::{claimants::Claimants, connection::Connection, reply::Malformed, scripts::Scripts};
+use self::{
+    claimants::Claimants,
+    connection::{Answer, Broken, Connection, Question},
+    reply::Malformed,
+    scripts::Scripts,
+};
 use super::{Claim, Commit, Fence, Key, Lookup, Store, StoreError, notices::Notices};
 use crate::BoxFuture;
 use ::redis::{ScriptInvocation, Value, cmd};
@@ -19,8 +24,9 @@ use tokio::task::AbortHandle;
 /// Sessions in Redis 5 or later, or Valkey, which several instances share. Clones are one store: one
 /// connection for commands and one for notices.
 ///
-/// Each step is one round trip, and takes no longer than the [timeout](RedisStoreBuilder::timeout). Where
-/// Redis is down, slow, full or restarting, the step is an error: then nothing is refreshed, and nothing is
+/// Each step is one round trip, and takes no longer than the [timeout](RedisStoreBuilder::timeout). A
+/// connection that was closed while it lay idle costs another one, and no step: the owner of sessions repeats
+/// those two that the store itself cannot, [`commit`](Store::commit) and [`end`](Store::end). Where Redis is down, slow, full or restarting, the step is an error: then nothing is refreshed, and nothing is
 /// spent. All times are those of Redis; the clock of an instance is never asked.
 ///
 /// ```
@@ -95,7 +101,7 @@ impl RedisStore {
 impl Store for RedisStore {
     fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lookup, StoreError>> {
         let inner = &*self.0;
-        inner.run(inner.scripts.load.key(inner.session(key)), reply::lookup)
+        inner.run(Broken::Repeat, inner.scripts.load.key(inner.session(key)), reply::lookup)
     }
 
     fn create<'a>(
@@ -105,9 +111,20 @@ impl Store for RedisStore {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<Lookup, StoreError>> {
         let inner = &*self.0;
-        let mut script = inner.scripts.create.key(inner.session(key));
-        script.arg(sealed).arg(milliseconds(ttl));
-        inner.run(script, reply::lookup)
+        Box::pin(async move {
+            let mut script = inner.scripts.create.key(inner.session(key));
+            script.arg(sealed).arg(milliseconds(ttl));
+            let asked = inner.connection.ask(&Question::Script(script), Broken::Repeat).await;
+            let Answer { value, is_repeated } = asked.map_err(StoreError::new)?;
+            let found = reply::lookup(value).map_err(StoreError::new)?;
+            Ok(match found {
+                // It was taken the first time.
+                Lookup::Live(row) if is_repeated && row.generation == 0 && row.sealed == sealed => {
+                    Lookup::Unknown
+                }
+                found => found,
+            })
+        })
     }
 
     fn claim<'a>(
@@ -121,7 +138,7 @@ impl Store for RedisStore {
             let attempt = inner.claimants.attempt(key);
             let mut script = inner.scripts.claim.key(inner.session(key));
             script.arg(generation).arg(milliseconds(lease) * 1000).arg(attempt.name());
-            let claim = inner.run(script, reply::claim).await?;
+            let claim = inner.run(Broken::Repeat, script, reply::claim).await?;
             attempt.answered();
             Ok(claim)
         })
@@ -137,21 +154,23 @@ impl Store for RedisStore {
         let inner = &*self.0;
         let mut script = inner.scripts.commit.key(inner.session(key));
         script.arg(fence.get()).arg(sealed).arg(milliseconds(ttl));
-        inner.run(inner.telling(script, key), reply::commit)
+        // After one that went through unheard it would say that it is fenced.
+        inner.run(Broken::Fail, inner.telling(script, key), reply::commit)
     }
 
     fn release<'a>(&'a self, key: &'a Key, fence: Fence) -> BoxFuture<'a, Result<(), StoreError>> {
         let inner = &*self.0;
         let mut script = inner.scripts.release.key(inner.session(key));
         script.arg(fence.get());
-        inner.run(inner.telling(script, key), reply::release)
+        inner.run(Broken::Repeat, inner.telling(script, key), reply::release)
     }
 
     fn end<'a>(&'a self, key: &'a Key, remember: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
         let inner = &*self.0;
         let mut script = inner.scripts.end.key(inner.session(key));
         script.arg(milliseconds(remember));
-        inner.run(inner.telling(script, key), reply::end)
+        // After one that went through unheard it would say that the session was over before.
+        inner.run(Broken::Fail, inner.telling(script, key), reply::end)
     }
 
     fn link<'a>(
@@ -201,16 +220,13 @@ impl Inner {
         script
     }
 
-    /// One command; where the server forgot the script, it is told and asked again.
     fn run<'a, T: 'a>(
         &'a self,
+        broken: Broken,
         script: ScriptInvocation<'a>,
         read: fn(Value) -> Result<T, Malformed>,
     ) -> BoxFuture<'a, Result<T, StoreError>> {
-        Box::pin(async move {
-            let asked = self.connection.ask(async |connection| script.invoke_async(connection).await);
-            read(asked.await.map_err(StoreError::new)?).map_err(StoreError::new)
-        })
+        self.ask(broken, Question::Script(script), read)
     }
 
     fn command<'a, T: 'a>(
@@ -218,9 +234,18 @@ impl Inner {
         command: ::redis::Cmd,
         read: fn(Value) -> Result<T, Malformed>,
     ) -> BoxFuture<'a, Result<T, StoreError>> {
+        self.ask(Broken::Repeat, Question::Command(command), read)
+    }
+
+    fn ask<'a, T: 'a>(
+        &'a self,
+        broken: Broken,
+        question: Question<'a>,
+        read: fn(Value) -> Result<T, Malformed>,
+    ) -> BoxFuture<'a, Result<T, StoreError>> {
         Box::pin(async move {
-            let asked = self.connection.ask(async |connection| command.query_async(connection).await);
-            read(asked.await.map_err(StoreError::new)?).map_err(StoreError::new)
+            let answer = self.connection.ask(&question, broken).await.map_err(StoreError::new)?;
+            read(answer.value).map_err(StoreError::new)
         })
     }
 }
