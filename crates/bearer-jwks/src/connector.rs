@@ -323,6 +323,24 @@ mod tests {
         assert!(old.connect(down).await.is_err(), "it is too old");
     }
 
+    #[tokio::test]
+    async fn one_issuer_is_connected_or_all_of_an_array_or_of_a_vec() {
+        let (one, other) = (TestIssuer::start().await, TestIssuer::start().await);
+        let config =
+            |issuer: &TestIssuer| Issuer::new(issuer.issuer(), issuer.audience()).jwks_uri(issuer.jwks_uri());
+        let both = || [config(&one), config(&other)];
+        let connected = [
+            (1, Connector::new().connect(config(&one)).await),
+            (2, Connector::new().connect(both()).await),
+            (2, Connector::new().connect(both().to_vec()).await),
+        ];
+        for (count, verifier) in connected {
+            let verifier = verifier.unwrap();
+            assert!(is_accepted(&verifier, &one.token().sign()));
+            assert_eq!(is_accepted(&verifier, &other.token().sign()), count == 2);
+        }
+    }
+
     #[test]
     fn a_refresher_that_was_stopped_is_shown_as_unavailable_until_there_is_another() {
         let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -346,5 +364,25 @@ mod tests {
         drop(verifier);
         second.block_on(async { while status.changed().await.is_ok() {} });
         assert!(connector.statuses().is_empty(), "nobody uses its keys any more");
+    }
+
+    #[test]
+    fn only_what_was_stopped_loses_its_place_and_only_to_the_same_issuer() {
+        let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let (servers, first, second) = (runtime(), runtime(), runtime());
+        let start = || servers.block_on(TestIssuer::start());
+        let (stopped, running) = (start(), start());
+        let config =
+            |issuer: &TestIssuer| Issuer::new(issuer.issuer(), issuer.audience()).jwks_uri(issuer.jwks_uri());
+        let connector = Connector::new();
+        let are_ready = || -> Vec<_> {
+            connector.statuses().iter().map(|(_, status)| status.borrow().is_ready()).collect()
+        };
+        let _stopped = first.block_on(connector.connect(config(&stopped))).unwrap();
+        drop(first);
+        let _running = second.block_on(connector.connect(config(&running))).unwrap();
+        assert_eq!(are_ready(), [false, true]);
+        let _twice = second.block_on(connector.connect(config(&running))).unwrap();
+        assert_eq!(are_ready(), [false, true, true]);
     }
 }

@@ -272,6 +272,20 @@ mod tests {
         assert_eq!(other.count(), 2, "it was asked, by that client's rules");
     }
 
+    #[tokio::test]
+    async fn that_nothing_has_changed_is_no_answer_to_who_has_nothing_from_that_location() {
+        let server = ScriptedJwks::start().await;
+        server.always(Step::status(304));
+        let mut fetch = HttpFetch::new(&server.uri()).expect("a location");
+        let from = |location: &str| tag_at(&Url::parse(location).expect(location), "\"1\"");
+        let unchanged = fetch.fetch(Some(&from(&server.uri()))).await.expect("it has the set");
+        assert!(unchanged.jwks.is_none());
+        for tag in [None, Some(from("https://elsewhere.example/jwks"))] {
+            let result = fetch.fetch(tag.as_deref()).await;
+            assert!(matches!(result, Err(FetchError::Status { status: 304, .. })), "{tag:?}: {result:?}");
+        }
+    }
+
     #[test]
     fn a_tag_is_for_the_location_that_it_is_from_and_for_no_other() {
         let url = |text: &str| Url::parse(text).expect(text);

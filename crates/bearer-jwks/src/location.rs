@@ -247,6 +247,8 @@ mod tests {
         }
         for location in [
             "https://user:s3cret@issuer.example/jwks",
+            "https://s3cret@issuer.example/jwks",
+            "https://:s3cret@issuer.example/jwks",
             "https:user:s3cret@issuer.example/jwks",
             "http://issuer.example/jwks?key=s3cret",
             "http://user:s3cret@issuer.example/jwks",

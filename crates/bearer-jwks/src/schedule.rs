@@ -188,6 +188,12 @@ mod tests {
         assert_eq!([0.0, 0.4, 0.8, 1.0].map(silence), [60, 66, 72, 75]);
     }
 
+    #[test]
+    fn what_is_to_mean_never_is_longer_than_any_process_runs() {
+        let now = Instant::now();
+        assert!(later(now, Duration::MAX) - now > secs(20 * 365 * 24 * 3600));
+    }
+
     /// Of any length, up to the longest there is.
     fn any_duration() -> impl Strategy<Value = Duration> {
         prop_oneof![

@@ -36,7 +36,7 @@ struct State {
     delay: Duration,
     fetches: Vec<(Instant, Option<String>)>,
     /// What a fetch gets that waits for ever, once the test says so.
-    late: Option<Fetched>,
+    late: Option<Result<Fetched, FetchError>>,
     arrived: Arc<Notify>,
 }
 
@@ -69,9 +69,9 @@ impl Source {
         self.answer(Answer::Error(FetchError::Status { status: 500, retry_after: None }));
     }
     /// Answers the fetch that waits for ever.
-    fn arrive(&self, fetched: Fetched) {
+    fn arrive(&self, result: Result<Fetched, FetchError>) {
         let mut state = self.state();
-        state.late = Some(fetched);
+        state.late = Some(result);
         state.arrived.notify_waiters();
     }
     fn fetches(&self) -> usize {
@@ -95,7 +95,7 @@ impl Fetch for Source {
             Answer::Never => {
                 let arrived = Arc::clone(&self.state().arrived);
                 arrived.notified().await;
-                Ok(self.state().late.take().expect("it was said with the notification"))
+                self.state().late.take().expect("it was said with the notification")
             }
         }
     }

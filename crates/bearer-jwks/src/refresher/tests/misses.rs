@@ -159,7 +159,7 @@ async fn who_comes_for_a_new_key_in_the_moment_of_an_answer_that_is_older_gets_o
         source.answer(Answer::Never);
         let due = status.borrow().next_fetch.unwrap();
         sleep_until(due + Duration::from_millis(100)).await;
-        source.arrive(Fetched::new(jwks(&[&old])));
+        source.arrive(Ok(Fetched::new(jwks(&[&old]))));
         source.publish(&[&old, &new]);
         assert!(verify(&verifier, &token(&new).sign()).await.is_ok(), "attempt {attempt}");
         assert_eq!(source.fetches(), 3);

@@ -62,6 +62,55 @@ async fn a_source_that_asks_for_silence_gets_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_a_source_is_left_alone_nobody_waits_for_what_it_would_say() {
+    let (known, new, other) = (key("known"), key("new"), key("other"));
+    let source = Source::of(&[&known]);
+    let (verifier, _) = started(&source).await;
+    source.answer(Answer::Error(FetchError::Status { status: 503, retry_after: Some(secs(60)) }));
+    assert_eq!(verify(&verifier, &token(&new).sign()).await.map(drop), Err(Reason::UnknownKey));
+    for _ in 0..5 {
+        assert_eq!(verify_now(&verifier, &token(&new).sign()), Err(Reason::UnknownKey));
+        assert_eq!(verify_now(&verifier, &token(&other).sign()), Err(Reason::UnknownKey));
+        assert_eq!(verify_now(&verifier, &token(&known).tampered()), Err(Reason::Signature));
+        advance(secs(10)).await;
+    }
+    assert_eq!(source.fetches(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_in_the_moment_of_an_answer_that_asks_for_silence_causes_no_fetch() {
+    // Which of the two the task looks at first is left to chance, so this is tried many times.
+    for attempt in 0..24 {
+        let (known, new) = (key("known"), key("new"));
+        let source = Source::of(&[&known]);
+        let (verifier, status) = started(&source).await;
+        source.answer(Answer::Never);
+        let due = status.borrow().next_fetch.unwrap();
+        sleep_until(due + Duration::from_millis(100)).await;
+        source.arrive(Err(FetchError::Status { status: 429, retry_after: Some(secs(60)) }));
+        source.publish(&[&known, &new]);
+        let result = verify(&verifier, &token(&new).sign()).await.map(drop);
+        assert_eq!((result, source.fetches()), (Err(Reason::UnknownKey), 2), "attempt {attempt}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_silence_a_request_need_not_wait_for_the_end_of_the_back_off() {
+    let (known, new) = (key("known"), key("new"));
+    let source = Source::of(&[&known]);
+    let (verifier, mut status) = started(&source).await;
+    source.answer(Answer::Error(FetchError::Status { status: 503, retry_after: Some(secs(1)) }));
+    // The pauses are of six seconds at least by now.
+    status.wait_for(|status| status.failures == 8).await.unwrap();
+    let before = source.fetches();
+    source.publish(&[&known, &new]);
+    advance(secs(2)).await;
+    assert_eq!(source.fetches(), before);
+    assert!(verify(&verifier, &token(&new).sign()).await.is_ok());
+    assert_eq!(source.fetches(), before + 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn instances_that_are_told_the_same_time_do_not_come_back_together() {
     let source = Source::default();
     source.answer(Answer::Error(FetchError::Status { status: 503, retry_after: Some(secs(60)) }));
