@@ -521,8 +521,12 @@ mod tests {
     async fn a_time_beyond_all_reckoning_is_no_panic() {
         let store = MemoryStore::new(1);
         store.create(&key("a"), b"a", Duration::MAX).await.unwrap();
-        store.claim(&key("a"), 0, Duration::MAX).await.unwrap();
+        let Claim::Granted { fence, .. } = store.claim(&key("a"), 0, Duration::MAX).await.unwrap() else {
+            panic!("nobody has it");
+        };
         assert_eq!(store.resolve(&key("a")).await.unwrap(), None);
+        advance(HOUR * 24 * 365 * 20).await;
+        assert_eq!(store.commit(&key("a"), fence, b"b", Duration::MAX).await.unwrap(), Commit::Stored);
     }
 
     #[test]

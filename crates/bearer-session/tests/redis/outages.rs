@@ -204,6 +204,39 @@ async fn a_partition_costs_no_more_than_the_bound_and_is_over_when_it_is_over() 
     }
 }
 
+#[tokio::test]
+async fn who_asked_by_a_connection_that_has_been_replaced_closes_no_other() {
+    let Some(server) = Server::start(&[]) else { return };
+    let proxy = Proxy::to(server.port()).await;
+    let store = RedisStore::builder(&proxy.url()).timeout(BOUND).build().unwrap();
+    let key = key("one");
+    store.create(&key, b"0", HOUR).await.unwrap();
+    // Those that steps go by; the listener has one of its own.
+    let connections = || {
+        let clients: String = server.ask(&["CLIENT", "LIST"]);
+        let asking = clients.lines().filter(|client| client.contains("cmd=eval"));
+        asking.filter_map(|client| client.split(' ').next().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    proxy.set(Network::Silent);
+    let first = async {
+        store.load(&key).await.unwrap_err();
+        proxy.set(Network::Up);
+        assert!(is_first_generation(&store.load(&key).await.unwrap()));
+        connections()
+    };
+    let second = async {
+        sleep(BOUND / 2).await;
+        store.load(&key).await.unwrap_err();
+    };
+    let (before, ()) = tokio::join!(first, second);
+    assert!(is_first_generation(&store.load(&key).await.unwrap()));
+    assert_eq!(
+        (before.len(), connections()),
+        (2, before),
+        "the one that is silent, and the one in its place"
+    );
+}
+
 /// The two sides of a partition: who cannot reach Redis does not refresh, and who can does, once.
 #[tokio::test]
 async fn who_was_cut_off_while_it_refreshed_is_fenced_when_it_is_back() {

@@ -10,7 +10,7 @@ use axum::{
     http::{Request, Response, StatusCode, header::COOKIE},
 };
 use bearer_session::{
-    Keyring, SessionLayer, Sessions,
+    CurrentSession, Keyring, SessionLayer, Sessions,
     endpoint::{OnBehalf, SignOutScope},
     keeping::OpaqueCookie,
 };
@@ -23,7 +23,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::{
     task::JoinSet,
@@ -73,6 +73,33 @@ async fn a_session_becomes_a_credential_and_its_cookie_goes_no_further() {
     let mut browser = world.signed_in(HOUR).await;
     let answer = browser.get("/me").await;
     assert_eq!((answer.status, answer.body.as_str(), answer.set_cookies().len()), (StatusCode::OK, ADA, 0));
+}
+
+#[tokio::test]
+async fn a_handler_learns_whose_the_session_is_and_how_long_its_token_lives() {
+    let world = World::start().await;
+    let browser = world.signed_in(HOUR).await;
+    let inner = service_fn(async |request: Request<Body>| {
+        let session = request.extensions().get::<CurrentSession>().expect("there is one").clone();
+        Ok::<_, Infallible>(Response::builder().extension(session).body(Body::empty()).unwrap())
+    });
+    let layer = SessionLayer::new(world.sessions.clone(), OpaqueCookie::new(), CsrfLayer::new());
+    let site = layer.layer(inner);
+    let cookie = format!("__Host-session={}", browser.session().unwrap());
+    for generation in 0..3 {
+        let request = Request::get("/").header(COOKIE, &cookie).body(Body::empty()).unwrap();
+        let response = site.clone().oneshot(request).await.unwrap();
+        let session = response.extensions().get::<CurrentSession>().expect("it was passed on");
+        let access = world.sessions.peek(session.key()).await.unwrap();
+        assert_eq!((session.generation(), access.generation()), (generation, generation));
+        assert!(session.subject().is_some() && session.session_id().is_some());
+        assert_eq!((session.subject(), session.session_id()), (access.subject(), access.session_id()));
+        let left = session.expires_in();
+        assert!(left <= HOUR && left > HOUR / 2, "{left:?}");
+        assert!(session.signed_in_at() <= SystemTime::now());
+        assert!(session.signed_in_at().elapsed().unwrap() < HOUR / 60);
+        world.sessions.refresh(session.key(), OnBehalf::default()).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -180,6 +180,7 @@ async fn tokens_of_a_sign_in_that_cannot_be_stored_are_given_up_at_the_issuer_to
         let mut browser = world.browser();
         let answer = browser.post_json("/auth/password", &credentials(ADA, PASSWORD)).await;
         assert_eq!((answer.status, browser.session()), (StatusCode::SERVICE_UNAVAILABLE, None));
+        assert_eq!(answer.header("retry-after"), Some("1"));
         let given_up = async {
             while world.supabase.sessions_alive() > 0 || store.holds_any().await {
                 tokio::time::sleep(Duration::from_millis(5)).await;

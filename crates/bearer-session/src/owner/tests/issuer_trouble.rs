@@ -114,6 +114,29 @@ async fn while_the_issuer_is_down_a_live_token_serves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_lasts_until_a_refresh_succeeds_and_a_session_that_was_ended_is_none() {
+    let fails = |outcome, times| {
+        let fails = move || (Duration::ZERO, Answer::Fails(ExchangeError::new(outcome)));
+        std::iter::repeat_with(fails).take(times)
+    };
+    let cases = [
+        (Outcome::Final, 1, OUT, false),
+        (Outcome::NotSpent, 1, got("a1"), false),
+        (Outcome::NotSpent, 4, LATER, true),
+        (Outcome::Unknown, 4, LATER, true),
+    ];
+    for (outcome, times, expected, is_out) in cases {
+        let issuer = Issuer::supabase().answers(fails(outcome, times));
+        let (sessions, id) = expired(&issuer, &Faulty::new()).await;
+        assert_eq!(access(&sessions, &id).await, expected, "{outcome:?} {times}");
+        assert_eq!(format!("{:?}", sessions.0.outage), format!("Outage({is_out})"), "{outcome:?} {times}");
+        sleep(secs(120)).await;
+        let _ = access(&sessions, &id).await;
+        assert_eq!(format!("{:?}", sessions.0.outage), "Outage(false)", "{outcome:?} {times}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_that_the_issuer_ended_ends_here_once_and_in_all_processes() {
     let issuer = Issuer::supabase().fails(ExchangeError::new(Outcome::Final));
     let store = Faulty::new();
