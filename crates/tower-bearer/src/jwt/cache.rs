@@ -47,7 +47,8 @@ const OVERHEAD: usize = 1024;
 /// let then = verifier.verify_token(&token, in_two_hours).await;
 /// assert!(then.is_err(), "remembered, and expired all the same");
 /// # Ok::<(), tower_bearer::ConfigError>(())
-/// # })
+/// # })?;
+/// # Ok::<(), tower_bearer::ConfigError>(())
 /// ```
 #[derive(Clone)]
 pub struct TokenCache(Arc<Lazy>);

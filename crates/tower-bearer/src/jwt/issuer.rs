@@ -147,7 +147,8 @@ impl Issuer {
     /// assert!(takes(&token(None)).await);
     /// assert!(!takes(&token(Some("https://payments.example"))).await);
     /// # Ok::<(), tower_bearer::ConfigError>(())
-    /// # })
+    /// # })?;
+    /// # Ok::<(), tower_bearer::ConfigError>(())
     /// ```
     pub fn without_audience_or_client(iss: impl Into<String>) -> Self {
         Self::bound(iss.into(), Binding::Keys(Vec::new()))
