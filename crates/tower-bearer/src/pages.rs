@@ -73,10 +73,18 @@ fn may_stand(text: &[u8], at: usize) -> bool {
 /// Whether the path begins with `//` once its dot segments are gone (RFC 3986 §5.2.4).
 fn hides_slashes(path: &str) -> bool {
     let mut left = Vec::new();
-    for segment in path.split('/').skip(1) {
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
         match &*segment.to_ascii_lowercase().replace("%2e", ".") {
-            "." => {}
-            ".." => drop(left.pop()),
+            dots @ ("." | "..") => {
+                if dots == ".." {
+                    left.pop();
+                }
+                // What ends in dots ends in a slash.
+                if segments.peek().is_none() {
+                    left.push("");
+                }
+            }
             _ => left.push(segment),
         }
     }
@@ -312,6 +320,8 @@ mod tests {
             "/b/.%2e//a",
             "/..//a",
             "/.//",
+            "/.//a/..",
+            "/.//.",
             &too_long,
         ] {
             assert_eq!(ReturnPath::parse(bad), None, "{bad:?}");
