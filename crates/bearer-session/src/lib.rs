@@ -79,6 +79,7 @@ mod revocation;
 mod routes;
 mod seal;
 mod secret;
+mod sources;
 pub mod store;
 mod tokens;
 mod unverified;

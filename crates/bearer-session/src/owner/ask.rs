@@ -2,9 +2,12 @@
 
 use super::{Owner, within::within};
 use crate::{BoxFuture, store::StoreError};
-use std::time::Duration;
+use std::{error::Error, fmt, time::Duration};
 use tokio::time::{Instant, sleep};
-use tracing::warn;
+
+/// The store does not answer in time.
+#[derive(Debug)]
+struct Silent;
 
 impl Owner {
     /// Asks the store again and again until it answers, or the time is up.
@@ -28,16 +31,26 @@ impl Owner {
     /// What the store says, if it says anything in time.
     pub(super) async fn ask<T>(&self, question: BoxFuture<'_, Result<T, StoreError>>) -> Option<T> {
         match within(Instant::now() + self.settings.store_timeout, question).await {
-            Some(Ok(answer)) => Some(answer),
+            Some(Ok(answer)) => {
+                self.store_outage.is_over();
+                Some(answer)
+            }
             Some(Err(error)) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                warn!(error = %error, cause, "the session store fails");
+                self.store_outage.goes_on(&error);
                 None
             }
             None => {
-                warn!("the session store does not answer in time");
+                self.store_outage.goes_on(&Silent);
                 None
             }
         }
     }
 }
+
+impl fmt::Display for Silent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the session store does not answer in time")
+    }
+}
+
+impl Error for Silent {}

@@ -5,6 +5,7 @@ use crate::{
     AccessToken, RefreshToken, SessionId, TokenSet,
     endpoint::{OnBehalf, SignOutScope},
     record::Record,
+    sources::sources,
     store::Key,
 };
 use std::sync::Arc;
@@ -51,7 +52,9 @@ impl Owner {
         let told = self.endpoint.sign_out(&access, refresh.as_ref(), SignOutScope::Local, on_behalf);
         match within(deadline, told).await {
             Some(Ok(())) => {}
-            Some(Err(error)) => warn!(%error, "the issuer could not be told that a sign-in came to nothing"),
+            Some(Err(error)) => {
+                warn!(%error, source = sources(&error), "the issuer could not be told that a sign-in came to nothing");
+            }
             None => warn!("the issuer could not be told in time that a sign-in came to nothing"),
         }
     }

@@ -89,7 +89,7 @@ impl Owner {
                     return Err(Landing::Over);
                 }
                 Claim::Unknown => {
-                    self.lost(&key);
+                    self.unknown(&key);
                     return Err(Landing::Over);
                 }
             }

@@ -7,10 +7,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 /// For how long it is known of a session that it was, and is over.
-const REMEMBERED: Duration = Duration::from_secs(3600);
-
-/// For how long it is known that the store had lost it.
-const MISSED: Duration = Duration::from_secs(5);
+pub(super) const REMEMBERED: Duration = Duration::from_secs(3600);
 
 impl Owner {
     /// Remembers that a session is over, and tells those who listen, if it lived here until now.
@@ -21,13 +18,8 @@ impl Owner {
         true
     }
 
-    /// The store knows nothing of a session. It was evicted, perhaps; or the store is an empty one that stands
-    /// in for a moment, and the session is back in the next. Nobody signed out: the hook is not told.
-    pub(super) fn lost(&self, key: &Key) {
-        self.forget(key, Instant::now(), MISSED);
-    }
-
-    fn forget(&self, key: &Key, now: Instant, remember: Duration) -> Option<Arc<Held>> {
+    /// Remembers that a session is over, for so long. `None` where it did not live here.
+    pub(super) fn forget(&self, key: &Key, now: Instant, remember: Duration) -> Option<Arc<Held>> {
         self.unsaved.forget(key);
         let held = self.local.end(key, now, remember)?;
         self.announcer.tell(SessionEvent::SignedOut(Who::new(*key, &held.record.labels)));

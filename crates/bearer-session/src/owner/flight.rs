@@ -13,6 +13,7 @@ use crate::{
     RefreshToken,
     endpoint::{AfterUnknown, ExchangeError, OnBehalf, Outcome, SignOutScope},
     record::Record,
+    sources::sources,
     store::{Claim, Key, Lookup},
 };
 use http::StatusCode;
@@ -110,9 +111,9 @@ impl Owner {
             is_under_way |= error.outcome() == Outcome::Unknown && error.status().is_none_or(gave_up);
             let left = claim.until.saturating_duration_since(Instant::now());
             let next = rules::failed(&error, rule, attempts, left, needed);
-            debug!(key = ?claim.key, %error, ?next, "a refresh failed");
+            debug!(key = ?claim.key, %error, source = sources(&error), ?next, "a refresh failed");
             if !matches!(next, Failed::End | Failed::LookAgain) {
-                self.outage.goes_on(&error);
+                self.outage.goes_on(claim.key, &error);
             }
             match next {
                 Failed::Retry(pause) => sleep(pause).await,
@@ -251,7 +252,7 @@ impl Owner {
         let behalf = OnBehalf::default();
         let told = self.endpoint.sign_out(access, refresh, SignOutScope::Local, behalf);
         if let Some(Err(error)) = within(deadline, told).await {
-            warn!(%error, "the issuer could not be told of a sign-out");
+            warn!(%error, source = sources(&error), "the issuer could not be told of a sign-out");
         }
     }
 

@@ -85,7 +85,7 @@ impl Owner {
                 Looked::Over
             }
             Some(Lookup::Unknown) => {
-                self.lost(&key);
+                self.unknown(&key);
                 Looked::Over
             }
         }

@@ -14,6 +14,7 @@ mod events;
 mod flight;
 mod local;
 mod look;
+mod losses;
 mod outage;
 mod pauses;
 mod replace;
@@ -22,6 +23,7 @@ mod save;
 mod serve;
 mod sign_out;
 mod single;
+mod store_outage;
 #[cfg(test)]
 mod tests;
 mod unsaved;
@@ -42,9 +44,11 @@ use self::{
     flight::Landing,
     local::{Entry, Local},
     look::Looked,
+    losses::Losses,
     outage::Outage,
     pauses::Pauses,
     single::Single,
+    store_outage::StoreOutage,
     unsaved::Unsaved,
 };
 use crate::{
@@ -146,6 +150,8 @@ struct Owner {
     names: Cache<Key, Key>,
     pauses: Pauses,
     outage: Outage,
+    store_outage: StoreOutage,
+    losses: Losses,
     breaker: Breaker,
     unsaved: Unsaved,
     looks: Single<Looked>,
@@ -175,6 +181,8 @@ impl Sessions {
             names: Cache::new(settings.local_copies.max(1)),
             pauses: Pauses::new(settings.local_copies),
             outage: Outage::default(),
+            store_outage: StoreOutage::default(),
+            losses: Losses::default(),
             breaker: Breaker::default(),
             unsaved: Unsaved::default(),
             looks: Single::default(),

@@ -5,6 +5,7 @@ mod close;
 mod issuer;
 mod issuer_trouble;
 mod late;
+mod log;
 mod replace;
 mod sign_out;
 mod store;
