@@ -3,6 +3,7 @@
 mod answer;
 mod events;
 mod form;
+mod log;
 mod options;
 mod password;
 mod pending;

@@ -4,6 +4,7 @@ use super::{
     RouteState, Shared,
     answer::{Failure, empty, json, refused, see_other},
     form::Form,
+    log::{self, Brought},
     session::Shown,
 };
 use crate::{Secret, record::Labels};
@@ -56,7 +57,8 @@ impl RouteState {
         let password = Secret::new(credentials.password);
         let exchange = self.sign_in.exchange_password(&credentials.email, &password, on_behalf);
         let exchange = exchange.ok_or_else(|| Failure::new(StatusCode::NOT_FOUND, "not_found"))?;
-        let tokens = exchange.await.map_err(|error| Failure::exchange(&error))?;
+        let exchanged = exchange.await.inspect_err(|error| log::refused(error, Brought::Password));
+        let tokens = exchanged.map_err(|error| Failure::exchange(&error))?;
         let mut response = match kind {
             Kind::Form => see_other(return_to),
             Kind::Json => {

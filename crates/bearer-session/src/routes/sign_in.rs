@@ -4,6 +4,7 @@ use super::{
     RouteState, Shared,
     answer::{Failure, add_cookies, see_other},
     form::{Form, Repeated},
+    log::{self, Brought},
     pending::{Pending, PendingCookies},
 };
 use crate::{
@@ -110,12 +111,14 @@ impl RouteState {
         if let (Some(theirs), Some(ours)) = (returned.issuer, self.sign_in.issuer())
             && theirs != ours
         {
+            log::another_issuer();
             return Err(Failure::new(StatusCode::BAD_REQUEST, "unknown_issuer"));
         }
-        let code = returned.outcome.map_err(Failure::reported)?.to_owned();
+        let code = returned.outcome.inspect_err(|error| log::reported(error)).map_err(Failure::reported)?;
         let on_behalf = self.on_behalf(request);
         let return_to = pending.return_to.clone();
-        let exchanged = self.exchange(code, pending, on_behalf).await;
+        let exchanged = self.exchange(code.to_owned(), pending, on_behalf).await;
+        let exchanged = exchanged.inspect_err(|error| log::refused(error, Brought::Code));
         let tokens = exchanged.map_err(|error| Failure::exchange(&error))?;
         let mut response = see_other(return_to.as_str());
         self.begin(request, tokens, on_behalf, &mut response).await?;

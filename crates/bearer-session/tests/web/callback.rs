@@ -2,6 +2,7 @@
 
 use crate::{
     browser::Browser,
+    log::Log,
     world::{ADA, CALLBACK, World, options, site},
 };
 use axum::http::StatusCode;
@@ -126,10 +127,12 @@ async fn an_answer_of_another_issuer_is_none() {
 #[tokio::test]
 async fn what_the_issuer_says_of_a_failure_is_shown_as_a_code_or_not_at_all() {
     let world = World::start().await;
-    for (error, shown) in [
-        ("access_denied", "access_denied"),
-        ("%3Cscript%3Ealert(1)%3C/script%3E", "sign_in_failed"),
-        ("", "sign_in_failed"),
+    let (log, _guard) = Log::start();
+    for (error, shown, warnings) in [
+        ("access_denied", "access_denied", 0),
+        ("unauthorized_client", "unauthorized_client", 1),
+        ("%3Cscript%3Ealert(1)%3C/script%3E", "sign_in_failed", 1),
+        ("", "sign_in_failed", 1),
     ] {
         let mut browser = world.browser();
         let back = at_the_issuer(&mut browser, "/").await;
@@ -140,6 +143,9 @@ async fn what_the_issuer_says_of_a_failure_is_shown_as_a_code_or_not_at_all() {
         assert_eq!(answer.body, format!(r#"{{"error":"{shown}"}}"#));
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(answer.header("content-type"), Some("application/json"));
+        let said = log.take("WARN");
+        assert_eq!(said.len(), warnings, "{error}: {said:?}");
+        assert!(said.iter().all(|line| !line.contains("alert") && !line.contains("call")), "{said:?}");
     }
 }
 

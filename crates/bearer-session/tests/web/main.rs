@@ -8,6 +8,7 @@ mod cross_site;
 mod events;
 mod invariants;
 mod layer;
+mod log;
 mod oauth;
 mod routes;
 mod secrets;

@@ -2,6 +2,7 @@
 
 use crate::{
     browser::{Answer, Browser},
+    log::Log,
     world::{CALLBACK, options},
 };
 use axum::{Router, http::StatusCode, routing::get};
@@ -85,9 +86,15 @@ async fn a_user_of_a_provider_signs_in_goes_on_and_signs_out_there_too() {
 async fn an_id_token_of_another_sign_in_signs_nobody_in() {
     let provider = TestOAuth::start().await;
     let mut browser = Browser::new(site(&provider, options()).await);
+    let (log, _guard) = Log::start();
     for nonce in [Some("of-another-sign-in"), Some(""), None] {
         let answer = sign_in(&mut browser, |url| with_nonce(url, nonce)).await;
         assert_eq!((answer.status, browser.session()), (StatusCode::BAD_REQUEST, None), "{nonce:?}");
+        let warnings = log.take("WARN");
+        assert!(
+            matches!(&warnings[..], [line] if line.contains("the ID token is of another sign-in")),
+            "{warnings:?}"
+        );
         assert_eq!(browser.get("/me").await.status, StatusCode::UNAUTHORIZED);
     }
     assert_eq!(sign_in(&mut browser, |_| ()).await.location(), "/me");

@@ -1,6 +1,9 @@
 //! What never gets out.
 
-use crate::browser::{Answer, Browser};
+use crate::{
+    browser::{Answer, Browser},
+    log::Log,
+};
 use axum::{
     Router,
     body::Body,
@@ -25,17 +28,12 @@ use bearer_session::{
 use http_body_util::BodyExt as _;
 use std::{
     fmt::Write as _,
-    io,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
     time::Duration,
 };
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 use tower_http::csrf::CsrfLayer;
-use tracing_subscriber::fmt::MakeWriter;
 
 /// In every refresh token of the issuer.
 const REFRESH: &str = "canary-refresh";
@@ -100,29 +98,6 @@ impl SignIn for Issuer {
         _: OnBehalf,
     ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>> {
         Box::pin(async { Ok(self.tokens()) })
-    }
-}
-
-/// All that was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
     }
 }
 
@@ -203,7 +178,7 @@ async fn neither_tokens_nor_ids_get_out_in_a_whole_life() {
     let answer = browser.post("/auth/logout?scope=global").await;
     check(&browser, &answer);
     assert!(streams > 0, "a page heard something");
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(!log.is_empty(), "something was logged");
     let printed = format!("{log} {sessions:?} {layer:?} {:?}", browser.app);
     assert!(!printed.contains("canary"), "{printed}");

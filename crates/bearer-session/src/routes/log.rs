@@ -1,0 +1,125 @@
+//! Word of sign-ins that come to nothing. Whoever runs the service is to hear of those that the issuer or the
+//! set-up is to blame for, and not of each wrong password.
+
+use crate::{
+    endpoint::{ExchangeError, Outcome, is_code},
+    sources::sources,
+};
+use http::StatusCode;
+use tracing::{debug, warn};
+
+/// What a user brought to sign in with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Brought {
+    /// A code, of this very sign-in: the issuer sent it a moment ago.
+    Code,
+    Password,
+}
+
+/// Who is to blame.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Blame {
+    User,
+    Other,
+}
+
+/// The issuer gave no tokens.
+pub(super) fn refused(error: &ExchangeError, brought: Brought) {
+    let (outcome, code) = (error.outcome(), error.code());
+    let (status, source) = (error.status().map(|status| status.as_u16()), sources(error));
+    match blame(error, brought) {
+        Blame::User => debug!(?brought, ?outcome, status, code, source, "a sign-in was refused"),
+        Blame::Other => warn!(?brought, ?outcome, status, code, source, "a sign-in came to nothing"),
+    }
+}
+
+/// The issuer sent the user back with this error. What is no code may be anybody's words.
+pub(super) fn reported(error: &str) {
+    let code = is_code(error).then_some(error);
+    match blame_reported(error) {
+        Blame::User => debug!(code, "the issuer sent a user back without a sign-in"),
+        Blame::Other => warn!(code, "the issuer sent a user back without a sign-in"),
+    }
+}
+
+/// Either the set-up has another name for the issuer than the issuer itself, or this is an attack.
+pub(super) fn another_issuer() {
+    warn!("a sign-in came back in the name of another issuer");
+}
+
+fn blame(error: &ExchangeError, brought: Brought) -> Blame {
+    /// What issuers say of a user who may not come in (RFC 6749 §5.2, and Supabase Auth).
+    const OF_USERS: [&str; 8] = [
+        "access_denied",
+        "email_not_confirmed",
+        "invalid_credentials",
+        "invalid_grant",
+        "phone_not_confirmed",
+        "user_banned",
+        "user_not_found",
+        "validation_failed",
+    ];
+    let is_of_user = match (brought, error.outcome()) {
+        (Brought::Code, _) | (_, Outcome::Unknown) => false,
+        (Brought::Password, Outcome::Final) => error.code().is_some_and(|code| OF_USERS.contains(&code)),
+        // One user tries too often.
+        (Brought::Password, Outcome::NotSpent) => {
+            error.is_of_one_client() && error.status() == Some(StatusCode::TOO_MANY_REQUESTS)
+        }
+    };
+    if is_of_user { Blame::User } else { Blame::Other }
+}
+
+/// RFC 6749 §4.1.2.1, and OpenID Connect Core 1.0 §3.1.2.6.
+fn blame_reported(error: &str) -> Blame {
+    match error {
+        "access_denied"
+        | "account_selection_required"
+        | "consent_required"
+        | "interaction_required"
+        | "login_required" => Blame::User,
+        _ => Blame::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_password_is_the_users_mistake_and_a_wrong_client_secret_is_not() {
+        use Blame::{Other, User};
+        use Brought::{Code, Password};
+        let cases = [
+            (Outcome::Final, 400, "invalid_credentials", Password, User),
+            (Outcome::Final, 400, "invalid_grant", Password, User),
+            (Outcome::Final, 401, "invalid_client", Password, Other),
+            (Outcome::Final, 400, "invalid_grant", Code, Other),
+            (Outcome::Final, 401, "invalid_client", Code, Other),
+            (Outcome::Final, 200, "invalid_id_token", Code, Other),
+            (Outcome::NotSpent, 429, "over_request_rate_limit", Password, Other),
+            (Outcome::NotSpent, 503, "access_denied", Password, Other),
+            (Outcome::Unknown, 500, "access_denied", Password, Other),
+        ];
+        for (outcome, status, code, brought, expected) in cases {
+            let error = ExchangeError::new(outcome).with_code(code);
+            let error = error.with_status(StatusCode::from_u16(status).unwrap());
+            assert_eq!(blame(&error, brought), expected, "{outcome:?} {status} {code} {brought:?}");
+        }
+        let too_often = ExchangeError::new(Outcome::NotSpent).with_status(StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(blame(&too_often.of_one_client(), Password), User);
+    }
+
+    #[test]
+    fn denied_consent_is_the_users_choice_and_a_scope_that_is_not_known_is_not() {
+        for (error, expected) in [
+            ("access_denied", Blame::User),
+            ("login_required", Blame::User),
+            ("invalid_scope", Blame::Other),
+            ("server_error", Blame::Other),
+            ("anybody's words", Blame::Other),
+        ] {
+            assert_eq!(blame_reported(error), expected, "{error}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! [`Log`]: what is logged, for a test to read.
+
+use crate::{
+    browser::Browser,
+    world::{ADA, World, options, site},
+};
+use axum::http::StatusCode;
+use bearer_session::{endpoint::SupabaseEndpoint, keeping::OpaqueCookie};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter};
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// What this thread logs from now on.
+    pub(crate) fn start() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_max_level(LevelFilter::DEBUG);
+        (log.clone(), tracing::subscriber::set_default(subscriber.with_writer(log).finish()))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The lines of this level and crate since the last time.
+    pub(crate) fn take(&self, level: &str) -> Vec<String> {
+        let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
+        let of_level = |line: &&str| line.contains(&format!(" {level} bearer_session"));
+        text.lines().filter(of_level).map(str::to_owned).collect()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_the_set_up_is_to_blame_for_is_warned_of_and_a_wrong_password_is_not() {
+    let world = World::start().await;
+    let nowhere = SupabaseEndpoint::new("http://127.0.0.1:1", "sb_publishable_1").unwrap();
+    let cut_off = site(&world.sessions, &nowhere, &world.verifier, OpaqueCookie::new(), options());
+    let (log, _guard) = Log::start();
+    let guess = format!(r#"{{"email":"{ADA}","password":"hunter2"}}"#);
+
+    let answer = world.browser().post_json("/auth/password", &guess).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    let text = log.text();
+    assert!(text.contains("DEBUG bearer_session::routes::log: a sign-in was refused"), "{text}");
+    assert_eq!(log.take("WARN"), [] as [String; 0]);
+
+    let answer = Browser::new(cut_off).post_json("/auth/password", &guess).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    let all = format!("{text}{}", log.text());
+    let warnings = log.take("WARN");
+    assert!(
+        matches!(&warnings[..], [line] if line.contains("NotSpent") && line.contains("refused")),
+        "{warnings:?}"
+    );
+    assert!(!all.contains("hunter2") && !all.contains(ADA), "{all}");
+}
