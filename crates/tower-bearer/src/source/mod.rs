@@ -197,8 +197,8 @@ impl Source {
     /// has `sb-abc-auth-token`.
     ///
     /// Of the session only the access token is read. A session that cannot be read is none, as for the real
-    /// client. Cookies of two sessions at once (a whole one beside chunks, or one chunk twice) are refused if
-    /// they differ: 400. `csrf` is as for a [`cookie`](Self::cookie). The session cookies are [taken
+    /// client. A cookie or chunk that comes twice with two values, from two domain scopes, is refused: 400.
+    /// `csrf` is as for a [`cookie`](Self::cookie). The session cookies are [taken
     /// out](crate::BearerLayer::strip_refresh_tokens) of the request, since they hold the refresh token.
     ///
     /// # Errors
