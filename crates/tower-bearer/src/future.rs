@@ -19,7 +19,7 @@ use tower_service::Service;
 pin_project! {
     /// The response future of [`Bearer`](crate::Bearer).
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<S, V, R, B>
+    pub struct BearerFuture<S, V, R, B>
     where
         S: Service<Request<B>>,
         V: Verify,
@@ -50,7 +50,7 @@ pub(crate) struct Suspended<S, V, R, B> {
     pub(crate) gate: Arc<Gate<V>>,
 }
 
-impl<S: Service<Request<B>>, V: Verify, R, B> ResponseFuture<S, V, R, B> {
+impl<S: Service<Request<B>>, V: Verify, R, B> BearerFuture<S, V, R, B> {
     pub(crate) fn calling(calling: S::Future, rejection: R, outward: Outward) -> Self {
         Self { state: State::Calling { calling, rejection, outward } }
     }
@@ -64,7 +64,7 @@ impl<S: Service<Request<B>>, V: Verify, R, B> ResponseFuture<S, V, R, B> {
     }
 }
 
-impl<S, V, R, B, ResBody> Future for ResponseFuture<S, V, R, B>
+impl<S, V, R, B, ResBody> Future for BearerFuture<S, V, R, B>
 where
     S: Service<Request<B>, Response = Response<ResBody>>,
     V: Verify,
@@ -116,8 +116,8 @@ where
     }
 }
 
-impl<S: Service<Request<B>>, V: Verify, R, B> fmt::Debug for ResponseFuture<S, V, R, B> {
+impl<S: Service<Request<B>>, V: Verify, R, B> fmt::Debug for BearerFuture<S, V, R, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ResponseFuture(..)")
+        f.write_str("BearerFuture(..)")
     }
 }

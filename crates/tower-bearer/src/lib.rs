@@ -79,7 +79,7 @@ mod verify;
 
 pub use credential::Credential;
 pub use error::{AuthError, AuthErrorKind, Reason};
-pub use future::ResponseFuture;
+pub use future::BearerFuture;
 pub use jwt::{
     Algorithm, Audience, ConfigError, Issuer, JwtVerifier, LogoutToken, RegisteredClaims, Scopes, TokenCache,
     VerifyLogoutToken, WaitForKeys,

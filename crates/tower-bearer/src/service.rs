@@ -1,7 +1,7 @@
 //! [`Bearer`]: the gate itself.
 
 use crate::{
-    Credential, Presented, Rejection, ResponseFuture, Verification, Verify, future::Suspended, gate::Gate,
+    BearerFuture, Credential, Presented, Rejection, Verification, Verify, future::Suspended, gate::Gate,
 };
 use http::{Request, Response};
 use std::{
@@ -27,7 +27,7 @@ where
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
-    type Future = ResponseFuture<S, V, R, ReqBody>;
+    type Future = BearerFuture<S, V, R, ReqBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
@@ -82,30 +82,30 @@ where
                     rejection: self.rejection.clone(),
                     gate: Arc::clone(&self.gate),
                 };
-                ResponseFuture::verifying(verifying, suspended)
+                BearerFuture::verifying(verifying, suspended)
             }
         }
     }
 }
 
 impl<S: Clone, V, R: Clone> Bearer<S, V, R> {
-    fn forward<ReqBody, ResBody>(&mut self, mut request: Request<ReqBody>) -> ResponseFuture<S, V, R, ReqBody>
+    fn forward<ReqBody, ResBody>(&mut self, mut request: Request<ReqBody>) -> BearerFuture<S, V, R, ReqBody>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
         V: Verify,
     {
         let outward = self.gate.enter(&mut request);
-        ResponseFuture::calling(self.inner.call(request), self.rejection.clone(), outward)
+        BearerFuture::calling(self.inner.call(request), self.rejection.clone(), outward)
     }
 
     /// The inner service was ready for this request, and is not called.
-    fn answer<ReqBody, ResBody>(&mut self, response: Response<ResBody>) -> ResponseFuture<S, V, R, ReqBody>
+    fn answer<ReqBody, ResBody>(&mut self, response: Response<ResBody>) -> BearerFuture<S, V, R, ReqBody>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
         V: Verify,
     {
         give_back(&mut self.inner);
-        ResponseFuture::refused(response)
+        BearerFuture::refused(response)
     }
 }
 
