@@ -149,12 +149,12 @@ pub(crate) fn shown(location: &str) -> String {
     let is_user = |url: &Url| !url.username().is_empty() || url.password().is_some() || !url.has_host();
     let end = location.find(['?', '#']).unwrap_or(location.len());
     let text = &location[..end];
+    let url = Url::parse(location);
+    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
     match text.rfind('@') {
         // Of what is no URL, nobody can say where a password ends.
-        Some(at) if Url::parse(location).as_ref().map_or(true, is_user) => {
-            let scheme = text[..at].split_once("://").map_or("", |(scheme, _)| scheme);
-            format!("{scheme}://{}", &text[at + 1..])
-        }
+        Some(at) if url.as_ref().map_or(true, is_user) => format!("{scheme}://{}", &text[at + 1..]),
+        None if url.is_err() && location.contains('@') => format!("{scheme}://"),
         _ => text.to_owned(),
     }
 }
@@ -256,6 +256,8 @@ mod tests {
             "https://user:s3cret@/?key=s3cret",
             "user:s3cret@issuer.example/jwks",
             "/jwks?key=s3cret#s3cret",
+            "https://user:s3cret?@issuer.example/jwks",
+            "https://user:s3cret#@issuer.example/jwks",
         ] {
             let error = check(location).expect_err(location);
             let shown = format!("{error} {error:?}");
