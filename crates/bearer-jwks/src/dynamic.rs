@@ -111,7 +111,7 @@ pub struct DynamicVerifier<R>(Arc<Tenants<R>>);
 struct Tenants<R> {
     resolver: R,
     connector: ReadyConnector,
-    known: Cache<String, Known>,
+    known: Cache<String, Arc<Known>>,
     ask_again_every: Duration,
     born: Instant,
     /// One for all tenants, so that its size is one.
@@ -122,11 +122,10 @@ struct Tenants<R> {
 }
 
 /// An issuer that the resolver named.
-#[derive(Clone)]
 struct Known {
     verifier: JwtVerifier,
     /// When it was last asked whether it still is one, in milliseconds since this began.
-    asked: Arc<AtomicU64>,
+    asked: AtomicU64,
 }
 
 /// An answer that holds for a while.
@@ -206,9 +205,9 @@ impl<R: ResolveIssuer> Tenants<R> {
     async fn admit(&self, iss: &str) -> Result<JwtVerifier, AuthError> {
         let known = async {
             let verifier = self.ask(iss).await?;
-            Ok(Known { verifier, asked: Arc::new(AtomicU64::new(self.age())) })
+            Ok(Arc::new(Known { verifier, asked: AtomicU64::new(self.age()) }))
         };
-        self.known.get_or_insert_async(iss, known).await.map(|known| known.verifier)
+        self.known.get_or_insert_async(iss, known).await.map(|known| known.verifier.clone())
     }
 
     /// In milliseconds.

@@ -46,6 +46,15 @@ fn owner(issuer: &Issuer, store: &Faulty) -> Sessions {
     Sessions::builder(issuer.clone(), store.clone(), keyring()).build()
 }
 
+/// One that counts what its hook hears of sign-outs.
+fn listening(issuer: &Issuer, store: &Faulty) -> (Sessions, Arc<Mutex<usize>>) {
+    let hears = Arc::new(Mutex::new(0));
+    let heard = Arc::clone(&hears);
+    let sessions = Sessions::builder(issuer.clone(), store.clone(), keyring())
+        .on_sign_out(move |_: &SignedOut| *heard.lock().unwrap() += 1);
+    (sessions.build(), hears)
+}
+
 async fn access(sessions: &Sessions, id: &SessionId) -> Result<String, SessionErrorKind> {
     // No wait is longer than it may be: the look, and the wait for the flight.
     let access = timeout(secs(16), sessions.access(id, OnBehalf::default())).await.expect("in time");

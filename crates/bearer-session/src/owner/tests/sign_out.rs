@@ -140,11 +140,7 @@ async fn a_session_gives_way_without_a_word_to_the_issuer_where_both_may_be_one_
     ];
     for (before, next, is_told) in cases {
         let (issuer, store) = (Issuer::strict(), Faulty::new());
-        let hears = Arc::new(Mutex::new(0));
-        let heard = Arc::clone(&hears);
-        let sessions = Sessions::builder(issuer.clone(), store.clone(), keyring())
-            .on_sign_out(move |_: &SignedOut| *heard.lock().unwrap() += 1)
-            .build();
+        let (sessions, hears) = listening(&issuer, &store);
         let case = format!("{before:?} {next:?}");
         let id = sessions.create(before).await.unwrap();
         let next = Record::signed_in(next, false);

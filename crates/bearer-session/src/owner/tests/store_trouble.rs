@@ -273,11 +273,7 @@ async fn what_waits_to_be_saved_keeps_no_owner_alive() {
 #[tokio::test(start_paused = true)]
 async fn a_session_that_the_store_did_not_know_for_a_moment_is_back_when_it_does() {
     let (issuer, store) = (Issuer::strict(), Faulty::new());
-    let hears = Arc::new(Mutex::new(0));
-    let heard = Arc::clone(&hears);
-    let sessions = Sessions::builder(issuer.clone(), store.clone(), keyring())
-        .on_sign_out(move |_: &SignedOut| *heard.lock().unwrap() += 1)
-        .build();
+    let (sessions, hears) = listening(&issuer, &store);
     let id = sessions.create(tokens(0, HOUR)).await.unwrap();
     sleep(secs(6)).await;
     let full = std::mem::replace(&mut *store.store.lock().unwrap(), MemoryStore::new(1));
