@@ -29,6 +29,7 @@ use tower_layer::Layer;
 /// | the cookie of a session | it goes on with `Authorization: Bearer <a token that lives>` and a [`CurrentSession`] |
 /// | the cookie of a session that is over, or of none | it goes on without credential, and the answer takes the cookie away |
 /// | the cookie of a session of which only time can tell | 503 with `Retry-After`; the cookie stays |
+/// | the cookie of a session whose token the gate behind refuses for its key or its time | the same, if [another](Sessions::refused) is to be had: an issuer that withdraws a key signs nobody out |
 ///
 /// Whatever is behind sees neither the session's cookie nor a refresh token: the cookie is taken out of the
 /// request, and all others are left as they were. An answer that sets or deletes a cookie of the session has

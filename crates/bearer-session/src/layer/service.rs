@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{Access, SessionErrorKind, keeping::Brought};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
+    Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
     header::{AUTHORIZATION, RETRY_AFTER},
 };
 use std::{
@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
-use tower_bearer::{AuthError, may_use_cookie};
+use tower_bearer::{AuthError, Reason, may_use_cookie};
 use tower_service::Service;
 
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -110,7 +110,10 @@ impl LayerState {
             poll_fn(|context| inner.poll_ready(context)).await?;
         }
         let mut response = inner.call(request).await?;
-        if found.is_some() {
+        if let Some(access) = &found {
+            if calls_for_another(response.extensions()) && self.sessions.refused(access, on_behalf) {
+                return Ok(not_now(HeaderValue::from(1)));
+            }
             keep_private(response.headers_mut());
         }
         if !lines.is_empty() && self.is_still_so(found.as_ref()).await {
@@ -128,6 +131,15 @@ impl LayerState {
             None => true,
         }
     }
+}
+
+/// Whether the gate behind has refused the token for what passes with it: its key or its time. Not what would
+/// be so of the next one too, such as an audience that a route does not take; nor what was revoked, since
+/// whoever did that did not mean the user to have another.
+fn calls_for_another(response: &Extensions) -> bool {
+    use Reason::{Algorithm, Expired, KeyAlgorithm, Signature, TooOld, UnknownKey};
+    let reason = response.get::<AuthError>().map(AuthError::reason);
+    matches!(reason, Some(Algorithm | Expired | KeyAlgorithm | Signature | TooOld | UnknownKey))
 }
 
 /// See [`SessionLayer`](super::SessionLayer): what is no browser, or an old one, does not say.

@@ -56,6 +56,17 @@ pub(super) enum Kept {
     Ended,
 }
 
+/// What became of tokens that were to be treated as expired.
+#[derive(Clone, Debug)]
+pub(super) enum Expiry {
+    /// They are.
+    Now(Arc<Held>),
+    /// Newer ones have taken their place already.
+    Passed,
+    /// They are not: there is nothing better.
+    Stays,
+}
+
 /// A bounded number of copies. What is not there is read from the store.
 #[derive(Debug)]
 pub(super) struct Local {
@@ -102,6 +113,19 @@ impl Held {
     pub(super) fn freshness(&self, now: Instant, margin: Duration) -> Freshness {
         let has_successor = self.record.refresh_token.is_some();
         freshness(self.left(now), self.record.expires_in, margin, has_successor)
+    }
+
+    /// The same, to be treated as expired now.
+    pub(super) fn expired(&self, now: Instant) -> Self {
+        Self { expires: self.expires.min(now), ..self.clone() }
+    }
+
+    /// Whether a token that was refused has a successor which may fare better. That of one which has just come
+    /// would not, and an issuer is not to be asked again and again.
+    pub(super) fn may_be_refused(&self, now: Instant) -> bool {
+        const LEAST_AGE: Duration = Duration::from_secs(60);
+        let age = self.record.expires_in.saturating_sub(self.left(now));
+        self.record.refresh_token.is_some() && age >= LEAST_AGE
     }
 
     /// Whether what the access token says is true of the session. One that had expired when the session was
@@ -155,6 +179,25 @@ impl Local {
             self.copies.insert(held.key, Entry::Live(held));
         }
         kept
+    }
+
+    /// Treats these tokens as expired, if they are the newest that are known and may be.
+    pub(super) fn expire(&self, held: &Arc<Held>, now: Instant) -> Expiry {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = match self.get(&held.key, now) {
+            None => Arc::clone(held),
+            Some(Entry::Live(ours)) => ours,
+            Some(Entry::Ended(_)) => return Expiry::Stays,
+        };
+        if ours.generation > held.generation {
+            return Expiry::Passed;
+        }
+        if !ours.may_be_refused(now) {
+            return Expiry::Stays;
+        }
+        let expired = Arc::new(ours.expired(now));
+        self.copies.insert(held.key, Entry::Live(Arc::clone(&expired)));
+        Expiry::Now(expired)
     }
 
     /// Returns the copy, if the session lived here until now, and then remembers that it has ended. What

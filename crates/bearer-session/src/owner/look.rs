@@ -110,7 +110,12 @@ impl Owner {
             warn!(?key, "a session in the store does not open with the keys of this process");
             return None;
         };
-        let held = Held::new(key, row.generation, record, row.age, asked).trusted(self.settings.local_for);
+        let mut held =
+            Held::new(key, row.generation, record, row.age, asked).trusted(self.settings.local_for);
+        if let Some(ours) = self.local.live(&key, asked).filter(|ours| ours.generation == held.generation) {
+            // The store has not heard that they were refused.
+            held.expires = held.expires.min(ours.expires);
+        }
         Some(self.keep(held))
     }
 

@@ -233,6 +233,18 @@ impl Sessions {
         self.0.refresh(session.into(), on_behalf).await.map(Access)
     }
 
+    /// Tells that whoever was shown this token has refused it as invalid before its time: the issuer has
+    /// withdrawn the key that signed it, say. The [layer](crate::SessionLayer) tells it of the gate's
+    /// refusals; tell it of those of a service that you call with the token.
+    ///
+    /// The token counts as expired from now on in this process, and its successor is fetched at once. Returns
+    /// whether it pays to ask for [access](Self::access) again. It does not where the token is younger than a
+    /// minute, since its successor would fare no better, or has none.
+    #[must_use = "where another token is to be had, the request is worth another try"]
+    pub fn refused(&self, access: &Access, on_behalf: OnBehalf) -> bool {
+        self.0.refused(&access.0, on_behalf)
+    }
+
     /// The session as it is, its access token expired perhaps. Nothing is refreshed.
     ///
     /// # Errors

@@ -3,13 +3,14 @@
 use super::{
     Owner, SOON, SessionError,
     flight::Landing,
-    local::{Entry, Held},
+    local::{Entry, Expiry, Held},
     rules::Freshness,
     single::Running,
 };
 use crate::{endpoint::OnBehalf, store::Key};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
+use tracing::debug;
 
 impl Owner {
     pub(super) async fn access(
@@ -69,6 +70,20 @@ impl Owner {
         match self.held_back(&key, now) {
             Some(left) => Err(SessionError::unavailable(left)),
             None => self.wait_for(self.fly(held, on_behalf), deadline).await,
+        }
+    }
+
+    /// Whoever got these tokens was refused with them. Returns whether there are others, or will be.
+    pub(super) fn refused(self: &Arc<Self>, held: &Arc<Held>, on_behalf: OnBehalf) -> bool {
+        let now = Instant::now();
+        match self.local.expire(held, now) {
+            Expiry::Passed => true,
+            Expiry::Now(expired) => {
+                debug!(key = ?held.key, "an access token was refused before its time; it is refreshed");
+                self.refresh_in_background(&expired, on_behalf, now);
+                true
+            }
+            Expiry::Stays => false,
         }
     }
 

@@ -30,6 +30,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tower::{Layer as _, Service, ServiceExt as _, limit::ConcurrencyLimit, service_fn};
+use tower_bearer::{AuthError, Reason};
 use tower_http::csrf::CsrfLayer;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -302,4 +303,61 @@ async fn a_process_with_the_wrong_key_takes_no_cookie_away() {
         assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::UNAUTHORIZED, 0));
     }
     assert_eq!(here.get("/me").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_key_that_the_issuer_withdraws_signs_nobody_out() {
+    let world = World::start().await;
+    let mut browser = world.signed_in(HOUR).await;
+    assert_eq!(browser.get("/me").await.status, StatusCode::OK);
+    let old = world.supabase.signing_key();
+    world.supabase.rotate();
+    world.supabase.remove(old.id().unwrap());
+    after_a_minute().await;
+    // A token of the new key, for which the gate asks the issuer.
+    assert_eq!(world.signed_in(HOUR).await.get("/me").await.status, StatusCode::OK);
+
+    let refused = browser.open("/me").await;
+    assert_eq!((refused.status, refused.set_cookies().len()), (StatusCode::SERVICE_UNAVAILABLE, 0));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    let answer = browser.open("/me").await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, ADA));
+    assert_eq!(world.supabase.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn what_would_be_refused_of_the_next_token_too_or_was_revoked_calls_for_none() {
+    const STANDS: StatusCode = StatusCode::OK;
+    let world = World::start().await;
+    let browser = world.signed_in(HOUR).await;
+    after_a_minute().await;
+    let cookie = format!("__Host-session={}", browser.session().unwrap());
+    for (reason, status) in [
+        (Reason::Revoked, STANDS),
+        (Reason::Scope, STANDS),
+        (Reason::Audience, STANDS),
+        (Reason::StaleKeys, STANDS),
+        (Reason::Signature, StatusCode::SERVICE_UNAVAILABLE),
+    ] {
+        let inner = service_fn(move |_: Request<Body>| {
+            let mut response = Response::new(Body::empty());
+            response.extensions_mut().insert(AuthError::from(reason));
+            ready(Ok::<_, Infallible>(response))
+        });
+        let layer = SessionLayer::new(world.sessions.clone(), OpaqueCookie::new(), CsrfLayer::new());
+        let request = Request::get("/").header(COOKIE, &cookie).body(Body::empty()).unwrap();
+        let answer = layer.layer(inner).oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{reason}");
+        // Whoever asks now waits for a refresh that was begun.
+        let key = bearer_session::SessionId::parse(browser.session().unwrap()).unwrap().key();
+        world.sessions.access(key, OnBehalf::default()).await.unwrap();
+        assert_eq!(world.supabase.refreshes(), usize::from(status != STANDS), "{reason}");
+    }
+}
+
+/// Sessions that are older than a minute: younger tokens are not replaced.
+async fn after_a_minute() {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    tokio::time::resume();
 }
