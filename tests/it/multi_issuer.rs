@@ -178,7 +178,7 @@ async fn where_neither_audience_nor_client_is_named_the_keys_alone_bind_and_what
         bearer(&app, &bare().claim("aud", aud).sign()).await.assert_invalid(aud, Audience);
     }
     bearer(&app, &token(A, &stranger).without("aud").sign()).await.assert_invalid("another's key", Signature);
-    assert_eq!(JwtVerifier::new([issuer().rfc9068()]).err(), Some(ConfigError::ProfileOptedOut));
+    assert_eq!(JwtVerifier::new([issuer().rfc9068()]).unwrap_err().fault(), &ConfigError::ProfileOptedOut);
 }
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn the_audiences_of_a_token_are_handed_on_as_they_came() {
 fn rfc_9068_cannot_be_had_without_what_it_requires_nor_a_leeway_that_is_none() {
     let key = key(Algorithm::ES256);
     let keys = || source(&jwks(&[&key]));
-    let error = |issuer: Issuer| JwtVerifier::new([issuer]).err();
+    let error = |issuer: Issuer| JwtVerifier::new([issuer]).err().map(|error| error.fault().clone());
     for issuer in [
         Issuer::without_audience(A, "web").keys(keys()),
         Issuer::whatever_audience(A, "web").keys(keys()),
@@ -235,7 +235,14 @@ fn issuers_that_cannot_be_told_apart_or_trust_nobody_are_mistakes() {
     assert_eq!(error(vec![issuer(A, &key), Issuer::new(B, AUD)]), ConfigError::NoKeys(B.to_owned()));
     assert_eq!(error(vec![issuer("", &key)]), ConfigError::EmptyIssuer);
     let keys = || source(&jwks(&[&key]));
-    assert_eq!(error(vec![Issuer::new(A, "").keys(keys())]), ConfigError::EmptyAudience);
-    assert_eq!(error(vec![issuer(A, &key).also_for("")]), ConfigError::EmptyAudience);
-    assert_eq!(error(vec![Issuer::without_audience(A, "").keys(keys())]), ConfigError::EmptyAudience);
+    for nobody in [
+        Issuer::new(A, "").keys(keys()),
+        issuer(A, &key).also_for(""),
+        Issuer::without_audience(A, "").keys(keys()),
+    ] {
+        let error = error(vec![issuer(B, &key), nobody]);
+        let fault = Box::new(ConfigError::EmptyAudience);
+        assert_eq!(error, ConfigError::Issuer { iss: A.to_owned(), fault });
+        assert_eq!(error.to_string(), format!("the issuer {A}: an audience or client id is empty"));
+    }
 }

@@ -163,8 +163,8 @@ fn cve_2017_11424_cve_2023_48223_cve_2026_34950_a_public_key_cannot_be_configure
                 }
                 let secret = [before.as_bytes(), &secret].concat();
                 let issuer = Issuer::new(ISS, AUD).hmac_secret(Ours::HS256, &secret);
-                let error = JwtVerifier::new([issuer]).err();
-                assert_eq!(error, Some(ConfigError::KeyAsSecret), "{before:?} and {form}");
+                let error = JwtVerifier::new([issuer]).unwrap_err();
+                assert_eq!(error.fault(), &ConfigError::KeyAsSecret, "{before:?} and {form}");
             }
         }
     }

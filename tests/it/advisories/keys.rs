@@ -34,7 +34,8 @@ fn ghsa_8wpc_h4q6_8fxv_a_verifier_without_a_key_cannot_be_built() {
     let only_odd = Issuer::new(ISS, AUD).keys(source(&json!({ "keys": [{ "kty": "oct", "k": "AA" }] })));
     assert_eq!(refused(only_odd), ConfigError::NoKeys(ISS.to_owned()));
     let secret = Issuer::new(ISS, AUD).hmac_secret(Ours::HS256, "");
-    assert_eq!(refused(secret), ConfigError::ShortSecret { algorithm: Ours::HS256, least: 32 });
+    let short = ConfigError::ShortSecret { algorithm: Ours::HS256, least: 32 };
+    assert_eq!(refused(secret).fault(), &short);
 }
 
 #[tokio::test]

@@ -87,9 +87,10 @@ async fn rs_060_082_nothing_outside_the_allow_list_is_used_even_if_it_verifies()
         bearer(&only_es256, &token).await.assert_invalid(algorithm.name(), Reason::Algorithm);
     }
     // The list is of what is allowed: an empty one allows nothing, and no HMAC comes in by it.
-    assert_eq!(trusting_all().algorithms([]).validate(), Err(ConfigError::NoAlgorithm));
+    let fault = |issuer: Issuer| issuer.validate().unwrap_err().fault().clone();
+    assert_eq!(fault(trusting_all().algorithms([])), ConfigError::NoAlgorithm);
     let hmac = trusting_all().algorithms([Ours::ES256, Ours::HS256]);
-    assert_eq!(hmac.validate(), Err(ConfigError::SymmetricAlgorithm(Ours::HS256)));
+    assert_eq!(fault(hmac), ConfigError::SymmetricAlgorithm(Ours::HS256));
 }
 
 #[tokio::test]
@@ -304,7 +305,8 @@ async fn rs_069_a_secret_is_as_long_as_the_hash_or_refused_when_the_issuer_is_bu
         let issuer = |len| Issuer::new(ISS, AUD).hmac_secret(ours, vec![7; len]);
         for short in [0, 1, least - 1] {
             let error = JwtVerifier::new([issuer(short)]).unwrap_err();
-            assert_eq!(error, ConfigError::ShortSecret { algorithm: ours, least }, "{short} bytes");
+            let expected = ConfigError::ShortSecret { algorithm: ours, least };
+            assert_eq!(error.fault(), &expected, "{short} bytes");
         }
         let app = app(gate(issuer(least)));
         bearer(&app, &token_by(&SigningKey::hmac(test, &vec![7; least])).sign())
@@ -318,7 +320,7 @@ async fn rs_069_a_secret_is_as_long_as_the_hash_or_refused_when_the_issuer_is_bu
         bearer(&app, &format!("{header}.{payload}.{cut}")).await.assert_invalid("half a tag", Signature);
     }
     let asymmetric = Issuer::new(ISS, AUD).hmac_secret(Ours::ES256, [7; 32]).validate();
-    assert_eq!(asymmetric, Err(ConfigError::AsymmetricSecret(Ours::ES256)));
+    assert_eq!(asymmetric.unwrap_err().fault(), &ConfigError::AsymmetricSecret(Ours::ES256));
 }
 
 #[tokio::test]

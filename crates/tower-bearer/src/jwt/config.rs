@@ -10,6 +10,13 @@ use std::{error::Error, fmt};
 pub enum ConfigError {
     /// A verifier without an issuer would refuse everything.
     NoIssuer,
+    /// A mistake in the set-up of one issuer.
+    Issuer {
+        /// Its name.
+        iss: String,
+        /// What is wrong.
+        fault: Box<Self>,
+    },
     /// `iss` is empty.
     EmptyIssuer,
     /// An audience or client id is empty.
@@ -80,10 +87,21 @@ pub enum ConfigError {
     ReservedHeader(String),
 }
 
+impl ConfigError {
+    /// What is wrong, whichever [issuer](Self::Issuer) it is about.
+    pub fn fault(&self) -> &Self {
+        match self {
+            Self::Issuer { fault, .. } => fault,
+            fault => fault,
+        }
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoIssuer => f.write_str("a verifier needs at least one issuer"),
+            Self::Issuer { iss, fault } => write!(f, "the issuer {iss}: {fault}"),
             Self::EmptyIssuer => f.write_str("the issuer's name is empty"),
             Self::EmptyAudience => f.write_str("an audience or client id is empty"),
             Self::NoAlgorithm => f.write_str("the list of allowed algorithms is empty"),
@@ -99,7 +117,7 @@ impl fmt::Display for ConfigError {
             Self::ShortSecret { algorithm, least } => {
                 write!(f, "the secret for {algorithm} is shorter than {least} bytes")
             }
-            Self::TooManySecrets => f.write_str("an issuer has at most two shared secrets"),
+            Self::TooManySecrets => f.write_str("it has more than two shared secrets"),
             Self::UnsupportedByBackend(algorithm) => {
                 write!(f, "the cryptographic backend of this build does not support {algorithm}")
             }
@@ -143,6 +161,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
+/// Without a source: what a fault says is part of what it says.
 impl Error for ConfigError {}
 
 /// A URL that was refused, without what may be secret in it: `…` stands for that.

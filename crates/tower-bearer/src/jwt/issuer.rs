@@ -336,7 +336,9 @@ impl Issuer {
     /// assert!(verifier.verify_token(&by([9; 32]), SystemTime::now()).await.is_err());
     ///
     /// let third = issuer.hmac_secret(Algorithm::HS256, [9; 32]);
-    /// assert_eq!(third.validate(), Err(ConfigError::TooManySecrets));
+    /// let refused = third.validate().unwrap_err();
+    /// assert_eq!(refused.fault(), &ConfigError::TooManySecrets);
+    /// assert_eq!(refused.to_string(), "the issuer https://issuer.example: it has more than two shared secrets");
     /// # Ok::<(), ConfigError>(())
     /// # })?;
     /// # Ok::<(), ConfigError>(())
@@ -414,9 +416,16 @@ impl Issuer {
     /// The first mistake of the set-up, if there is one.
     ///
     /// # Errors
-    /// The first [`ConfigError`] of the set-up: an empty name, a symmetric algorithm without a secret, a
-    /// leeway that is too long, and so on.
+    /// [`ConfigError::EmptyIssuer`], or [`ConfigError::Issuer`] with the first mistake: a symmetric algorithm
+    /// without a secret, a leeway that is too long, and so on.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        self.consistent().map_err(|fault| match &*self.iss {
+            "" => ConfigError::EmptyIssuer,
+            iss => ConfigError::Issuer { iss: iss.to_owned(), fault: Box::new(fault) },
+        })
+    }
+
+    fn consistent(&self) -> Result<(), ConfigError> {
         let is_rfc9068 = self.profile == Profile::Rfc9068;
         if let Some(fault) = &self.fault {
             Err(fault.clone())
@@ -484,6 +493,10 @@ impl fmt::Debug for Issuer {
 mod tests {
     use super::*;
 
+    fn fault(issuer: &Issuer) -> Option<ConfigError> {
+        issuer.validate().err().map(|error| error.fault().clone())
+    }
+
     #[test]
     #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
     fn no_secret_is_dropped_in_silence_and_each_has_its_algorithm() {
@@ -496,23 +509,22 @@ mod tests {
         assert_eq!((count(Algorithm::HS256), count(Algorithm::HS384), count(Algorithm::HS512)), (1, 0, 1));
         assert_eq!(two.validate(), Ok(()));
         let three = two.hmac_secret(Algorithm::HS256, [3; 64]);
-        assert_eq!(three.validate(), Err(ConfigError::TooManySecrets));
+        assert_eq!(fault(&three), Some(ConfigError::TooManySecrets));
         let supabase = Issuer::supabase("https://abc.supabase.co").expect("a URL");
         let secret = |issuer: Issuer, byte| issuer.legacy_jwt_secret([byte; 32]);
         let three = secret(secret(secret(supabase, 1), 2), 3);
-        assert_eq!(three.validate(), Err(ConfigError::TooManySecrets));
+        assert_eq!(fault(&three), Some(ConfigError::TooManySecrets));
     }
 
     #[test]
     fn what_this_build_cannot_verify_is_a_mistake_of_the_set_up() {
         let has_backend = cfg!(any(feature = "aws-lc-rs", feature = "rust-crypto"));
         let issuer = || Issuer::new("https://issuer.example", "api");
-        let expected = if has_backend { Ok(()) } else { Err(ConfigError::NoBackend) };
-        assert_eq!(issuer().validate(), expected);
+        assert_eq!(fault(&issuer()), (!has_backend).then_some(ConfigError::NoBackend));
         for algorithm in Algorithm::ASYMMETRIC {
             let is_known = has_backend && (cfg!(feature = "aws-lc-rs") || *algorithm != Algorithm::ES512);
-            let expected = if is_known { Ok(()) } else { Err(ConfigError::UnsupportedByBackend(*algorithm)) };
-            assert_eq!(issuer().algorithms([*algorithm]).validate(), expected, "{algorithm}");
+            let expected = (!is_known).then_some(ConfigError::UnsupportedByBackend(*algorithm));
+            assert_eq!(fault(&issuer().algorithms([*algorithm])), expected, "{algorithm}");
         }
     }
 }

@@ -335,7 +335,7 @@ mod tests {
         let verifier = JwtVerifier::new([issuer()]).expect("a verifier");
         assert_eq!(ask(&verifier, &logout().sign()), Err(Reason::Audience));
         assert_eq!(ask(&verifier, &logout().audience("").sign()), Err(Reason::Audience));
-        let fault = |issuer: Issuer| JwtVerifier::new([issuer]).expect_err("a mistake");
+        let fault = |issuer: Issuer| JwtVerifier::new([issuer]).expect_err("a mistake").fault().clone();
         assert_eq!(fault(issuer().logout_client("")), ConfigError::EmptyAudience);
         let nameless = issuer().allow_missing_iss().logout_client("web");
         assert_eq!(fault(nameless), ConfigError::LogoutWithoutIss);
