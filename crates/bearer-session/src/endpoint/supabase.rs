@@ -204,8 +204,8 @@ impl TokenEndpoint for SupabaseEndpoint {
     }
 
     /// Needs an access token that has not expired: with one that has, Supabase ends nothing and says
-    /// `bad_jwt`, which is passed on, as [`Outcome::NotSpent`]. A session or user that is gone already is no
-    /// error.
+    /// `bad_jwt`, which is passed on, as [`Outcome::NotSpent`]; the owner of the session then gets another. A
+    /// session or user that is gone already is no error.
     fn sign_out<'a>(
         &'a self,
         access_token: &'a AccessToken,

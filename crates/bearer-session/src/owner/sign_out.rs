@@ -2,14 +2,14 @@
 
 use super::{Owner, SOON, SessionError, SessionErrorKind, local::Held, within::within};
 use crate::{
-    endpoint::{ExchangeError, OnBehalf, SignOutScope},
+    endpoint::{ExchangeError, OnBehalf, Outcome, SignOutScope},
     record::Record,
     store::Key,
 };
 use http::StatusCode;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// For how long the issuer is told again of a sign-out that it did not hear of. Not for ever: a global one
 /// ends sessions too that the user has begun since.
@@ -24,6 +24,8 @@ enum Told {
     Heard,
     /// It may hear of it later.
     NotNow,
+    /// Not from this access token: it has expired, perhaps.
+    Stale,
     Refused,
 }
 
@@ -66,10 +68,11 @@ impl Owner {
         }
         let told = self.tell_issuer(&held, scope, on_behalf).await;
         self.announce_again(&held, scope);
-        if told == Told::NotNow && scope != SignOutScope::Others {
+        if matches!(told, Told::NotNow | Told::Stale) && scope != SignOutScope::Others {
             // Nobody else knows the tokens any more, by which it can be told.
             let owner = Arc::clone(self);
-            drop(self.farewells.run(key, || async move { owner.tell_later(&held, scope, on_behalf).await }));
+            let telling = async move { owner.tell_later(held, told, scope, on_behalf).await };
+            drop(self.farewells.run(key, || telling));
         }
         let is_done = told == Told::Heard || scope == SignOutScope::Local;
         if is_done { Ok(()) } else { Err(SessionError::unavailable(SOON)) }
@@ -139,8 +142,12 @@ impl Owner {
         match within(deadline, self.endpoint.sign_out(access, refresh, scope, on_behalf)).await {
             Some(Ok(())) => Told::Heard,
             Some(Err(error)) => {
-                let told = if may_hear_later(&error) { Told::NotNow } else { Told::Refused };
-                warn!(key = ?held.key, %error, ?told, "the issuer could not be told of a sign-out");
+                let told = told(&error, refresh.is_some());
+                if told == Told::Stale {
+                    debug!(key = ?held.key, %error, "the issuer does not hear of a sign-out from an old token");
+                } else {
+                    warn!(key = ?held.key, %error, ?told, "the issuer could not be told of a sign-out");
+                }
                 told
             }
             None => {
@@ -158,31 +165,77 @@ impl Owner {
     }
 
     /// Whether the issuer has heard of it in the end.
-    async fn tell_later(&self, held: &Held, scope: SignOutScope, on_behalf: OnBehalf) -> bool {
+    async fn tell_later(
+        &self,
+        mut held: Arc<Held>,
+        mut told: Told,
+        scope: SignOutScope,
+        on_behalf: OnBehalf,
+    ) -> bool {
         let (until, mut pause) = (Instant::now() + PATIENCE, SOON);
-        while Instant::now() + pause < until {
-            sleep(pause).await;
-            pause = (2 * pause).min(LONGEST_PAUSE);
-            match self.tell_issuer(held, scope, on_behalf).await {
+        loop {
+            told = match told {
                 Told::Heard => {
                     info!(key = ?held.key, "the issuer has heard of a sign-out");
-                    self.announce_again(held, scope);
+                    self.announce_again(&held, scope);
                     return true;
                 }
                 Told::Refused => return false,
-                Told::NotNow => {}
+                Told::NotNow if Instant::now() + pause >= until => {
+                    warn!(key = ?held.key, "the issuer never heard of a sign-out");
+                    return false;
+                }
+                Told::NotNow => {
+                    sleep(pause).await;
+                    pause = (2 * pause).min(LONGEST_PAUSE);
+                    self.tell_issuer(&held, scope, on_behalf).await
+                }
+                Told::Stale => match self.last_tokens(&held, scope, on_behalf).await {
+                    Ok(last) => {
+                        held = last;
+                        match self.tell_issuer(&held, scope, on_behalf).await {
+                            Told::Stale => Told::Refused,
+                            told => told,
+                        }
+                    }
+                    Err(told) => told,
+                },
             }
         }
-        warn!(key = ?held.key, "the issuer never heard of a sign-out");
-        false
+    }
+
+    /// The last tokens of a session that is over, by which the issuer can be told. Nobody else presents its
+    /// refresh token any more.
+    async fn last_tokens(
+        &self,
+        held: &Held,
+        scope: SignOutScope,
+        on_behalf: OnBehalf,
+    ) -> Result<Arc<Held>, Told> {
+        let Some(token) = &held.record.refresh_token else { return Err(Told::Refused) };
+        let deadline = Instant::now() + self.settings.request_timeout;
+        match within(deadline, self.endpoint.refresh(token, on_behalf.that_can_wait())).await {
+            Some(Ok(tokens)) => match held.record.renewed(tokens) {
+                Some(record) => Ok(Arc::new(Held { record: Arc::new(record), ..held.clone() })),
+                None => Err(Told::Refused),
+            },
+            // It knows of this session no more, which says nothing of others.
+            Some(Err(error)) if error.outcome() == Outcome::Final && scope == SignOutScope::Local => {
+                Err(Told::Heard)
+            }
+            Some(Err(error)) if error.outcome() == Outcome::Final => Err(Told::Refused),
+            Some(Err(_)) | None => Err(Told::NotNow),
+        }
     }
 }
 
-/// Whether the issuer, or the way to it, is out of order; or else does not want to.
-fn may_hear_later(error: &ExchangeError) -> bool {
+/// What a refusal to be told means: the issuer, or the way to it, is out of order; or it does not want to.
+fn told(error: &ExchangeError, has_refresh_token: bool) -> Told {
     match error.status() {
-        Some(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => true,
-        Some(status) => status.is_server_error(),
-        None => error.code().is_none(),
+        Some(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => Told::NotNow,
+        Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) if has_refresh_token => Told::Stale,
+        Some(status) if status.is_server_error() => Told::NotNow,
+        None if error.code().is_none() => Told::NotNow,
+        _ => Told::Refused,
     }
 }

@@ -225,6 +225,25 @@ async fn a_sign_out_ends_what_its_scope_says() {
 }
 
 #[tokio::test]
+async fn a_sign_out_the_day_after_ends_the_session_at_the_issuer_too() {
+    for scope in ["local", "global"] {
+        let world = World::start().await;
+        world.supabase.set_access_token_expires_in(-3600);
+        let mut browser = world.signed_in(Duration::ZERO).await;
+        world.supabase.set_access_token_expires_in(3600);
+        let answer = browser.post(&format!("/auth/logout?scope={scope}")).await;
+        assert_eq!((answer.status, browser.session()), (StatusCode::NO_CONTENT, None));
+        let ended = async {
+            while world.supabase.sessions_alive() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), ended).await.expect("it ends");
+        assert_eq!(world.supabase.presentations(), [1]);
+    }
+}
+
+#[tokio::test]
 async fn behind_the_layer_the_routes_find_the_session_too() {
     let world = World::start().await;
     let routes = bearer_session::session_routes(

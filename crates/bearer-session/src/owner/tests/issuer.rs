@@ -18,6 +18,8 @@ pub(super) struct Told {
     pub(super) probes: usize,
     pub(super) signed_out: Vec<(String, SignOutScope)>,
     pub(super) sign_out_fails: bool,
+    /// The access token that is good for a sign-out, where not every one is.
+    pub(super) signs_out_by: Option<&'static str>,
     pub(super) sign_out_takes: Duration,
 }
 
@@ -43,6 +45,7 @@ impl Issuer {
             probes: 0,
             signed_out: Vec::new(),
             sign_out_fails: false,
+            signs_out_by: None,
             sign_out_takes: Duration::ZERO,
         })))
     }
@@ -135,8 +138,12 @@ impl TokenEndpoint for Issuer {
         let mut told = self.0.lock().unwrap();
         told.signed_out.push((access_token.expose().into(), scope));
         let (fails, takes) = (told.sign_out_fails, told.sign_out_takes);
+        let is_stale = told.signs_out_by.is_some_and(|good| access_token.expose() != good);
         Box::pin(async move {
             sleep(takes).await;
+            if is_stale {
+                return Err(ExchangeError::new(Outcome::NotSpent).with_status(http::StatusCode::FORBIDDEN));
+            }
             if fails { Err(ExchangeError::new(Outcome::NotSpent)) } else { Ok(()) }
         })
     }

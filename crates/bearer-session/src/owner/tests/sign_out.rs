@@ -101,6 +101,43 @@ async fn a_sign_out_that_the_issuer_did_not_hear_of_is_told_again_and_not_said_t
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_issuer_that_takes_no_expired_token_hears_of_the_sign_out_from_a_new_one() {
+    let out_of_order = || ExchangeError::new(Outcome::NotSpent);
+    for trouble in [0, 3] {
+        let issuer = (0..trouble).fold(Issuer::strict(), |issuer, _| issuer.fails(out_of_order()));
+        issuer.0.lock().unwrap().signs_out_by = Some("a1");
+        let (sessions, id) = expired(&issuer, &Faulty::new()).await;
+        sessions.sign_out(&id, SignOutScope::Local, OnBehalf::default()).await.unwrap();
+        assert_eq!(access(&sessions, &id).await, OUT);
+        sleep(HOUR).await;
+        let told = issuer.0.lock().unwrap().signed_out.clone();
+        assert_eq!(told.len(), 2 + trouble, "{told:?}");
+        assert_eq!(told.last(), Some(&("a1".to_owned(), SignOutScope::Local)));
+        assert_eq!(issuer.presented(), vec!["r0"; 1 + trouble]);
+        assert_eq!(access(&sessions, &id).await, OUT, "the new tokens are nobody's");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_never_good_enough_for_a_sign_out_is_renewed_once() {
+    let ended = || ExchangeError::new(Outcome::Final);
+    for (scope, issuer, is_done) in [
+        (SignOutScope::Local, Issuer::strict(), true),
+        (SignOutScope::Global, Issuer::strict(), false),
+        (SignOutScope::Local, Issuer::strict().fails(ended()), true),
+        (SignOutScope::Global, Issuer::strict().fails(ended()), false),
+    ] {
+        issuer.0.lock().unwrap().signs_out_by = Some("none");
+        let sessions = owner(&issuer, &Faulty::new());
+        let id = sessions.create(tokens(0, HOUR)).await.unwrap();
+        let told = sessions.sign_out(&id, scope, OnBehalf::default()).await;
+        assert_eq!(told.is_ok(), is_done, "{scope:?}");
+        sleep(HOUR).await;
+        assert_eq!(issuer.presented(), ["r0"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_issuer_that_never_hears_of_a_sign_out_is_left_alone_in_the_end() {
     let issuer = Issuer::supabase();
     issuer.0.lock().unwrap().sign_out_fails = true;
