@@ -64,8 +64,7 @@ impl Owner {
         match self.ask(self.store.create(&key, &sealed, self.settings.lifetime)).await {
             Some(Lookup::Unknown) => {
                 let held = Held::new(key, 0, record, Duration::ZERO, asked).trusted(self.settings.local_for);
-                let held = Arc::new(held);
-                self.local.keep(Arc::clone(&held), asked);
+                let (held, _) = self.local.keep(held, asked);
                 self.announcer.tell(SessionEvent::SignedIn(Who::new(key, &held.record.labels)));
                 Ok(held)
             }

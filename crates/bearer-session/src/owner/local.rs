@@ -165,20 +165,25 @@ impl Local {
         }
     }
 
-    /// Keeps a copy, unless what is here is newer: the knowledge of a process never goes back.
-    pub(super) fn keep(&self, held: Arc<Held>, now: Instant) -> Kept {
+    /// Keeps a copy, unless what is here is newer: the knowledge of a process never goes back. Nor does the
+    /// store know of tokens that are [treated as expired](Self::expire) here.
+    pub(super) fn keep(&self, mut held: Held, now: Instant) -> (Arc<Held>, Kept) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = match self.get(&held.key, now) {
             None => Kept::First,
             Some(Entry::Ended(_)) => Kept::Ended,
             Some(Entry::Live(ours)) if ours.generation > held.generation => Kept::Behind(ours),
-            Some(Entry::Live(ours)) if ours.generation == held.generation => Kept::Same,
+            Some(Entry::Live(ours)) if ours.generation == held.generation => {
+                held.expires = held.expires.min(ours.expires);
+                Kept::Same
+            }
             Some(Entry::Live(_)) => Kept::Newer,
         };
+        let held = Arc::new(held);
         if matches!(kept, Kept::First | Kept::Same | Kept::Newer) {
-            self.copies.insert(held.key, Entry::Live(held));
+            self.copies.insert(held.key, Entry::Live(Arc::clone(&held)));
         }
-        kept
+        (held, kept)
     }
 
     /// Treats these tokens as expired, if they are the newest that are known and may be.
@@ -217,10 +222,10 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    fn held(generation: u64, now: Instant) -> Arc<Held> {
+    fn held(generation: u64, now: Instant) -> Held {
         let tokens = TokenSet::new(AccessToken::new("a"), MINUTE);
         let record = Record::signed_in(tokens, false);
-        Arc::new(Held::new(Key::of("test", "a"), generation, record, Duration::ZERO, now))
+        Held::new(Key::of("test", "a"), generation, record, Duration::ZERO, now)
     }
 
     #[test]
@@ -228,17 +233,18 @@ mod tests {
         let (local, now) = (Local::new(8), Instant::now());
         let key = Key::of("test", "a");
         assert!(local.end(&key, now, MINUTE).is_none());
-        assert!(matches!(local.keep(held(1, now), now), Kept::First));
-        assert!(matches!(local.keep(held(3, now), now), Kept::Newer));
-        assert!(matches!(local.keep(held(3, now), now), Kept::Same));
-        assert!(matches!(local.keep(held(2, now), now), Kept::Behind(ours) if ours.generation == 3));
+        let keep = |generation, at| local.keep(held(generation, now), at).1;
+        assert!(matches!(keep(1, now), Kept::First));
+        assert!(matches!(keep(3, now), Kept::Newer));
+        assert!(matches!(keep(3, now), Kept::Same));
+        assert!(matches!(keep(2, now), Kept::Behind(ours) if ours.generation == 3));
         assert_eq!(local.live(&key, now).map(|held| held.generation), Some(3));
 
         assert!(local.end(&key, now, MINUTE).is_some());
         assert!(local.end(&key, now, MINUTE).is_none());
-        assert!(matches!(local.keep(held(4, now), now), Kept::Ended));
+        assert!(matches!(keep(4, now), Kept::Ended));
         assert!(local.live(&key, now).is_none());
-        assert!(matches!(local.keep(held(4, now), now + MINUTE), Kept::First));
+        assert!(matches!(keep(4, now + MINUTE), Kept::First));
     }
 
     #[test]

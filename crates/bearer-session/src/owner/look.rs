@@ -55,7 +55,7 @@ impl Owner {
         let now = Instant::now();
         let held = self.local.live(key, now).filter(|held| !held.left(now).is_zero());
         let held = held.ok_or(SessionError::unavailable(SOON))?;
-        self.local.keep(Arc::new(held.confirmed(now).trusted(SOON)), now);
+        self.local.keep(held.confirmed(now).trusted(SOON), now);
         Ok(held)
     }
 
@@ -110,12 +110,7 @@ impl Owner {
             warn!(?key, "a session in the store does not open with the keys of this process");
             return None;
         };
-        let mut held =
-            Held::new(key, row.generation, record, row.age, asked).trusted(self.settings.local_for);
-        if let Some(ours) = self.local.live(&key, asked).filter(|ours| ours.generation == held.generation) {
-            // The store has not heard that they were refused.
-            held.expires = held.expires.min(ours.expires);
-        }
+        let held = Held::new(key, row.generation, record, row.age, asked).trusted(self.settings.local_for);
         Some(self.keep(held))
     }
 
@@ -126,8 +121,7 @@ impl Owner {
     }
 
     pub(super) fn keep(&self, held: Held) -> (Arc<Held>, Kept) {
-        let held = Arc::new(held);
-        let kept = self.local.keep(Arc::clone(&held), Instant::now());
+        let (held, kept) = self.local.keep(held, Instant::now());
         // A session that lost its refresh token has no new access token either.
         if matches!(kept, Kept::Newer) && held.record.refresh_token.is_some() {
             self.announcer.tell(SessionEvent::TokenRefreshed(Who::new(held.key, &held.record.labels)));

@@ -2,7 +2,7 @@
 //!
 //! Whatever happens: at a strict issuer no refresh token is presented twice; at Supabase Auth none that is two or more
 //! behind; none is presented long before it has to be; the store never goes back; no tokens are handed out
-//! before they are stored; no request waits longer than it may, nor for tokens that lie in the store; nobody
+//! before they are stored, and none by an instance that knows that it was refused; no request waits longer than it may, nor for tokens that lie in the store; nobody
 //! is signed out whose session the issuer still holds, unless a strict issuer's answer was lost; and when all
 //! is well again, every session goes on.
 //!
@@ -278,6 +278,10 @@ async fn request(world: World, instance: usize, sessions: Sessions, session: usi
         match answer {
             Ok(Ok(access)) => {
                 state.handed_out(instance, session, access.generation(), access.token().expose());
+                state.knows_better(instance, session, access.generation(), began);
+                if state.rng.u8(..20) == 0 && sessions.refused(&access, OnBehalf::default()) {
+                    state.refused(instance, session, access.generation());
+                }
             }
             Ok(Err(error)) if error.kind() == SessionErrorKind::SignedOut => state.signed_out(session),
             Ok(Err(_)) => state.put_off(instance, session, began),

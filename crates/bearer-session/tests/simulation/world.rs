@@ -78,6 +78,8 @@ pub(crate) struct State {
     minted: Vec<Instant>,
     /// When the access token expires that came last with a refresh token of this number.
     beside: HashMap<(usize, u64), Instant>,
+    /// Of which generation the newest tokens are that an instance knows to have been refused, and since when.
+    refused: HashMap<(usize, usize), (u64, Instant)>,
     /// When somebody last wanted new tokens though the old ones might live.
     wanted: HashMap<usize, Instant>,
     /// The greatest fence there was.
@@ -176,6 +178,7 @@ impl World {
             known: HashMap::new(),
             minted: Vec::new(),
             beside: HashMap::new(),
+            refused: HashMap::new(),
             wanted: HashMap::new(),
             fence: 0,
             tally: Tally::default(),
@@ -368,6 +371,27 @@ impl State {
 
     pub(crate) fn wants_new_tokens(&mut self, session: usize) {
         self.wanted.insert(session, Instant::now());
+    }
+
+    /// Whoever was shown this token did not take it.
+    pub(crate) fn refused(&mut self, instance: usize, session: usize, generation: u64) {
+        self.tell(|| format!("{instance} was refused with {session} of generation {generation}"));
+        self.wants_new_tokens(session);
+        let newest = self.refused.get(&(instance, session)).map_or(0, |(newest, _)| *newest);
+        if generation >= newest {
+            self.refused.insert((instance, session), (generation, Instant::now()));
+        }
+    }
+
+    /// A request that began then got tokens of this generation: those that were refused before it began must
+    /// not be handed out any more.
+    pub(crate) fn knows_better(&mut self, instance: usize, session: usize, generation: u64, began: Instant) {
+        let refused = self.refused.get(&(instance, session));
+        if refused.is_some_and(|(refused, since)| generation <= *refused && *since < began) {
+            self.violations.push(format!(
+                "session {session}: generation {generation} was refused, and handed out again"
+            ));
+        }
     }
 
     /// Whether there is a reason to refresh: the access token has little left, or somebody asked for it. A session that
