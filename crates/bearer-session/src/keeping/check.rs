@@ -28,7 +28,7 @@ impl Check {
     }
 
     /// The session of a pair: the one that it is known to belong to, or else a new one, if the access token
-    /// was once good.
+    /// was once good. What the store has lost begins anew: the browser has it.
     pub(super) async fn adopt(
         &self,
         sessions: &Sessions,
@@ -36,7 +36,13 @@ impl Check {
         first: &mut FirstExchange,
     ) -> Result<Key, SessionError> {
         let refresh_token = pair.refresh_token.as_ref().ok_or(SessionError::SIGNED_OUT)?;
-        if let Some(key) = sessions.find(refresh_token).await? {
+        let mut found = sessions.find(refresh_token).await?;
+        if let Some(key) = found
+            && sessions.has_lost(key, refresh_token).await
+        {
+            found = sessions.find(refresh_token).await?;
+        }
+        if let Some(key) = found {
             return Ok(key);
         }
         let now = SystemTime::now();

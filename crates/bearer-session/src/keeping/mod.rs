@@ -78,6 +78,8 @@ impl Keeping {
     /// not to refresh (`autoRefreshToken: false`). Even then supabase-js refreshes a session that it reads
     /// with less than 90 s left: its new pair is taken over as a session of its own, beside the older one.
     ///
+    /// So is one that the store has lost: what the browser has begins anew.
+    ///
     /// Taking over asks nobody but `verifier`. Whoever has one access token can so begin many sessions with
     /// refresh tokens of their own making, one with each request, each of which takes a place in the store
     /// until it is tried, and costs a request to the issuer: limit the rate of requests in front of a

@@ -2,7 +2,7 @@
 
 use super::{
     Owner, SOON, SessionError, SessionEvent, Sessions, Who,
-    local::{Held, Kept},
+    local::{Entry, Held, Kept},
     rules::Unreadable,
 };
 use crate::{
@@ -32,6 +32,17 @@ impl Sessions {
             self.0.names.insert(name, key);
         }
         Ok(found)
+    }
+
+    /// Whether the store has lost the session that this refresh token was found to belong to. Then the store
+    /// is asked again to whom it belongs.
+    pub(crate) async fn has_lost(&self, key: Key, token: &RefreshToken) -> bool {
+        let is_lost = self.peek(key).await.is_err()
+            && matches!(self.0.local.get(&key, Instant::now()), Some(Entry::Lost(_)));
+        if is_lost {
+            self.0.names.remove(&Key::of_refresh_token(token));
+        }
+        is_lost
     }
 }
 

@@ -1,6 +1,9 @@
 //! The end of a session: here, in the store, and for those who listen.
 
-use super::{Owner, SessionEvent, Who, local::Held};
+use super::{
+    Owner, SessionEvent, Who,
+    local::{Entry, Held},
+};
 use crate::{endpoint::SignOutScope, store::Key};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -13,15 +16,15 @@ impl Owner {
     /// Remembers that a session is over, and tells those who listen, if it lived here until now.
     pub(super) fn over(&self, key: &Key, scope: SignOutScope) -> bool {
         let now = Instant::now();
-        let Some(held) = self.forget(key, now, REMEMBERED) else { return false };
+        let Some(held) = self.forget(key, Entry::Ended(now + REMEMBERED), now) else { return false };
         self.announce(&held, scope, now);
         true
     }
 
-    /// Remembers that a session is over, for so long. `None` where it did not live here.
-    pub(super) fn forget(&self, key: &Key, now: Instant, remember: Duration) -> Option<Arc<Held>> {
+    /// Remembers what became of a session that is over. `None` where it did not live here.
+    pub(super) fn forget(&self, key: &Key, end: Entry, now: Instant) -> Option<Arc<Held>> {
         self.unsaved.forget(key);
-        let held = self.local.end(key, now, remember)?;
+        let held = self.local.end(key, now, end)?;
         self.announcer.tell(SessionEvent::SignedOut(Who::new(*key, &held.record.labels)));
         Some(held)
     }
@@ -32,7 +35,8 @@ impl Owner {
         if !self.end_row(key, Instant::now() + self.settings.store_timeout).await {
             warn!(?key, "the store could not be told that a session has a successor");
         }
-        self.forget(&key, Instant::now(), REMEMBERED);
+        let now = Instant::now();
+        self.forget(&key, Entry::Ended(now + REMEMBERED), now);
     }
 
     /// Tells the hook, unless that would let somebody sign out another's session: see [`Held::is_proven`].

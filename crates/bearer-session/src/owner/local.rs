@@ -39,6 +39,8 @@ pub(super) enum Entry {
     Live(Arc<Held>),
     /// It has ended, which is remembered until then.
     Ended(Instant),
+    /// The store has lost it, which is remembered until then. Nobody has ended it: it may come back.
+    Lost(Instant),
 }
 
 /// What a copy replaced.
@@ -155,7 +157,11 @@ impl Local {
     }
 
     pub(super) fn get(&self, key: &Key, now: Instant) -> Option<Entry> {
-        self.copies.get(key).filter(|entry| !matches!(entry, Entry::Ended(until) if *until <= now))
+        let is_over = |entry: &Entry| match entry {
+            Entry::Live(_) => false,
+            Entry::Ended(until) | Entry::Lost(until) => *until <= now,
+        };
+        self.copies.get(key).filter(|entry| !is_over(entry))
     }
 
     pub(super) fn live(&self, key: &Key, now: Instant) -> Option<Arc<Held>> {
@@ -170,7 +176,7 @@ impl Local {
     pub(super) fn keep(&self, mut held: Held, now: Instant) -> (Arc<Held>, Kept) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = match self.get(&held.key, now) {
-            None => Kept::First,
+            None | Some(Entry::Lost(_)) => Kept::First,
             Some(Entry::Ended(_)) => Kept::Ended,
             Some(Entry::Live(ours)) if ours.generation > held.generation => Kept::Behind(ours),
             Some(Entry::Live(ours)) if ours.generation == held.generation => {
@@ -192,7 +198,7 @@ impl Local {
         let ours = match self.get(&held.key, now) {
             None => Arc::clone(held),
             Some(Entry::Live(ours)) => ours,
-            Some(Entry::Ended(_)) => return Expiry::Stays,
+            Some(Entry::Ended(_) | Entry::Lost(_)) => return Expiry::Stays,
         };
         if ours.generation > held.generation {
             return Expiry::Passed;
@@ -205,12 +211,12 @@ impl Local {
         Expiry::Now(expired)
     }
 
-    /// Returns the copy, if the session lived here until now, and then remembers that it has ended. What
-    /// never lived here is not remembered: names that somebody made up must not push out what is known.
-    pub(super) fn end(&self, key: &Key, now: Instant, remember: Duration) -> Option<Arc<Held>> {
+    /// Returns the copy, if the session lived here until now, and then remembers what became of it. What never
+    /// lived here is not remembered: names that somebody made up must not push out what is known.
+    pub(super) fn end(&self, key: &Key, now: Instant, end: Entry) -> Option<Arc<Held>> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let lived = self.live(key, now)?;
-        self.copies.insert(*key, Entry::Ended(now + remember));
+        self.copies.insert(*key, end);
         Some(lived)
     }
 }
@@ -232,7 +238,7 @@ mod tests {
     fn what_is_known_never_goes_back() {
         let (local, now) = (Local::new(8), Instant::now());
         let key = Key::of("test", "a");
-        assert!(local.end(&key, now, MINUTE).is_none());
+        assert!(local.end(&key, now, Entry::Ended(now + MINUTE)).is_none());
         let keep = |generation, at| local.keep(held(generation, now), at).1;
         assert!(matches!(keep(1, now), Kept::First));
         assert!(matches!(keep(3, now), Kept::Newer));
@@ -240,8 +246,8 @@ mod tests {
         assert!(matches!(keep(2, now), Kept::Behind(ours) if ours.generation == 3));
         assert_eq!(local.live(&key, now).map(|held| held.generation), Some(3));
 
-        assert!(local.end(&key, now, MINUTE).is_some());
-        assert!(local.end(&key, now, MINUTE).is_none());
+        assert!(local.end(&key, now, Entry::Ended(now + MINUTE)).is_some());
+        assert!(local.end(&key, now, Entry::Ended(now + MINUTE)).is_none());
         assert!(matches!(keep(4, now), Kept::Ended));
         assert!(local.live(&key, now).is_none());
         assert!(matches!(keep(4, now + MINUTE), Kept::First));

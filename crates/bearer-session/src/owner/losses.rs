@@ -1,7 +1,7 @@
 //! Sessions that the store has lost, and word of them to whoever runs the service: not of each, since it may
 //! lose all of them at once.
 
-use super::{Owner, end::REMEMBERED};
+use super::{Owner, end::REMEMBERED, local::Entry};
 use crate::{endpoint::SignOutScope, store::Key};
 use std::{
     sync::{Mutex, PoisonError},
@@ -31,13 +31,12 @@ impl Owner {
     /// and the session is back in the next. Nobody signed out: the hook is not told.
     pub(super) fn unknown(&self, key: &Key) {
         let now = Instant::now();
+        let Some(held) = self.forget(key, Entry::Lost(now + MISSED), now) else { return };
         // For so long the store remembers an end; and a copy here may be older.
-        let was_there = self.local.live(key, now).is_some_and(|held| held.trusted_until + REMEMBERED > now);
-        if !was_there {
-            self.over(key, SignOutScope::Local);
+        if held.trusted_until + REMEMBERED <= now {
+            self.announce(&held, SignOutScope::Local, now);
             return;
         }
-        self.forget(key, now, MISSED);
         if let Some(others) = self.losses.is_time(now) {
             warn!(
                 ?key,

@@ -254,7 +254,7 @@ impl Sessions {
     pub async fn peek(&self, session: impl Into<Key>) -> Result<Access, SessionError> {
         let (key, now) = (session.into(), Instant::now());
         match self.0.local.get(&key, now) {
-            Some(Entry::Ended(_)) => Err(SessionError::SIGNED_OUT),
+            Some(Entry::Ended(_) | Entry::Lost(_)) => Err(SessionError::SIGNED_OUT),
             Some(Entry::Live(held)) if held.trusted_until > now => Ok(Access(held)),
             _ => self.0.look_or_trust(key, now + self.0.settings.wait).await.map(Access),
         }

@@ -20,7 +20,7 @@ impl Owner {
     ) -> Result<Arc<Held>, SessionError> {
         let now = Instant::now();
         match self.local.get(&key, now) {
-            Some(Entry::Ended(_)) => return Err(SessionError::SIGNED_OUT),
+            Some(Entry::Ended(_) | Entry::Lost(_)) => return Err(SessionError::SIGNED_OUT),
             Some(Entry::Live(held)) if held.trusted_until > now => match self.freshness(&held, now) {
                 Freshness::Fresh => return Ok(held),
                 Freshness::Aging => {

@@ -2,6 +2,7 @@
 
 use crate::{
     browser::Browser,
+    store::Switch,
     world::{ADA, BOB, PASSWORD, World, json, options, site},
 };
 use axum::http::{HeaderMap, Request, StatusCode};
@@ -84,6 +85,32 @@ async fn a_session_of_the_frontend_is_taken_over_and_given_back_renewed() {
     let answer = expired.get("/me").await;
     assert_eq!((answer.status, answer.body.as_str(), answer.set_cookies().len()), (StatusCode::OK, ADA, 0));
     assert_eq!(world.supabase.presentations(), [1]);
+}
+
+#[tokio::test]
+async fn a_store_that_lost_everything_gets_back_what_the_browsers_have() {
+    let store = Switch::new();
+    let world = World::with(store.clone(), |sessions| sessions.local_for(Duration::ZERO)).await;
+    let (mut live, mut expired) = (frontend(&world, 3600), frontend(&world, -3600));
+    assert_eq!(live.get("/me").await.status, StatusCode::OK);
+    assert_eq!(expired.get("/me").await.status, StatusCode::OK);
+    assert_eq!(expired.post("/auth/refresh").await.status, StatusCode::OK);
+    for _ in 0..2 {
+        store.flush();
+        for browser in [&mut live, &mut expired] {
+            for (path, says) in [("/auth/session", "\"signed_in\":true"), ("/me", ADA)] {
+                let answer = browser.open(path).await;
+                assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::OK, 0), "{path}");
+                assert!(answer.body.contains(says), "{}", answer.body);
+            }
+        }
+    }
+    // What was ended, and not lost, does not come back.
+    let mut old = live.clone();
+    assert_eq!(live.post("/auth/logout").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(old.get("/me").await.status, StatusCode::UNAUTHORIZED);
+    assert!(!has_session(&old) && !has_session(&live));
+    assert_eq!(world.supabase.presentations(), [1, 1]);
 }
 
 #[tokio::test]
