@@ -56,7 +56,7 @@ use tokio::task::AbortHandle;
 ///   full is *not* stored, since its new name is a key of its own: the process that exchanged it keeps it in
 ///   memory alone, until there is room. If that process ends first, the spent token is presented again where
 ///   the issuer allows that, and otherwise the session is lost.
-/// * **Disk**: either none at all (a restart signs everybody out), or `appendonly yes`. With
+/// * **Disk**: either none at all (a restart signs out whoever has an opaque cookie), or `appendonly yes`. With
 ///   `appendfsync everysec` a crash may bring back a row that is a second old, with a token that was spent
 ///   since: harmless with an issuer that takes the newest token's predecessor again (Supabase Auth), a double
 ///   spend with a strict one; for such a one use `appendfsync always`. The same holds for a snapshot that is
