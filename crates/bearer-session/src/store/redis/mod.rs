@@ -26,8 +26,9 @@ use tokio::task::AbortHandle;
 ///
 /// Each step is one round trip, and takes no longer than the [timeout](RedisStoreBuilder::timeout). A
 /// connection that was closed while it lay idle costs another one, and no step: the owner of sessions repeats
-/// those two that the store itself cannot, [`commit`](Store::commit) and [`end`](Store::end). Where Redis is down, slow, full or restarting, the step is an error: then nothing is refreshed, and nothing is
-/// spent. All times are those of Redis; the clock of an instance is never asked.
+/// those two that the store itself cannot, [`commit`](Store::commit) and [`end`](Store::end). Where Redis is
+/// down, slow, full or restarting, the step is an error: then nothing is refreshed, and nothing is spent. All
+/// times are those of Redis; the clock of an instance is never asked.
 ///
 /// ```
 /// use bearer_session::store::{Key, RedisStore, Store as _};
