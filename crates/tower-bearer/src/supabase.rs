@@ -22,7 +22,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _, IgnoredAny},
 };
-use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 /// The cookies of `@supabase/ssr`, as far as reading and owning a session have in common: their names, and
@@ -159,12 +159,12 @@ impl SupabaseClaims {
     }
 }
 
-/// From JSON, with `serde_json`.
+/// From JSON, also as a part of a type of yours: `#[serde(flatten)]`, or a variant of an `untagged` enum.
 impl<'de> Deserialize<'de> for SupabaseClaims {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let json = Box::<RawValue>::deserialize(deserializer)?;
-        let received =
-            ClaimsSet::parse(json.get().into()).ok_or_else(|| D::Error::custom("not a JSON object"))?;
+        let claims = Map::<String, Value>::deserialize(deserializer)?;
+        let json = serde_json::to_string(&claims).map_err(D::Error::custom)?;
+        let received = ClaimsSet::parse(json.into()).ok_or_else(|| D::Error::custom("not a JSON object"))?;
         Self::of(&received).ok_or_else(|| D::Error::missing_field("sub"))
     }
 }
@@ -243,6 +243,15 @@ impl Metadata {
     fn within(received: &ClaimsSet, name: &str) -> Self {
         let place = received.place(name).ok().flatten();
         Self(place.map(|place| (Arc::clone(received.json()), place)))
+    }
+}
+
+/// From JSON, as a field of a type of yours.
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json: Arc<str> = Value::deserialize(deserializer)?.to_string().into();
+        let place = 0..json.len();
+        Ok(Self(Some((json, place))))
     }
 }
 
@@ -360,11 +369,44 @@ mod tests {
         for (json, complaint) in [
             ("{}", "missing field `sub`"),
             (r#"{"sub":7}"#, "missing field `sub`"),
-            (r#"["u"]"#, "not a JSON object"),
+            (r#"["u"]"#, "invalid type: sequence, expected a map"),
         ] {
             let error = serde_json::from_str::<SupabaseClaims>(json).expect_err(json);
             assert!(error.to_string().starts_with(complaint), "{json}: {error}");
         }
+    }
+
+    #[test]
+    fn the_claims_can_be_a_part_of_the_applications_own() {
+        #[derive(Deserialize)]
+        struct Own {
+            org_id: String,
+            #[serde(flatten)]
+            user: SupabaseClaims,
+        }
+        #[derive(Deserialize)]
+        struct Machine {
+            client_id: String,
+            app_metadata: Metadata,
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Caller {
+            User(Box<SupabaseClaims>),
+            Machine(Machine),
+        }
+        let json = r#"{"sub":"u","org_id":"o","role":"authenticated","amr":[{"method":"otp","timestamp":7}],
+            "app_metadata":{"roles":["a"]}}"#;
+        let own: Own = serde_json::from_str(json).expect("claims");
+        assert_eq!((&*own.org_id, &*own.user.sub, own.user.amr[0].timestamp), ("o", "u", Some(7)));
+        assert_eq!(own.user.app_metadata.as_json(), r#"{"roles":["a"]}"#);
+        let caller = |json| serde_json::from_str(json).expect("a caller");
+        assert!(matches!(caller(json), Caller::User(user) if user.sub == "u"));
+        let machine = r#"{"client_id":"m","app_metadata":[1]}"#;
+        assert!(
+            matches!(caller(machine), Caller::Machine(m) if m.client_id == "m" && m.app_metadata.as_json() == "[1]")
+        );
+        assert!(serde_json::from_str::<Own>(r#"{"org_id":"o"}"#).is_err(), "nobody");
     }
 
     #[test]
