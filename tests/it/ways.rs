@@ -449,20 +449,21 @@ async fn rs_012_a_token_in_the_query_does_not_come_back_in_the_address_of_the_si
     where
         V: Verify<Future: Send> + Send + Sync + 'static,
     {
-        let gate = BearerLayer::new(verifier).also_from(query()).sign_in_page("/in").unwrap();
+        let gate = BearerLayer::new(verifier).also_from(query());
+        let gate = gate.sign_in_page("/in").unwrap().step_up_page("/up").unwrap();
         let step_up = RequireLayer::new(aal("aal2"));
         Router::new().route("/within", get(reached).layer(step_up)).fallback(reached).layer(gate)
     }
     let verifier = || JwtVerifier::new([issuer()]).unwrap();
     for app in [pages(verifier()), pages(Slow(verifier()))] {
-        for (path, token, by) in [
-            ("/orders", token().expired().sign(), Reason::Expired),
-            ("/orders", token().tampered(), Reason::Signature),
-            ("/within", token().sign(), Reason::Authentication),
+        for (path, token, to, wanted, by) in [
+            ("/orders", token().expired().sign(), "/in", "", Reason::Expired),
+            ("/orders", token().tampered(), "/in", "", Reason::Signature),
+            ("/within", token().sign(), "/up", "&acr_values=aal2", Reason::Authentication),
         ] {
             let page = head(&format!("GET {path}?page=2&access_token={token}"), &[("accept", "text/html")]);
             let answer = ask(&app, page).await;
-            let location = format!("/in?return_to={path}%3Fpage%3D2");
+            let location = format!("{to}?return_to={path}%3Fpage%3D2{wanted}");
             assert_eq!((answer.status, answer.header("location")), (303, Some(&*location)), "{by}");
             assert_eq!(answer.reason, Some(by));
         }

@@ -5,7 +5,7 @@ use crate::{
     Accepted, AuthError, Reason, Rejection, RelayedToken, Unauthenticated, Verified,
     challenge::{Challenge, Dialect},
     observe::{Observe, Refused, Seen},
-    pages::{Redirect, SignIn},
+    pages::{Pages, Redirect},
     preflight::is_preflight,
     refusal::{Content, FromWithin, log, render},
     source::{Caching, Sources},
@@ -29,7 +29,7 @@ pub(crate) struct Gate<V> {
     pub(crate) clock: fn() -> SystemTime,
     pub(crate) relays: bool,
     pub(crate) strips_credential: bool,
-    pub(crate) sign_in: Option<Arc<SignIn>>,
+    pub(crate) pages: Option<Arc<Pages>>,
     pub(crate) observer: Option<Arc<dyn Observe>>,
 }
 
@@ -114,8 +114,8 @@ impl<V> Gate<V> {
     }
 
     fn redirect_for<B>(&self, request: &Request<B>) -> Option<Redirect> {
-        let sign_in = self.sign_in.as_ref()?;
-        sign_in.redirect_for(request.method(), &self.sources.target(request.uri()), request.headers())
+        let pages = self.pages.as_ref()?;
+        pages.redirect_for(request.method(), &self.sources.target(request.uri()), request.headers())
     }
 
     /// Makes a request ready for the inner service, and keeps what its answer will be held against.

@@ -5,7 +5,7 @@ use crate::{
     challenge::Challenge,
     gate::{Absent, Gate, Preflight},
     jwt::ConfigError,
-    pages::SignIn,
+    pages::Pages,
     source::{Source, Sources},
 };
 use std::{sync::Arc, time::SystemTime};
@@ -32,7 +32,7 @@ const LIMIT: usize = 16 * 1024;
 /// | verified caller | answer |
 /// |---|---|
 /// | without the scopes | 403 `insufficient_scope`, which names them |
-/// | whose sign-in is too weak or too long ago (RFC 9470) | 401 `insufficient_user_authentication`, which says what is wanted; 303 for a page |
+/// | whose sign-in is too weak or too long ago (RFC 9470) | 401 `insufficient_user_authentication`, which says what is wanted; 303 for a page, with a [`step_up_page`](Self::step_up_page) |
 /// | whom another policy refuses | 403 |
 /// | held to claims that the verifier was not set up for | 500 |
 ///
@@ -131,7 +131,7 @@ impl<V: Verify> BearerLayer<V> {
             clock: SystemTime::now,
             relays: false,
             strips_credential: false,
-            sign_in: None,
+            pages: None,
             observer: None,
         };
         Self { rejection: EmptyRejection, gate: Arc::new(gate) }
@@ -234,7 +234,9 @@ impl<V: Clone, R> BearerLayer<V, R> {
 
     /// For pages rather than APIs: a browser that opens a page and would get a 401 is sent to `path` instead
     /// (303), with `return_to=<path and query>` added, so that the person can sign in and come back.
-    /// Everything else keeps its 401: scripts, forms, gRPC, and whatever does not ask for HTML.
+    /// Everything else keeps its 401: scripts, forms, gRPC, and whatever does not ask for HTML; and so does what
+    /// no sign-in of this user would mend: a token of another kind, or whose claims do not fit, and one that is
+    /// too weak ([`step_up_page`](Self::step_up_page)).
     ///
     /// The sign-in page must hold `return_to` to [`ReturnPath`](crate::ReturnPath), since anybody can make a
     /// link to it.
@@ -244,8 +246,54 @@ impl<V: Clone, R> BearerLayer<V, R> {
     ///
     /// # Errors
     /// [`ConfigError::InvalidSignInPath`] when `path` is not the path of a page of this site.
-    pub fn sign_in_page(mut self, path: &str) -> Result<Self, ConfigError> {
-        self.gate_mut().sign_in = Some(Arc::new(SignIn::new(path)?));
+    pub fn sign_in_page(self, path: &str) -> Result<Self, ConfigError> {
+        self.set_pages(|pages| pages.with_sign_in(path))
+    }
+
+    /// As [`sign_in_page`](Self::sign_in_page), for who is signed in, but too weakly or too long ago for a
+    /// page: `path` is where to enter a second factor, say. Beside `return_to` it is told what the policy
+    /// wants, in `acr_values` (as [`aal`](crate::policy::aal) has it: `aal2`) and `max_age` in seconds (RFC
+    /// 9470 §4). Without this such a page answers 401: to sign in once more as before would lead back there.
+    ///
+    /// ```
+    /// use http::{Request, Response, StatusCode, header::{ACCEPT, AUTHORIZATION, LOCATION}};
+    /// use tower::{Layer, ServiceExt, service_fn};
+    /// use tower_bearer::{Algorithm, BearerLayer, Issuer, JwtVerifier, RequireLayer, policy::aal};
+    /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
+    ///
+    /// # let secret = [7; 32];
+    /// # let token = TokenBuilder::new(&SigningKey::hmac(Alg::HS256, &secret), "https://issuer.example", "api")
+    /// #     .claim("aal", "aal1").sign();
+    /// # let issuer = Issuer::new("https://issuer.example", "api").hmac_secret(Algorithm::HS256, secret);
+    /// # tokio_test::block_on(async {
+    /// let handler = service_fn(async |_: Request<()>| Ok::<_, std::convert::Infallible>(Response::new(())));
+    /// let gate = BearerLayer::new(JwtVerifier::new([issuer])?).step_up_page("/mfa")?;
+    /// let service = gate.layer(RequireLayer::new(aal("aal2")).layer(handler));
+    ///
+    /// let request = |accept: &str| Request::get("/payouts").header(ACCEPT, accept)
+    ///     .header(AUTHORIZATION, format!("Bearer {token}")).body(());
+    /// let page = service.clone().oneshot(request("text/html")?).await?;
+    /// assert_eq!(page.status(), StatusCode::SEE_OTHER);
+    /// assert_eq!(page.headers()[LOCATION], "/mfa?return_to=/payouts&acr_values=aal2");
+    ///
+    /// let script = service.oneshot(request("application/json")?).await?;
+    /// assert_eq!(script.status(), StatusCode::UNAUTHORIZED);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`sign_in_page`](Self::sign_in_page).
+    pub fn step_up_page(self, path: &str) -> Result<Self, ConfigError> {
+        self.set_pages(|pages| pages.with_step_up(path))
+    }
+
+    fn set_pages(
+        mut self,
+        set: impl FnOnce(&Pages) -> Result<Pages, ConfigError>,
+    ) -> Result<Self, ConfigError> {
+        let pages = set(self.gate_mut().pages.as_deref().unwrap_or(&Pages::default()))?;
+        self.gate_mut().pages = Some(Arc::new(pages));
         Ok(self)
     }
 

@@ -1,7 +1,7 @@
 //! For pages rather than APIs: a browser that may not see one is sent to sign in, and back again.
 
 use crate::{
-    error::{AuthError, AuthErrorKind},
+    error::{AuthError, AuthErrorKind, Reason},
     jwt::ConfigError,
 };
 use http::{
@@ -105,25 +105,30 @@ fn spelt(target: &str) -> String {
     spelt
 }
 
-/// Where browsers are sent to sign in.
+/// Where browsers are sent that may not see a page.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pages {
+    sign_in: Option<Page>,
+    step_up: Option<Page>,
+}
+
 #[derive(Clone, Debug)]
-pub(crate) struct SignIn {
+struct Page {
     path: Box<str>,
     /// `<path>?return_to=`, or with `&` where the path has a query.
     opening: Box<str>,
 }
 
-impl SignIn {
-    pub(crate) fn new(path: &str) -> Result<Self, ConfigError> {
-        let invalid = || ConfigError::InvalidSignInPath(path.to_owned());
-        let checked =
-            ReturnPath::parse(path).filter(|path| !path.as_str().contains('#')).ok_or_else(invalid)?;
-        let joint = if path.contains('?') { '&' } else { '?' };
-        let bare = path.split_once('?').map_or(path, |(bare, _)| bare);
-        Ok(Self { path: bare.into(), opening: format!("{checked}{joint}return_to=").into() })
+impl Pages {
+    pub(crate) fn with_sign_in(&self, path: &str) -> Result<Self, ConfigError> {
+        Ok(Self { sign_in: Some(Page::new(path)?), ..self.clone() })
     }
 
-    /// The redirect for this request, should it be refused; `None` for what is not a page that a person asked
+    pub(crate) fn with_step_up(&self, path: &str) -> Result<Self, ConfigError> {
+        Ok(Self { step_up: Some(Page::new(path)?), ..self.clone() })
+    }
+
+    /// The redirects for this request, should it be refused; `None` for what is not a page that a person asked
     /// for.
     pub(crate) fn redirect_for(
         &self,
@@ -131,36 +136,74 @@ impl SignIn {
         target: &Uri,
         headers: &HeaderMap,
     ) -> Option<Redirect> {
-        // The sign-in page itself behind the gate would be an endless round.
-        if !is_navigation(method, headers) || target.path() == &*self.path {
+        if !is_navigation(method, headers) {
             return None;
         }
         let wanted = target.path_and_query().map_or("/", |wanted| wanted.as_str());
         let back = ReturnPath::parse(&spelt(wanted));
         let back = back.as_ref().map_or("/", ReturnPath::as_str);
-        let location = format!("{}{}", self.opening, utf8_percent_encode(back, QUERY_VALUE));
-        HeaderValue::try_from(location).ok().map(Redirect)
+        // The page itself behind the gate would be an endless round.
+        let to = |page: &Option<Page>| {
+            let page = page.as_ref().filter(|page| target.path() != &*page.path)?;
+            Some(format!("{}{}", page.opening, utf8_percent_encode(back, QUERY_VALUE)))
+        };
+        let (sign_in, step_up) = (to(&self.sign_in), to(&self.step_up));
+        (sign_in.is_some() || step_up.is_some()).then_some(Redirect { sign_in, step_up })
     }
 }
 
-/// A prepared answer.
+impl Page {
+    fn new(path: &str) -> Result<Self, ConfigError> {
+        let invalid = || ConfigError::InvalidSignInPath(path.to_owned());
+        let checked =
+            ReturnPath::parse(path).filter(|path| !path.as_str().contains('#')).ok_or_else(invalid)?;
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let bare = path.split_once('?').map_or(path, |(bare, _)| bare);
+        Ok(Self { path: bare.into(), opening: format!("{checked}{joint}return_to=").into() })
+    }
+}
+
+/// Where this request is sent, by why it is refused.
 #[derive(Clone, Debug)]
-pub(crate) struct Redirect(HeaderValue);
+pub(crate) struct Redirect {
+    sign_in: Option<String>,
+    step_up: Option<String>,
+}
 
 impl Redirect {
-    /// 303 in the place of a 401; other refusals are not mended by signing in.
+    /// 303 in the place of a 401 that the page mends; others stay as they are.
     pub(crate) fn instead_of<B: Default>(&self, error: &AuthError) -> Option<Response<B>> {
-        use AuthErrorKind::{InsufficientUserAuthentication, InvalidToken, MissingCredential};
-        if !matches!(error.kind(), MissingCredential | InvalidToken | InsufficientUserAuthentication) {
-            return None;
-        }
+        let location = match error.kind() {
+            AuthErrorKind::MissingCredential => self.sign_in.clone(),
+            AuthErrorKind::InvalidToken if is_mended_by_another(error.reason()) => self.sign_in.clone(),
+            AuthErrorKind::InsufficientUserAuthentication => self.to_step_up(error),
+            _ => None,
+        };
         let mut response = Response::new(B::default());
         *response.status_mut() = StatusCode::SEE_OTHER;
-        response.headers_mut().insert(LOCATION, self.0.clone());
+        response.headers_mut().insert(LOCATION, HeaderValue::try_from(location?).ok()?);
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response.extensions_mut().insert(error.clone());
         Some(response)
     }
+
+    /// With what is wanted, in the names of RFC 9470 §4.
+    fn to_step_up(&self, error: &AuthError) -> Option<String> {
+        let acr_values = error.required_acr_values().map(|values| {
+            let values = utf8_percent_encode(values, QUERY_VALUE);
+            format!("&acr_values={values}")
+        });
+        let max_age = error.required_max_age().map(|age| format!("&max_age={}", age.as_secs()));
+        let wanted = acr_values.into_iter().chain(max_age).collect::<String>();
+        let location = format!("{}{wanted}", self.step_up.as_ref()?);
+        Some(location)
+    }
+}
+
+/// Whether the next sign-in brings a token that is not refused for this. What the issuer makes of every sign-in
+/// it would make of the next, in an endless round.
+const fn is_mended_by_another(reason: Reason) -> bool {
+    !matches!(reason, Reason::ClaimsType | Reason::KeyBound | Reason::TokenType | Reason::NotAnAccessToken)
 }
 
 /// A page that a person opens, rather than a request that a script makes (Fetch Metadata Request Headers
@@ -182,14 +225,17 @@ fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Reason;
     use http::Request;
     use proptest::prelude::*;
+    use std::time::Duration;
 
     fn redirect(sign_in: &str, request: http::request::Builder) -> Option<Redirect> {
+        redirect_by(&Pages::default().with_sign_in(sign_in).expect("a path"), request)
+    }
+
+    fn redirect_by(pages: &Pages, request: http::request::Builder) -> Option<Redirect> {
         let request = request.body(()).expect("a request");
-        let sign_in = SignIn::new(sign_in).expect("a path");
-        sign_in.redirect_for(request.method(), request.uri(), request.headers())
+        pages.redirect_for(request.method(), request.uri(), request.headers())
     }
 
     fn location(sign_in: &str, request: http::request::Builder) -> Option<String> {
@@ -250,17 +296,46 @@ mod tests {
     fn only_what_a_sign_in_mends_is_redirected() {
         let redirect = redirect("/in", navigation("/")).expect("one");
         let is_redirected = |error: AuthError| redirect.instead_of::<()>(&error).is_some();
-        assert!(is_redirected(Reason::Expired.into()));
-        assert!(is_redirected(AuthError::insufficient_user_authentication(["aal2"], None)));
-        for stays in [Reason::MalformedCredential, Reason::Scope, Reason::NoKeys, Reason::NoLayer] {
+        assert!(is_redirected(Reason::Expired.into()) && is_redirected(Reason::UnknownIssuer.into()));
+        assert!(!is_redirected(AuthError::insufficient_user_authentication(["aal2"], None)));
+        for stays in [
+            Reason::MalformedCredential,
+            Reason::Scope,
+            Reason::NoKeys,
+            Reason::NoLayer,
+            Reason::ClaimsType,
+            Reason::KeyBound,
+        ] {
             assert!(!is_redirected(stays.into()), "{stays}");
         }
     }
 
     #[test]
+    fn who_signed_in_too_weakly_is_sent_to_step_up_and_told_what_is_wanted() {
+        let pages = Pages::default().with_step_up("/mfa?lang=de").expect("a path");
+        let redirect = redirect_by(&pages, navigation("/payouts")).expect("one");
+        let location = |error: AuthError| {
+            let answer = redirect.instead_of::<()>(&error)?;
+            Some(answer.headers()[LOCATION].to_str().expect("ASCII").to_owned())
+        };
+        let wanted = AuthError::insufficient_user_authentication;
+        for (values, max_age, expected) in [
+            (&["aal2"][..], None, "&acr_values=aal2"),
+            (&["urn:a&b", "c"], Some(Duration::from_secs(90)), "&acr_values=urn%3Aa%26b%20c&max_age=90"),
+            (&[], Some(Duration::from_secs(5)), "&max_age=5"),
+        ] {
+            let location = location(wanted(values.iter().copied(), max_age));
+            assert_eq!(location.as_deref(), Some(&*format!("/mfa?lang=de&return_to=/payouts{expected}")));
+        }
+        assert_eq!(location(Reason::NoCredential.into()), None, "there is no page to sign in");
+        assert!(redirect_by(&pages, navigation("/mfa?return_to=/")).is_none(), "the page itself");
+    }
+
+    #[test]
     fn a_sign_in_path_that_is_none_is_refused() {
         for bad in ["", "sign-in", "//evil.example", "https://evil.example", "/a b", "/a#b", "/\u{e9}"] {
-            assert!(SignIn::new(bad).is_err(), "{bad:?}");
+            assert!(Pages::default().with_sign_in(bad).is_err(), "{bad:?}");
+            assert!(Pages::default().with_step_up(bad).is_err(), "{bad:?}");
         }
     }
 
