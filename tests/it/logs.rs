@@ -5,8 +5,10 @@ use crate::support::{
     keys::{AUD, ISS, es256, gate, issuer, jwks, source, token},
     logs::Logs,
 };
-use axum_bearer::Issuer;
+use axum_bearer::{Algorithm, Issuer};
 use bearer_testing::TokenBuilder;
+use serde::Deserialize;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 fn keys() -> tower_bearer::keys::KeySource {
     source(&jwks(&[es256()]))
@@ -20,14 +22,23 @@ fn lines(logs: &Logs, level: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_set_up_that_fits_no_token_is_warned_about_once_and_says_what_to_look_at() {
     let slash = Issuer::new(format!("{ISS}/"), AUD).keys(keys());
+    let shouted = Issuer::new(ISS.to_uppercase(), AUD).keys(keys());
+    let nobody = Issuer::new("https://nobody.example", AUD).keys(keys());
     let another_audience = Issuer::new(ISS, "https://else.example").keys(keys());
-    for (issuer, reason, hint) in [
-        (slash, "unknown_issuer", "in nothing but a slash at the end"),
-        (another_audience, "audience", "realm=\"https://else.example\""),
+    let rs256 = || issuer().algorithms([Algorithm::RS256]);
+    let in_an_hour = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 3600;
+    let early = token().claim("nbf", in_an_hour);
+    for (issuer, token, reason, hint) in [
+        (slash, token(), "unknown_issuer", "in nothing but letter case or a slash at the end"),
+        (shouted, token(), "unknown_issuer", "in nothing but letter case or a slash at the end"),
+        (nobody, token(), "unknown_issuer", "no issuer of the set-up has the iss"),
+        (another_audience, token(), "audience", "realm=\"https://else.example\""),
+        (rs256(), token(), "algorithm", "`legacy_jwt_secret`"),
+        (issuer(), early, "not_yet_valid", "the clock of this machine may be behind"),
     ] {
         let app = app(gate(issuer));
         let (logs, _guard) = Logs::capture();
-        let token = token().sign();
+        let token = token.sign();
         for _ in 0..9 {
             bearer(&app, &token).await.assert_invalid_token(reason);
         }
@@ -60,4 +71,23 @@ async fn who_has_accepted_a_token_is_not_warned_about_strangers_nor_about_what_e
     let named =
         lines(&logs, "expired").iter().filter(|line| line.contains(&format!("issuer=\"{ISS}\""))).count();
     assert_eq!(named, 20, "the issuer of a refused token is named where it is known");
+}
+
+/// Once a second for the whole process, so that another test may be the one that warned.
+#[tokio::test]
+async fn a_user_without_the_claims_that_the_application_asks_for_is_no_secret_of_the_debug_log() {
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "what a handler would read")]
+    struct Own {
+        org_id: String,
+    }
+    let app = app(gate(issuer().claims::<Own>()));
+    let (logs, _guard) = Logs::capture();
+    bearer(&app, &token().claim("org_id", "o").sign()).await.assert_passed("with them");
+    let since = Instant::now();
+    while lines(&logs, " WARN ").is_empty() && since.elapsed() < Duration::from_secs(10) {
+        bearer(&app, &token().sign()).await.assert_invalid_token("without them");
+    }
+    let warned = lines(&logs, " WARN ");
+    assert!(warned[0].contains("claims_type") && warned[0].contains("missing field `org_id`"), "{warned:?}");
 }

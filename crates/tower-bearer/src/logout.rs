@@ -95,8 +95,11 @@ struct Effect {
 
 impl LogoutReceiver {
     /// Verifies with `verifier`, whose issuers have a [`logout_client`](crate::Issuer::logout_client), and
-    /// revokes in `list`.
+    /// revokes in `list`. Where none has one yet, every logout is refused, and the log says so now.
     pub fn new(verifier: JwtVerifier, list: DenyList) -> Self {
+        if !verifier.has_logout_client() {
+            tracing::warn!("no issuer has a `logout_client` yet: every logout is refused");
+        }
         let effect = Effect { list, seen: Arc::new(Table::new(REMEMBERED)), lifetime: DAY };
         Self { verifier, effect, clock: SystemTime::now, body: PhantomData }
     }

@@ -3,7 +3,7 @@
 use crate::{
     Rejection, Unauthenticated, Verified,
     challenge::{Challenge, Dialect},
-    error::{AuthError, AuthErrorKind},
+    error::{AuthError, AuthErrorKind, Reason},
 };
 use http::{
     Extensions, HeaderMap, Method, Request, Response, StatusCode, Version,
@@ -156,22 +156,28 @@ fn put_back<B>(rendered: &mut Response<B>, status: StatusCode, needed: &HeaderMa
 /// Every refusal is logged, once. The field names are those of OpenTelemetry's conventions where there is
 /// one.
 pub(crate) fn log(error: &AuthError) {
+    static MISCONFIGURED: Seldom = Seldom::new();
     static UNAVAILABLE: Seldom = Seldom::new();
+    static MISFIT: Seldom = Seldom::new();
     let source = error.source().map(tracing::field::display);
     let (kind, reason, issuer) = (error.kind().name(), error.reason().name(), error.issuer());
     match error.kind() {
-        AuthErrorKind::Misconfigured => {
+        AuthErrorKind::Misconfigured if MISCONFIGURED.is_time() => {
             tracing::error!(error.type = kind, reason, issuer, %error, source, "request refused: the service is put together wrongly");
         }
         AuthErrorKind::Unavailable if UNAVAILABLE.is_time() => {
             tracing::warn!(error.type = kind, reason, issuer, %error, source, "request refused: cannot decide");
         }
+        // Its signature was good: the issuer and the application do not agree.
+        _ if error.reason() == Reason::ClaimsType && MISFIT.is_time() => {
+            tracing::warn!(error.type = kind, reason, issuer, %error, source, "request refused: a good token without the claims that the application asks for");
+        }
         _ => tracing::debug!(error.type = kind, reason, issuer, %error, source, "request refused"),
     }
 }
 
-/// Says yes once a second: in an outage every request has the same to say, and one line is enough for an
-/// alarm.
+/// Says yes once a second: in an outage, or where the set-up is wrong, every request has the same to say, and
+/// one line is enough for an alarm.
 pub(crate) struct Seldom(AtomicU64);
 
 impl Seldom {
@@ -203,7 +209,6 @@ fn challenge_of(extensions: &Extensions) -> Arc<Challenge> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Reason;
 
     /// A refusal, as it is after a renderer that made an answer of its own.
     fn rendered(dialect: Dialect, reason: Reason, status: u16, challenge: Option<&str>) -> Response<String> {

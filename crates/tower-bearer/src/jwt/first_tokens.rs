@@ -34,20 +34,45 @@ impl FirstTokens {
 }
 
 /// Names are those of the set-up; of the token there is nothing. `almost` is an issuer of the set-up whose
-/// name the token's `iss` would be, but for a slash at the end: names are compared exactly all the same (RFC
-/// 8725 §3.8).
+/// name the token's `iss` would be, but for its letter case or a slash at the end: names are compared exactly
+/// all the same (RFC 8725 §3.8).
 pub(super) fn warn(error: &AuthError, realm: &str, almost: Option<&str>) {
     let source = error.source().map(tracing::field::display);
-    let hint = almost.map(|_| "its iss differs from this issuer in nothing but a slash at the end");
+    let hint = hint(error.reason(), almost.is_some());
     tracing::warn!(
         reason = error.reason().name(),
         issuer = almost.or(error.issuer()),
         realm,
         source,
         hint,
-        "{MANY} tokens were refused and none accepted yet; this is why the last one was. \
-        Do the issuer and the audience of the set-up match those of its tokens?"
+        "{MANY} tokens were refused and none accepted yet; this is why the last one was"
     );
+}
+
+/// What to look at.
+fn hint(reason: Reason, is_almost: bool) -> &'static str {
+    match reason {
+        Reason::UnknownIssuer if is_almost => {
+            "the iss of the token differs from this issuer in nothing but letter case or a slash at the end"
+        }
+        Reason::UnknownIssuer => {
+            "no issuer of the set-up has the iss of the token; an API key of Supabase is no user's token"
+        }
+        Reason::Audience | Reason::Client => {
+            "the issuer makes its tokens out to another audience or client than that of the set-up"
+        }
+        Reason::Algorithm => {
+            "the issuer signs by an algorithm that `algorithms` leaves out, or with a shared secret \
+            (`hmac_secret`, `legacy_jwt_secret`)"
+        }
+        Reason::ClaimsType => "the type of `claims` asks for something that the tokens do not have",
+        Reason::UnknownKey | Reason::Signature => {
+            "the keys are not those of this issuer, or it has not published the one that signs"
+        }
+        Reason::NotYetValid | Reason::IssuedInTheFuture => "the clock of this machine may be behind",
+        Reason::TokenType | Reason::NotAnAccessToken => "clients may be sending ID tokens",
+        _ => "clients may be sending something else than a user's access token",
+    }
 }
 
 /// Whether tokens of the right issuer are refused for this if the set-up is wrong. They expire in any case.
@@ -64,5 +89,7 @@ fn can_be_a_mistake(reason: Reason) -> bool {
             | Reason::Signature
             | Reason::NotAnAccessToken
             | Reason::NotAUser
+            | Reason::NotYetValid
+            | Reason::IssuedInTheFuture
     )
 }

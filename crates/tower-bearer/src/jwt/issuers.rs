@@ -146,13 +146,11 @@ impl Issuers {
         .map(Arc::as_ref)
     }
 
-    /// The name of the list that this one is but for a slash at the end.
+    /// The name of the list that this one is but for its letter case or a slash at the end.
     pub(super) fn almost(&self, iss: &str) -> Option<&str> {
-        let listed = match iss.strip_suffix('/') {
-            Some(without) => self.by_name.get(without),
-            None => self.by_name.get(&*format!("{iss}/")),
-        };
-        listed.map(|listed| listed.issuer.iss())
+        let bare = iss.strip_suffix('/').unwrap_or(iss);
+        let is_almost = |name: &str| name.strip_suffix('/').unwrap_or(name).eq_ignore_ascii_case(bare);
+        self.iter().map(Issuer::iss).find(|name| *name != iss && is_almost(name))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Issuer> {

@@ -136,6 +136,11 @@ impl JwtVerifier {
         self.0.issuers.load().iter().all(Issuer::is_ready)
     }
 
+    #[cfg(feature = "logout")]
+    pub(crate) fn has_logout_client(&self) -> bool {
+        self.0.issuers.load().iter().any(|issuer| !issuer.logout_clients.is_empty())
+    }
+
     /// The issuers whose tokens cannot be verified now, by their `iss`. With many issuers one that is down
     /// should not take the service from the users of all others, in all its instances at once: such a check
     /// asks for one's own few.
