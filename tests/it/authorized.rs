@@ -6,7 +6,7 @@ use crate::support::{
     keys::{gate, issuer, token},
 };
 use axum::{Router, extract::State, routing::get};
-use axum_bearer::{Authorized, GuardedRouter, RegisteredClaims, Requirement};
+use axum_bearer::{AuthUser, Authorized, GuardedRouter, RegisteredClaims, Requirement};
 use http::{Method, StatusCode};
 use tower_bearer::{Reason, Verified, policy::scope};
 
@@ -122,6 +122,37 @@ async fn every_route_of_a_guarded_router_is_public_or_refuses_strangers() {
     assert_eq!(with(&app, Method::POST, "/both", None).await.body, "posted");
     assert_eq!(with(&app, Method::PUT, "/both", scoped("orders:write")).await.body, "put");
     with(&app, Method::PUT, "/both", None).await.assert_missing("the other method of a public path");
+}
+
+#[tokio::test]
+async fn an_optional_route_knows_the_caller_and_refuses_a_bad_token() {
+    async fn who(user: Option<AuthUser<RegisteredClaims>>) -> String {
+        user.and_then(|user| user.sub.clone()).unwrap_or_else(|| "nobody".to_owned())
+    }
+    async fn who_cares() -> &'static str {
+        "done"
+    }
+    let inner = GuardedRouter::new()
+        .optional("/feed", get(who))
+        .public("/feed", axum::routing::post(who_cares))
+        .optional("/both", get(who))
+        .route("/both", scope("orders:read"), axum::routing::put(who_cares));
+    for (app, under) in [
+        (inner.clone().behind(gate(issuer())), ""),
+        (GuardedRouter::new().nest("/in", inner).behind(gate(issuer())), "/in"),
+    ] {
+        let (feed, both) = (format!("{under}/feed"), format!("{under}/both"));
+        for path in [&feed, &both] {
+            assert_eq!(at(&app, path, None).await.body, "nobody");
+            assert_eq!(at(&app, path, scoped("x")).await.body, "ada");
+            at(&app, path, token().expired().sign()).await.assert_invalid(path, Reason::Expired);
+        }
+        assert_eq!(with(&app, Method::POST, &feed, None).await.body, "done");
+        assert_eq!(with(&app, Method::PUT, &both, scoped("orders:read")).await.body, "done");
+        with(&app, Method::PUT, &both, None).await.assert_missing("the guarded method");
+        with(&app, Method::DELETE, &both, None).await.assert_missing("a path with a guarded method");
+        assert_eq!(with(&app, Method::DELETE, &feed, None).await.status, 405);
+    }
 }
 
 #[tokio::test]

@@ -13,16 +13,17 @@ use std::collections::BTreeMap;
 use tower::util::MapResponse;
 use tower_bearer::{Refusal, Rejection, Verify};
 
-/// A router whose every route names its policy, or says that it is public.
+/// A router whose every route names its policy, or says that it is public or optional.
 ///
 /// | request | stranger | verified caller |
 /// |---|---|---|
 /// | a route | 401 | as its policy says |
+/// | an optional route | the handler, as nobody | the handler |
 /// | a public route | the handler | the handler; its token is not looked at |
 /// | no route, or no such method | 401 | 404, 405 |
-/// | a path with public routes only, no such method | 405 | 405 |
+/// | a path with public and optional routes only, no such method | 405 | 405 |
 ///
-/// So a stranger learns nothing about which routes are there, but for the public ones.
+/// So a stranger learns nothing about which routes are there, but for the public and optional ones.
 ///
 /// ```
 /// use axum::{body::Body, http::{Request, StatusCode}, routing::get};
@@ -61,6 +62,7 @@ pub struct GuardedRouter<S = ()> {
 #[derive(Clone, Debug)]
 struct Methods<S> {
     guarded: Option<MethodRouter<S>>,
+    optional: Option<MethodRouter<S>>,
     public: MethodRouter<S>,
 }
 
@@ -78,11 +80,46 @@ impl<S: Clone + Send + Sync + 'static> GuardedRouter<S> {
     where
         P: Policy + Clone + Send + Sync + 'static,
     {
-        self.at(path).guard(methods.layer(RequireLayer::new(policy)));
+        add(&mut self.at(path).guarded, methods.layer(RequireLayer::new(policy)));
         self
     }
 
-    /// A route for everybody. The gate does not look at its requests.
+    /// A route for everybody, whose handler may know who it is: an `Option<AuthUser<C>>` is `None` for who has
+    /// no credential. A bad one is refused all the same.
+    ///
+    /// ```
+    /// use axum::{body::Body, http::{Request, StatusCode}, routing::get};
+    /// use axum_bearer::{Algorithm, AuthUser, BearerLayer, GuardedRouter, Issuer, JwtVerifier, RegisteredClaims};
+    /// use tower::ServiceExt;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let issuer = Issuer::new("https://issuer.example", "api").hmac_secret(Algorithm::HS256, [7; 32]);
+    /// async fn feed(user: Option<AuthUser<RegisteredClaims>>) -> &'static str {
+    ///     if user.is_some() { "yours" } else { "everybody's" }
+    /// }
+    ///
+    /// let app = GuardedRouter::new()
+    ///     .optional("/feed", get(feed))
+    ///     .behind(BearerLayer::new(JwtVerifier::new([issuer])?));
+    ///
+    /// let stranger = Request::get("/feed").body(Body::empty())?;
+    /// assert_eq!(app.clone().oneshot(stranger).await?.status(), StatusCode::OK);
+    ///
+    /// let forged = Request::get("/feed").header("authorization", "Bearer e30.e30.AA").body(Body::empty())?;
+    /// assert_eq!(app.oneshot(forged).await?.status(), StatusCode::UNAUTHORIZED);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    /// When there is an optional route of the same path and method.
+    pub fn optional(mut self, path: &str, methods: MethodRouter<S>) -> Self {
+        add(&mut self.at(path).optional, methods);
+        self
+    }
+
+    /// A route for everybody. The gate does not look at its requests: who wants to know the user all the same
+    /// takes an [`optional`](Self::optional) one.
     ///
     /// # Panics
     /// When there is a public route of the same path and method.
@@ -109,11 +146,14 @@ impl<S: Clone + Send + Sync + 'static> GuardedRouter<S> {
     /// # Panics
     /// When there is a route of the same path and method.
     pub fn merge(mut self, other: Self) -> Self {
-        for (path, Methods { guarded, public }) in other.routes {
+        for (path, Methods { guarded, optional, public }) in other.routes {
             let here = self.at(&path);
             here.publish(public);
+            if let Some(optional) = optional {
+                add(&mut here.optional, optional);
+            }
             if let Some(guarded) = guarded {
-                here.guard(guarded);
+                add(&mut here.guarded, guarded);
             }
         }
         self
@@ -122,16 +162,22 @@ impl<S: Clone + Send + Sync + 'static> GuardedRouter<S> {
     /// Gives the handlers their [`State`](axum::extract::State).
     pub fn with_state<S2>(self, state: S) -> GuardedRouter<S2> {
         let give = |methods: MethodRouter<S>| methods.with_state(state.clone());
-        let give = |Methods { guarded, public }| Methods { guarded: guarded.map(give), public: give(public) };
+        let give = |Methods { guarded, optional, public }| Methods {
+            guarded: guarded.map(give),
+            optional: optional.map(give),
+            public: give(public),
+        };
         GuardedRouter {
             routes: self.routes.into_iter().map(|(path, methods)| (path, give(methods))).collect(),
         }
     }
 
     fn at(&mut self, path: &str) -> &mut Methods<S> {
-        self.routes
-            .entry(path.to_owned())
-            .or_insert_with(|| Methods { guarded: None, public: MethodRouter::new() })
+        self.routes.entry(path.to_owned()).or_insert_with(|| Methods {
+            guarded: None,
+            optional: None,
+            public: MethodRouter::new(),
+        })
     }
 }
 
@@ -171,8 +217,8 @@ impl GuardedRouter {
     /// ```
     ///
     /// # Panics
-    /// When a path is none for axum (see [`Router::route`]), or one method of a path is both guarded and
-    /// public.
+    /// When a path is none for axum (see [`Router::route`]), or one method of a path is two of guarded, optional
+    /// and public.
     #[allow(clippy::needless_pass_by_value, reason = "it goes into the router")]
     pub fn behind<S2, V, R>(self, gate: BearerLayer<V, R>) -> Router<S2>
     where
@@ -181,15 +227,22 @@ impl GuardedRouter {
         V::Future: Send,
         R: Rejection<Body> + Send + Sync + 'static,
     {
+        let open = gate.clone().allow_anonymous();
         let mut router = Router::new().fallback(nothing_here).layer(gate.clone());
-        for (path, Methods { guarded, public }) in self.routes {
-            router = match guarded {
-                // Layered and merged in this order, a method that neither has is answered by the gate.
-                Some(guarded) => {
-                    let methods = public.merge(guarded.layer(gate.clone()));
-                    router.route_service(&path, MapResponse::new(methods, without_methods))
-                }
-                None => router.route(&path, public.with_state(())),
+        for (path, Methods { guarded, optional, public }) in self.routes {
+            let is_public = guarded.is_none() && optional.is_none();
+            let mut methods = public;
+            // Layered and merged in this order, a method that nothing here has is answered by the gate.
+            if let Some(optional) = optional {
+                methods = methods.merge(optional.layer(open.clone()));
+            }
+            if let Some(guarded) = guarded {
+                methods = methods.merge(guarded.layer(gate.clone()));
+            }
+            router = if is_public {
+                router.route(&path, methods.with_state(()))
+            } else {
+                router.route_service(&path, MapResponse::new(methods, without_methods))
             };
         }
         router
@@ -197,16 +250,17 @@ impl GuardedRouter {
 }
 
 impl<S: Clone + Send + Sync + 'static> Methods<S> {
-    fn guard(&mut self, methods: MethodRouter<S>) {
-        self.guarded = Some(match self.guarded.take() {
-            Some(others) => others.merge(methods),
-            None => methods,
-        });
-    }
-
     fn publish(&mut self, methods: MethodRouter<S>) {
         self.public = std::mem::take(&mut self.public).merge(methods);
     }
+}
+
+/// To those that are layered there.
+fn add<S: Clone + Send + Sync + 'static>(to: &mut Option<MethodRouter<S>>, methods: MethodRouter<S>) {
+    *to = Some(match to.take() {
+        Some(others) => others.merge(methods),
+        None => methods,
+    });
 }
 
 impl<S: Clone + Send + Sync + 'static> Default for GuardedRouter<S> {
