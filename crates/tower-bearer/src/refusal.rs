@@ -22,7 +22,9 @@ use std::{
 /// A refusal by who stands behind the gate: a policy, an extractor, a handler.
 ///
 /// It has the scheme, realm and dialect of the gate that the request came through, which renders its body on
-/// the way out.
+/// the way out. A method of tonic returns it as a `Status`: that of
+/// `Status::from_header_map(refusal.into_response::<()>().headers())` has its code, and the challenge in its
+/// metadata. What an [observer](crate::Observe) is told of does not get through such a `Status`.
 ///
 /// ```
 /// use http::{Request, Response, StatusCode};

@@ -13,9 +13,12 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
-use tower_bearer::Verified;
+use tower_bearer::{
+    Refusal, Verified,
+    policy::{Policy, scope},
+};
 
-/// Greets every caller whose token is good.
+/// Greets every caller whose token is good, and several at a time for those with the scope `greet:many`.
 #[derive(Clone, Copy, Debug)]
 pub struct Greeter;
 
@@ -27,6 +30,7 @@ async fn hello(request: Request<HelloRequest>) -> Result<Response<HelloReply>, S
 
 async fn hello_all(request: Request<Streaming<HelloRequest>>) -> Result<Response<HelloReply>, Status> {
     let caller = caller(&request)?;
+    permitted(&scope("greet:many"), &request)?;
     let (mut requests, mut names) = (request.into_inner(), Vec::new());
     while let Some(request) = requests.message().await? {
         names.push(request.name);
@@ -38,6 +42,16 @@ async fn hello_all(request: Request<Streaming<HelloRequest>>) -> Result<Response
 pub(crate) fn caller<T>(request: &Request<T>) -> Result<String, Status> {
     let verified = request.extensions().get::<Verified>().ok_or_else(|| Status::internal("no gate"))?;
     Ok(verified.subject().unwrap_or("somebody").to_owned())
+}
+
+/// What a single method asks for. A refusal is as the gate's are: its code, its words for the client, and the
+/// challenge in the metadata.
+fn permitted<T>(policy: &impl Policy, request: &Request<T>) -> Result<(), Status> {
+    let verified = request.extensions().get::<Verified>().ok_or_else(|| Status::internal("no gate"))?;
+    policy.check(verified).map_err(|error| {
+        let answer = Refusal::new(error, request.extensions()).into_response::<()>();
+        Status::from_header_map(answer.headers()).unwrap_or_else(|| Status::internal("no gate"))
+    })
 }
 
 impl NamedService for Greeter {

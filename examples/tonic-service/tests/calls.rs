@@ -44,7 +44,7 @@ fn names(names: [&str; 2]) -> impl tokio_stream::Stream<Item = HelloRequest> + S
 async fn callers_are_greeted_under_the_name_that_their_token_proves() {
     let issuer = TestIssuer::start().await;
     let (client, _server) = start_with(&issuer).await;
-    let mut client = client.token(issuer.token().subject("ada").sign());
+    let mut client = client.token(issuer.token().subject("ada").scope("greet:many").sign());
     assert_eq!(client.hello("Bob").await.unwrap().text, "ada says hello to Bob");
     let all = client.hello_all(names(["Bob", "Eve"])).await.unwrap();
     assert_eq!(all.text, "ada says hello to Bob, Eve");
@@ -73,10 +73,16 @@ async fn a_credential_that_proves_nothing_is_unauthenticated() {
 async fn a_refusal_carries_its_challenge_as_metadata() {
     let issuer = TestIssuer::start().await;
     let (client, _server) = start_with(&issuer).await;
-    let refused = client.token(issuer.token().sign()).list().await.unwrap_err();
-    let challenge = refused.metadata().get("www-authenticate").unwrap().to_str().unwrap();
-    assert!(challenge.contains(r#"error="insufficient_scope""#), "{challenge}");
-    assert!(challenge.ends_with(r#"scope="orders:read""#), "{challenge}");
+    let mut client = client.token(issuer.token().sign());
+    let by_the_layer = client.list().await.unwrap_err();
+    let by_the_method = client.hello_all(names(["Bob", "Eve"])).await.unwrap_err();
+    for (refused, scope) in [(by_the_layer, "orders:read"), (by_the_method, "greet:many")] {
+        assert_eq!(refused.code(), Code::PermissionDenied);
+        assert_eq!(refused.message(), "the access token does not have the scope that is needed");
+        let challenge = refused.metadata().get("www-authenticate").unwrap().to_str().unwrap();
+        assert!(challenge.contains(r#"error="insufficient_scope""#), "{challenge}");
+        assert!(challenge.ends_with(&format!(r#"scope="{scope}""#)), "{challenge}");
+    }
 }
 
 #[tokio::test]
