@@ -46,12 +46,30 @@
 //!
 //! [`Status`], `tracing` events (a warning for the first failure after a success, and when keys get too old),
 //! and with the feature `metrics` these of the `metrics` facade, all with the label `issuer`:
-//! `bearer_jwks_fetches_total` (`trigger`, `result`), `bearer_jwks_limited_total` (`trigger`; tokens that
-//! were worth no fetch, counted with the next), `bearer_jwks_keys`,
-//! `bearer_jwks_last_success_timestamp_seconds` (of the keys in use, seconds since 1970-01-01T00:00:00Z),
-//! `bearer_jwks_age_seconds` (told with each fetch, when the keys get too old, and at the end; between those
-//! moments the time of the last success says more), and `bearer_lagging_accepts_total`, the tokens accepted
-//! while the last refresh had failed, or by the keys of a seed that none has confirmed.
+//!
+//! | metric | |
+//! |---|---|
+//! | `bearer_jwks_ready` | 1 when the keys can be used, 0 when requests are answered 503: before the first keys, when they are too old, and when nobody keeps them fresh any more |
+//! | `bearer_jwks_in_use` | 1 while somebody reads the keys, 0 when the issuer was removed from all verifiers |
+//! | `bearer_jwks_keys` | how many there are |
+//! | `bearer_jwks_last_success_timestamp_seconds` | of the keys in use, a [`Seed`]'s included, in seconds since 1970-01-01T00:00:00Z; 0 before the first |
+//! | `bearer_jwks_age_seconds` | told with each fetch, when the keys get too old, and at the end; between those moments the time of the last success says more |
+//! | `bearer_jwks_fetches_total` | by `trigger` and `result` |
+//! | `bearer_jwks_limited_total` | tokens that were worth no fetch, by `trigger`, counted with the next fetch |
+//! | `bearer_lagging_accepts_total` | tokens accepted while the last refresh had failed, or by the keys of a seed that none has confirmed |
+//!
+//! The gauges are there from the moment in which a refresher [runs](Refresher::run). Of several with the same
+//! issuer, all must be ready. Worth an alert, in the words of Prometheus, are
+//!
+//! ```text
+//! bearer_jwks_ready < bearer_jwks_in_use
+//! time() - bearer_jwks_last_success_timestamp_seconds > 7200 and bearer_jwks_in_use == 1
+//! ```
+//!
+//! The first holds when requests are answered 503: the issuer has been down since the start, or for too long,
+//! or the refresher was stopped while its keys are read. (With `for: 1m`, a service may start in peace.) The
+//! second holds hours before, while there is time to see to it: the default [`Schedule`] fetches once an hour
+//! at least. Neither holds for an issuer that was removed.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,7 +1,10 @@
 //! What a refresher tells the world: events, and with the feature `metrics` counters. Never key material.
 
+#[cfg(feature = "metrics")]
+mod gauges;
+
 use crate::fetch::FetchError;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 /// Why a fetch is made.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,21 +28,20 @@ impl Trigger {
 }
 
 /// Tells about one issuer's keys.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Telemetry {
     /// The name of the issuer, for a label.
     pub(crate) issuer: String,
+    #[cfg(feature = "metrics")]
+    gauges: gauges::Gauges,
 }
 
 impl Telemetry {
     /// A fetch brought keys, or confirmed those that are there.
-    pub(crate) fn fetched(&self, trigger: Trigger, keys: usize) {
+    pub(crate) fn fetched(&mut self, trigger: Trigger, keys: usize) {
         tracing::debug!(issuer = self.issuer, trigger = trigger.name(), keys, "keys fetched");
         #[cfg(feature = "metrics")]
-        {
-            self.count(trigger, "ok");
-            metrics::gauge!("bearer_jwks_keys", "issuer" => self.issuer.clone()).set(count(keys));
-        }
+        self.count(trigger, "ok");
         self.succeeded(SystemTime::now());
         self.aged(Some(Duration::ZERO));
     }
@@ -47,13 +49,36 @@ impl Telemetry {
     /// The keys in use are from that time. What is told of their age is right in the moment in which it is
     /// told; from this, a dashboard can tell it at any time.
     #[cfg_attr(not(feature = "metrics"), allow(clippy::unused_self, reason = "there is nowhere to tell it"))]
-    pub(crate) fn succeeded(&self, at: SystemTime) {
-        let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    pub(crate) fn succeeded(&mut self, at: SystemTime) {
         #[cfg(feature = "metrics")]
-        metrics::gauge!("bearer_jwks_last_success_timestamp_seconds", "issuer" => self.issuer.clone())
-            .set(seconds);
+        self.gauges.succeeded(at);
         #[cfg(not(feature = "metrics"))]
-        let _ = seconds;
+        let _ = at;
+    }
+
+    /// From now on it keeps the keys fresh.
+    #[cfg_attr(not(feature = "metrics"), allow(clippy::unused_self, reason = "there is nowhere to tell it"))]
+    pub(crate) fn begin(&mut self) {
+        #[cfg(feature = "metrics")]
+        self.gauges.begin(&self.issuer);
+    }
+
+    /// There are so many keys, and they can be used now or not.
+    #[cfg_attr(not(feature = "metrics"), allow(clippy::unused_self, reason = "there is nowhere to tell it"))]
+    pub(crate) fn state(&mut self, keys: usize, is_ready: bool) {
+        #[cfg(feature = "metrics")]
+        self.gauges.tell(&self.issuer, keys, is_ready);
+        #[cfg(not(feature = "metrics"))]
+        let _ = (keys, is_ready);
+    }
+
+    /// Nobody keeps the keys fresh any more, though somebody may still read them.
+    #[cfg_attr(not(feature = "metrics"), allow(clippy::unused_self, reason = "there is nowhere to tell it"))]
+    pub(crate) fn end(&mut self, is_read: bool) {
+        #[cfg(feature = "metrics")]
+        self.gauges.end(&self.issuer, is_read);
+        #[cfg(not(feature = "metrics"))]
+        let _ = is_read;
     }
 
     /// The keys in use are so old.
@@ -117,10 +142,4 @@ impl Telemetry {
         )
         .increment(1);
     }
-}
-
-/// A set has a hundred keys at most.
-#[cfg(feature = "metrics")]
-fn count(keys: usize) -> f64 {
-    u32::try_from(keys).map_or(f64::INFINITY, f64::from)
 }

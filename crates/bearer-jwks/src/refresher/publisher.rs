@@ -14,10 +14,12 @@ use std::{
     future::Future,
     pin::pin,
     sync::Arc,
+    task::{Context, Poll, Waker},
     time::{Duration, SystemTime},
 };
 use tokio::{
     sync::watch,
+    task::unconstrained,
     time::{Instant, sleep_until},
 };
 use tower_bearer::keys::{KeySet, KeySink, Miss, MissFilter, MissKind};
@@ -319,17 +321,38 @@ impl Publisher {
         Ok(())
     }
 
-    /// Tells how old the keys are that it starts with.
-    pub(super) fn begin(&self) {
+    /// Tells what it starts with: that it has no keys, or how old they are.
+    pub(super) fn begin(&mut self) {
         if let Some(seed) = &self.status.borrow().seed {
             self.telemetry.succeeded(seed.fetched_at());
         }
         self.telemetry.aged(self.age());
+        self.telemetry.begin();
+        self.tell_state();
+    }
+
+    fn tell_state(&mut self) {
+        let (keys, is_ready) = self.sink.with(|now| (now.keys().len(), now.is_ready()));
+        self.telemetry.state(keys, is_ready);
     }
 
     /// How long ago the keys in use were fetched or confirmed.
     fn age(&self) -> Option<Duration> {
         self.status.borrow().last_success.map(|at| at.elapsed())
+    }
+
+    /// Whether somebody reads the keys, as far as that can be told without waiting.
+    fn is_read(&mut self) -> bool {
+        let mut nobody = Context::from_waker(Waker::noop());
+        // More than there can be, so that readers who keep asking are an answer as well.
+        for _ in 0..MOST_WAITERS {
+            match pin!(unconstrained(self.sink.missed())).poll(&mut nobody) {
+                Poll::Ready(None) => return false,
+                Poll::Ready(Some(answered)) => drop(answered),
+                Poll::Pending => return true,
+            }
+        }
+        true
     }
 
     fn expire(&mut self) {
@@ -341,7 +364,9 @@ impl Publisher {
     }
 
     /// Updates the status with what can be read off, and `more`.
-    fn report(&self, more: impl FnOnce(&mut Status)) {
+    fn report(&mut self, more: impl FnOnce(&mut Status)) {
+        // First: who waits for the status may look at the metrics next.
+        self.tell_state();
         self.status.send_modify(|status| {
             self.sink.with(|snapshot| {
                 if status.generation != snapshot.generation() {
@@ -372,6 +397,10 @@ impl fmt::Debug for Publisher {
 impl Drop for Publisher {
     fn drop(&mut self) {
         self.telemetry.aged(self.age());
+        // Before those who wait look at them once more.
+        self.sink.expire();
+        let is_read = self.is_read();
+        self.telemetry.end(is_read);
         self.status.send_modify(|status| {
             status.unavailable = true;
             status.next_fetch = None;
