@@ -44,8 +44,9 @@
 //!
 //! # What it shows
 //!
-//! [`Status`], `tracing` events (a warning for the first failure after a success, and when keys get too old),
-//! and with the feature `metrics` these of the `metrics` facade, all with the label `issuer`:
+//! [`Status`], `tracing` events (a warning for the first failure after a success, and when keys get too old;
+//! at the level `INFO`, that the failures are over, and how long they lasted; all else is for debugging), and
+//! with the feature `metrics` these of the `metrics` facade, all with the label `issuer`:
 //!
 //! | metric | |
 //! |---|---|

@@ -27,6 +27,32 @@ impl Trigger {
     }
 }
 
+/// A fetch that failed, and what it leaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failure<'a> {
+    pub(crate) error: &'a FetchError,
+    /// Since the last success.
+    pub(crate) failures: u32,
+    /// Of the keys in use.
+    pub(crate) age: Option<Duration>,
+    pub(crate) keys: usize,
+    /// Whether what is there can be used.
+    pub(crate) is_ready: bool,
+}
+
+impl Failure<'_> {
+    const fn consequence(&self) -> &'static str {
+        match (self.is_ready, self.keys) {
+            (false, _) => {
+                "there are none to use, and requests that need one are answered 503 until a fetch succeeds"
+            }
+            // Beside a shared secret.
+            (true, 0) => "there were none before",
+            (true, _) => "those that are there stay in use",
+        }
+    }
+}
+
 /// Tells about one issuer's keys.
 #[derive(Debug, Default)]
 pub(crate) struct Telemetry {
@@ -37,9 +63,22 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
-    /// A fetch brought keys, or confirmed those that are there.
-    pub(crate) fn fetched(&mut self, trigger: Trigger, keys: usize) {
-        tracing::debug!(issuer = self.issuer, trigger = trigger.name(), keys, "keys fetched");
+    /// A fetch brought keys, or confirmed those that are there. The first one after failures is as much worth
+    /// telling as the first of those; `failing_for` is how long they lasted.
+    pub(crate) fn fetched(&mut self, trigger: Trigger, keys: usize, failing_for: Option<Duration>) {
+        let (issuer, trigger_name) = (&self.issuer, trigger.name());
+        if let Some(failing_for) = failing_for {
+            let failing_for_seconds = failing_for.as_secs();
+            tracing::info!(
+                issuer,
+                trigger = trigger_name,
+                keys,
+                failing_for_seconds,
+                "keys fetched; fetching them had failed"
+            );
+        } else {
+            tracing::debug!(issuer, trigger = trigger_name, keys, "keys fetched");
+        }
         #[cfg(feature = "metrics")]
         self.count(trigger, "ok");
         self.succeeded(SystemTime::now());
@@ -91,15 +130,15 @@ impl Telemetry {
         let _ = seconds;
     }
 
-    /// A fetch failed. The first failure after a success is worth a warning; `age` is that of the keys in
-    /// use.
-    pub(crate) fn failed(&self, trigger: Trigger, error: &FetchError, failures: u32, age: Option<Duration>) {
+    /// A fetch failed. The first failure after a success is worth a warning.
+    pub(crate) fn failed(&self, trigger: Trigger, failure: &Failure<'_>) {
         let (issuer, trigger_name) = (&self.issuer, trigger.name());
+        let Failure { error, failures, age, .. } = *failure;
         let age_seconds = age.map(|age| age.as_secs());
         if failures == 1 {
             tracing::warn!(
                 issuer, trigger = trigger_name, %error, age_seconds,
-                "fetching keys failed; those that are there stay in use"
+                "fetching keys failed; {}", failure.consequence()
             );
         } else {
             tracing::debug!(

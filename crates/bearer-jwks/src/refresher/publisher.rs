@@ -6,7 +6,7 @@ use crate::{
     schedule::{Bucket, Schedule, UnknownKids, later},
     seed::Seed,
     status::Status,
-    telemetry::{Telemetry, Trigger},
+    telemetry::{Failure, Telemetry, Trigger},
 };
 use std::{
     collections::{HashSet, VecDeque},
@@ -44,6 +44,8 @@ pub(super) struct Publisher {
     silent_until: Option<Instant>,
     /// When the keys are too old to trust; `None` where they already are, or never will be.
     expires: Option<Instant>,
+    /// When the first fetch since the last success failed.
+    failing_since: Option<Instant>,
     /// Whether an issuer that has published no key yet may have none.
     pub(super) keys_may_be_absent: bool,
 }
@@ -73,6 +75,7 @@ impl Publisher {
             next: Instant::now(),
             silent_until: None,
             expires: None,
+            failing_since: None,
             keys_may_be_absent: false,
         }
     }
@@ -241,7 +244,8 @@ impl Publisher {
                 self.expires = now.checked_add(self.schedule.max_stale);
                 self.silent_until = None;
                 self.unknown.clear();
-                self.telemetry.fetched(trigger, self.sink.with(|now| now.keys().len()));
+                let failing_for = self.failing_since.take().map(|since| now - since);
+                self.telemetry.fetched(trigger, self.keys().0, failing_for);
                 self.report(|status| {
                     status.last_success = Some(now);
                     status.last_error = None;
@@ -258,7 +262,10 @@ impl Publisher {
                 let random = fastrand::f64();
                 self.next = later(now, self.schedule.after_failure(failures, retry_after, random));
                 self.silent_until = retry_after.map(|asked| later(now, self.schedule.silence(asked, random)));
-                self.telemetry.failed(trigger, &error, failures, self.age());
+                self.failing_since.get_or_insert(now);
+                let (keys, is_ready) = self.keys();
+                let failure = Failure { error: &error, failures, age: self.age(), keys, is_ready };
+                self.telemetry.failed(trigger, &failure);
                 self.sink.lag();
                 self.report(|status| {
                     status.last_error = Some(error.clone());
@@ -332,8 +339,13 @@ impl Publisher {
     }
 
     fn tell_state(&mut self) {
-        let (keys, is_ready) = self.sink.with(|now| (now.keys().len(), now.is_ready()));
+        let (keys, is_ready) = self.keys();
         self.telemetry.state(keys, is_ready);
+    }
+
+    /// How many there are, and whether they can be used.
+    fn keys(&self) -> (usize, bool) {
+        self.sink.with(|now| (now.keys().len(), now.is_ready()))
     }
 
     /// How long ago the keys in use were fetched or confirmed.

@@ -1,6 +1,7 @@
 //! The refresher on paused time, with a source that does what the test says.
 
 mod lifecycle;
+mod log;
 mod misses;
 mod outage;
 mod rotation;
