@@ -50,6 +50,8 @@ pub enum ConnectError {
     Fetch {
         /// The issuer.
         iss: String,
+        /// Where it was asked: a URL without user, query and fragment.
+        location: Option<String>,
         /// Why.
         error: FetchError,
     },
@@ -62,7 +64,15 @@ impl fmt::Display for ConnectError {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Location(error) => error.fmt(f),
-            Self::Fetch { iss, error } => write!(f, "the keys of {iss} cannot be fetched: {error}"),
+            Self::Fetch { iss, location, error } => {
+                write!(f, "the keys of {iss} cannot be fetched")?;
+                let error = error.to_string();
+                // Some errors name it themselves.
+                if let Some(location) = location.as_deref().filter(|location| !error.contains(location)) {
+                    write!(f, " from {location}")?;
+                }
+                write!(f, ": {error}")
+            }
             Self::Task(error) => write!(f, "connecting was stopped: {error}"),
         }
     }
@@ -95,5 +105,85 @@ pub(crate) mod sealed {
         fn into_vec(self) -> Vec<Issuer> {
             self.into()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Connector, Schedule};
+    use bearer_testing::{ScriptedJwks, Step};
+    use serde_json::json;
+    use std::time::Duration;
+    use tower_bearer::Issuer;
+
+    const METADATA: &str = "/tenant/.well-known/openid-configuration";
+
+    fn connector() -> Connector {
+        Connector::new().schedule(Schedule { deadline: Duration::from_millis(500), ..Schedule::default() })
+    }
+
+    /// Metadata of the issuer at `/tenant`.
+    fn metadata(server: &ScriptedJwks) -> Step {
+        let (issuer, jwks_uri) = (server.url("/tenant"), server.url("/keys?key=s3cret"));
+        Step::json(&json!({ "issuer": issuer, "jwks_uri": jwks_uri }))
+    }
+
+    async fn assert_it_is_said_where(issuer: Issuer, location: &str) {
+        let error = connector().connect(issuer).await.expect_err("there are no keys").to_string();
+        assert_eq!(error.matches(location).count(), 1, "{location}: {error}");
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn each_way_to_fail_says_where_it_was_asked_without_the_secret_of_the_location() {
+        let server = ScriptedJwks::start().await;
+        let issuer = || Issuer::new(server.url("/tenant"), "api");
+        server.at(METADATA, metadata(&server));
+        for keys in [
+            Step::status(404),
+            Step::answer(200, "<html>"),
+            Step::answer(200, b"\xe9"),
+            Step::answer(200, r#"{"keys":[]}"#),
+            Step::answer(200, " ".repeat(300 * 1024)),
+            Step::answer(200, "{}").header("content-encoding", "gzip"),
+            Step::redirect(302, "https://elsewhere.example/"),
+            Step::reset(),
+            Step::hang(),
+        ] {
+            server.at("/keys", keys);
+            let location = server.url("/keys");
+            assert_it_is_said_where(issuer().jwks_uri(server.url("/keys?key=s3cret")), &location).await;
+            assert_it_is_said_where(issuer(), &location).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn metadata_that_is_not_there_or_of_no_use_is_named_by_its_place() {
+        let server = ScriptedJwks::start().await;
+        let elsewhere = "/.well-known/oauth-authorization-server/tenant";
+        for (answer, place) in [
+            (Step::status(403), METADATA),
+            (Step::status(404), METADATA),
+            (Step::status(500), METADATA),
+            (Step::hang(), METADATA),
+            (Step::answer(200, "<html>"), METADATA),
+            (Step::json(&json!({ "issuer": "https://other.example", "jwks_uri": "" })), METADATA),
+            (Step::json(&json!({ "issuer": server.url("/tenant"), "jwks_uri": "file:///" })), METADATA),
+            (Step::status(500), elsewhere),
+        ] {
+            server.always(Step::status(404)).at(METADATA, Step::status(404)).at(place, answer);
+            assert_it_is_said_where(Issuer::new(server.url("/tenant"), "api"), &server.url(place)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn the_status_tells_where_metadata_says_that_the_keys_are() {
+        let server = ScriptedJwks::start().await;
+        server.at(METADATA, metadata(&server)).at("/keys", Step::status(500));
+        let connector = connector();
+        let _verifier = connector.connect_lazy(Issuer::new(server.url("/tenant"), "api")).expect("a set-up");
+        let mut status = connector.statuses().remove(0).1;
+        let status = status.wait_for(|status| status.failures == 1).await.expect("it runs");
+        assert_eq!(status.location, Some(server.url("/keys")));
     }
 }

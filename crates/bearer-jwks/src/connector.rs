@@ -246,7 +246,8 @@ impl ReadyConnector {
         let _turn = turns.acquire().await;
         match refresher.refresh().await {
             Err(error) if !refresher.status().borrow().is_ready() => {
-                Err(ConnectError::Fetch { iss: issuer.iss().to_owned(), error })
+                let location = refresher.status().borrow().location.clone();
+                Err(ConnectError::Fetch { iss: issuer.iss().to_owned(), location, error })
             }
             _ => Ok(self.run(issuer, refresher, keys)),
         }

@@ -35,6 +35,12 @@ pub trait Fetch: Send + 'static {
     /// The refresher drops the future when it takes too long.
     fn fetch(&mut self, etag: Option<&str>) -> impl Future<Output = Result<Fetched, FetchError>> + Send;
 
+    /// Where the last fetch asked, for the log and [`Status::location`](field@crate::Status::location): no secret may be
+    /// in it. `None` before the first fetch, and for a source that has no place.
+    fn location(&self) -> Option<String> {
+        None
+    }
+
     /// The [`Schedule`] that suits the source.
     fn schedule(&self) -> Schedule {
         Schedule::default()
@@ -61,7 +67,8 @@ impl Fetched {
 }
 
 /// Why a fetch brought no new keys. Contains no key material; at most `kid`s and the location named by
-/// metadata.
+/// metadata. Where it was asked stands beside it: in the log, in
+/// [`Status::location`](field@crate::Status::location), and in [`ConnectError`](crate::ConnectError::Fetch).
 #[non_exhaustive]
 #[derive(Clone, Debug)]
 pub enum FetchError {

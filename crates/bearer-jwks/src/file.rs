@@ -58,6 +58,10 @@ impl Fetch for FileFetch {
         Ok(Fetched { etag: Some(version), ..Fetched::new(text) })
     }
 
+    fn location(&self) -> Option<String> {
+        Some(self.path.display().to_string())
+    }
+
     fn schedule(&self) -> Schedule {
         Schedule { every: Duration::from_secs(5), at_least: Duration::from_secs(5), ..Schedule::default() }
     }
@@ -130,6 +134,7 @@ mod tests {
         assert!(matches!(refresher.refresh().await, Err(FetchError::Malformed(_))));
         fs::remove_file(&file.0).unwrap();
         assert!(matches!(refresher.refresh().await, Err(FetchError::Transport(_))));
+        assert_eq!(refresher.status().borrow().location.as_deref(), file.0.to_str(), "which file it was");
         assert_eq!(keys.with(|now| now.keys().len()), 1);
     }
 }

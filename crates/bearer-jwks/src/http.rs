@@ -5,7 +5,7 @@ mod metadata;
 use crate::{
     fetch::{Fetch, FetchError, Fetched},
     freshness,
-    location::{InvalidLocation, PlainHosts, check, check_scheme, shown},
+    location::{InvalidLocation, PlainHosts, check, check_scheme, named, shown},
     resolve::GuardedResolver,
 };
 use metadata::Metadata;
@@ -40,6 +40,8 @@ const MOST_REDIRECTS: usize = 3;
 pub struct HttpFetch {
     client: Client,
     location: Location,
+    /// Where it asked last, as the log may name it.
+    asked: Option<String>,
 }
 
 #[derive(Clone)]
@@ -68,7 +70,7 @@ impl HttpFetch {
     pub fn link_local(location: &str) -> Result<Self, InvalidLocation> {
         let location = check_scheme(location, &PlainHosts::default())?;
         let client = client(GuardedResolver { exempt: location.host_str().map(str::to_owned) })?;
-        Ok(Self { client, location: Location::Keys(location) })
+        Ok(Self { client, location: Location::Keys(location), asked: None })
     }
 
     /// Fetches the JWK Set that the metadata of the issuer names (OpenID Connect Discovery 1.0, RFC 8414).
@@ -106,14 +108,14 @@ impl HttpFetch {
         client: Client,
         plain: &PlainHosts,
     ) -> Result<Self, InvalidLocation> {
-        Ok(Self { client, location: Location::Keys(check(location, plain)?) })
+        Ok(Self { client, location: Location::Keys(check(location, plain)?), asked: None })
     }
 
     /// As [`discover_with_client`](Self::discover_with_client), with hosts that may be asked over plain
     /// `http`.
     pub(crate) fn keys_of(iss: &str, client: Client, plain: &PlainHosts) -> Result<Self, InvalidLocation> {
         let metadata = Metadata::new(iss, &check(iss, plain)?, plain.clone());
-        Ok(Self { client, location: Location::Issuer(metadata) })
+        Ok(Self { client, location: Location::Issuer(metadata), asked: None })
     }
 
     /// The default client, to be shared by several issuers.
@@ -135,8 +137,9 @@ impl Fetch for HttpFetch {
     async fn fetch(&mut self, etag: Option<&str>) -> Result<Fetched, FetchError> {
         let location = match &mut self.location {
             Location::Keys(location) => location.clone(),
-            Location::Issuer(metadata) => metadata.keys(&self.client).await?,
+            Location::Issuer(metadata) => metadata.keys(&self.client, &mut self.asked).await?,
         };
+        self.asked = Some(named(&location));
         let etag = etag.and_then(|etag| tag_of(etag, &location));
         let result = fetch(&self.client, location.clone(), etag).await;
         if let (Err(FetchError::Status { status: 404 | 410, .. }), Location::Issuer(metadata)) =
@@ -145,6 +148,12 @@ impl Fetch for HttpFetch {
             metadata.forget();
         }
         result.map(|fetched| Fetched { etag: fetched.etag.map(|tag| tag_at(&location, &tag)), ..fetched })
+    }
+
+    /// A URL without user, query and fragment. Where the issuer's metadata says where its keys are, that
+    /// place, or that of the metadata if it is what failed.
+    fn location(&self) -> Option<String> {
+        self.asked.clone()
     }
 }
 
@@ -228,13 +237,17 @@ async fn body(mut response: Response) -> Result<String, FetchError> {
     String::from_utf8(bytes).map_err(|_| FetchError::Malformed(KeySetError::NotAJwkSet))
 }
 
-fn transport(mut error: reqwest::Error) -> FetchError {
-    // It goes into the log, and a query may have a secret in it.
-    if let Some(url) = error.url_mut() {
-        url.set_query(None);
-        url.set_fragment(None);
+fn transport(error: reqwest::Error) -> FetchError {
+    if error.is_timeout() {
+        return FetchError::Timeout;
     }
-    if error.is_timeout() { FetchError::Timeout } else { FetchError::transport(error) }
+    // It goes into the log, and a query may have a secret in it.
+    let shown = error.url().and_then(|url| Url::parse(&named(url)).ok());
+    let error = error.without_url();
+    FetchError::transport(match shown {
+        Some(url) => error.with_url(url),
+        None => error,
+    })
 }
 
 #[cfg(test)]

@@ -144,6 +144,11 @@ pub(crate) fn start(text: &str) -> &str {
     text.char_indices().nth(200).map_or(text, |(end, _)| &text[..end])
 }
 
+/// A location as the log names it.
+pub(crate) fn named(location: &Url) -> String {
+    start(&shown(location.as_str())).to_owned()
+}
+
 /// A location without what may be secret in it.
 pub(crate) fn shown(location: &str) -> String {
     let is_user = |url: &Url| !url.username().is_empty() || url.password().is_some() || !url.has_host();

@@ -21,6 +21,9 @@ pub struct Status {
     pub last_success: Option<Instant>,
     /// Why the last attempt failed; `None` after a success.
     pub last_error: Option<FetchError>,
+    /// Where the last attempt asked: a URL without user, query and fragment, or a path. Where the issuer's
+    /// metadata says where its keys are, that place, or that of the metadata if it is what failed.
+    pub location: Option<String>,
     /// Failures since the last success.
     pub failures: u32,
     /// When the next scheduled fetch is due; `None` before the first attempt, and when the refresher has
@@ -44,6 +47,7 @@ impl Default for Status {
             skipped: Vec::new(),
             last_success: None,
             last_error: None,
+            location: None,
             failures: 0,
             next_fetch: None,
             seed: None,

@@ -31,6 +31,8 @@ impl Trigger {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Failure<'a> {
     pub(crate) error: &'a FetchError,
+    /// Where it was asked.
+    pub(crate) location: Option<&'a str>,
     /// Since the last success.
     pub(crate) failures: u32,
     /// Of the keys in use.
@@ -133,16 +135,16 @@ impl Telemetry {
     /// A fetch failed. The first failure after a success is worth a warning.
     pub(crate) fn failed(&self, trigger: Trigger, failure: &Failure<'_>) {
         let (issuer, trigger_name) = (&self.issuer, trigger.name());
-        let Failure { error, failures, age, .. } = *failure;
+        let Failure { error, location, failures, age, .. } = *failure;
         let age_seconds = age.map(|age| age.as_secs());
         if failures == 1 {
             tracing::warn!(
-                issuer, trigger = trigger_name, %error, age_seconds,
+                issuer, trigger = trigger_name, %error, location, age_seconds,
                 "fetching keys failed; {}", failure.consequence()
             );
         } else {
             tracing::debug!(
-                issuer, trigger = trigger_name, %error, failures, age_seconds,
+                issuer, trigger = trigger_name, %error, location, failures, age_seconds,
                 "fetching keys failed again"
             );
         }

@@ -4,7 +4,7 @@ use super::fetch;
 use crate::{
     discovery::{self, InvalidMetadata},
     fetch::FetchError,
-    location::{PlainHosts, shown},
+    location::{PlainHosts, named, shown},
 };
 use reqwest::Client;
 use std::{fmt, time::Duration};
@@ -39,9 +39,13 @@ impl Metadata {
         Self { iss: iss.to_owned(), places: discovery::locations(url), plain, found: None }
     }
 
-    /// Where the keys are now.
-    pub(super) async fn keys(&mut self, client: &Client) -> Result<Url, FetchError> {
-        let reading = discover(client, &self.iss, &self.places, &self.plain);
+    /// Where the keys are now. `asked` is where it looked last, or in vain.
+    pub(super) async fn keys(
+        &mut self,
+        client: &Client,
+        asked: &mut Option<String>,
+    ) -> Result<Url, FetchError> {
+        let reading = discover(client, &self.iss, &self.places, &self.plain, asked);
         let now = Instant::now();
         match &mut self.found {
             Some(found) if now < found.until => Ok(found.location.clone()),
@@ -52,7 +56,10 @@ impl Metadata {
                 match timeout(READ_AGAIN, reading).await.unwrap_or(Err(FetchError::Timeout)) {
                     Ok(location) => found.location = location,
                     // The metadata may be out of reach while the keys are not.
-                    Err(error) => tracing::debug!(%error, "the issuer's metadata cannot be read again"),
+                    Err(error) => {
+                        let location = asked.as_deref();
+                        tracing::debug!(%error, location, "the issuer's metadata cannot be read again");
+                    }
                 }
                 Ok(found.location.clone())
             }
@@ -77,18 +84,27 @@ impl fmt::Debug for Metadata {
 }
 
 /// Reads the metadata at the first place where there is any.
-async fn discover(client: &Client, iss: &str, places: &[Url], plain: &PlainHosts) -> Result<Url, FetchError> {
+async fn discover(
+    client: &Client,
+    iss: &str,
+    places: &[Url],
+    plain: &PlainHosts,
+    asked: &mut Option<String>,
+) -> Result<Url, FetchError> {
     let mut absent = None;
     for place in places {
+        *asked = Some(named(place));
         match read(client, iss, place, plain).await {
             Err(FetchError::Status { status: 404, .. }) => {}
             // Whatever else a place says tells more than a 404.
-            Err(error) if is_absence(&error) => absent = absent.or(Some(error)),
+            Err(error) if is_absence(&error) => absent = absent.or(Some((error, place))),
             result => return result,
         }
     }
-    let first = places.first().map(|place| shown(place.as_str())).unwrap_or_default();
-    Err(absent.unwrap_or(FetchError::Metadata(InvalidMetadata::Absent(first))))
+    let first = places.first().map(named);
+    *asked = absent.as_ref().map(|(_, place)| named(place)).or_else(|| first.clone());
+    let nowhere = || FetchError::Metadata(InvalidMetadata::Absent(first.unwrap_or_default()));
+    Err(absent.map_or_else(nowhere, |(error, _)| error))
 }
 
 /// Where the metadata at a place says that the keys are.
@@ -133,7 +149,8 @@ mod tests {
 
     async fn keys(metadata: &mut Metadata) -> Result<String, FetchError> {
         let client = HttpFetch::default_client().expect("a client");
-        let looking = timeout(Duration::from_secs(4), metadata.keys(&client));
+        let mut asked = None;
+        let looking = timeout(Duration::from_secs(4), metadata.keys(&client, &mut asked));
         looking.await.expect("it takes too long").map(|url| url.path().to_owned())
     }
 
@@ -176,8 +193,8 @@ mod tests {
         server.at(OIDC, Step::hang());
         metadata.found.as_mut().expect("a place").until = Instant::now();
         let client = HttpFetch::default_client().expect("a client");
-        assert!(timeout(READ_AGAIN / 10, metadata.keys(&client)).await.is_err(), "it hangs");
-        assert!(timeout(READ_AGAIN / 10, metadata.keys(&client)).await.is_ok(), "it is not read");
+        assert!(timeout(READ_AGAIN / 10, metadata.keys(&client, &mut None)).await.is_err(), "it hangs");
+        assert!(timeout(READ_AGAIN / 10, metadata.keys(&client, &mut None)).await.is_ok(), "it is not read");
     }
 
     #[tokio::test]

@@ -110,7 +110,8 @@ impl<F: Fetch> Refresher<F> {
         let deadline = self.publisher.schedule.deadline;
         let etag = self.publisher.etag.clone();
         let result = timeout(deadline, self.fetch.fetch(etag.as_deref())).await;
-        self.publisher.apply(Trigger::Manual, outcome(etag.as_deref(), result))
+        let outcome = outcome(etag.as_deref(), result);
+        self.publisher.apply(Trigger::Manual, self.fetch.location(), outcome)
     }
 
     /// Refreshes until the last [`KeySource`] is gone. Dropping the future stops it at once, and what it has
@@ -133,7 +134,7 @@ impl<F: Fetch> Refresher<F> {
             let fetching = timeout(publisher.schedule.deadline, fetch.fetch(etag.as_deref()));
             let Ok(result) = publisher.attend(fetching).await else { return };
             let outcome = outcome(etag.as_deref(), result);
-            let is_good = publisher.apply(trigger, outcome).is_ok();
+            let is_good = publisher.apply(trigger, fetch.location(), outcome).is_ok();
             if is_good {
                 publisher.note_unknown(&asked);
             }

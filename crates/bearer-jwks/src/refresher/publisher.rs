@@ -235,6 +235,7 @@ impl Publisher {
     pub(super) fn apply(
         &mut self,
         trigger: Trigger,
+        location: Option<String>,
         result: Result<Fetched, FetchError>,
     ) -> Result<(), FetchError> {
         let now = Instant::now();
@@ -249,6 +250,7 @@ impl Publisher {
                 self.report(|status| {
                     status.last_success = Some(now);
                     status.last_error = None;
+                    status.location = location;
                     status.failures = 0;
                 });
                 Ok(())
@@ -264,11 +266,14 @@ impl Publisher {
                 self.silent_until = retry_after.map(|asked| later(now, self.schedule.silence(asked, random)));
                 self.failing_since.get_or_insert(now);
                 let (keys, is_ready) = self.keys();
-                let failure = Failure { error: &error, failures, age: self.age(), keys, is_ready };
+                let age = self.age();
+                let failure =
+                    Failure { error: &error, location: location.as_deref(), failures, age, keys, is_ready };
                 self.telemetry.failed(trigger, &failure);
                 self.sink.lag();
                 self.report(|status| {
                     status.last_error = Some(error.clone());
+                    status.location = location;
                     status.failures = failures;
                 });
                 Err(error)

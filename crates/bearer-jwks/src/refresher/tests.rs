@@ -100,6 +100,10 @@ impl Fetch for Source {
             }
         }
     }
+
+    fn location(&self) -> Option<String> {
+        Some("the source".to_owned())
+    }
 }
 
 fn jwks(keys: &[&SigningKey]) -> String {

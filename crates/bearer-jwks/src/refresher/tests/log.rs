@@ -56,7 +56,11 @@ async fn an_outage_is_said_when_it_begins_and_with_its_length_when_it_is_over() 
 
     source.fail();
     status.wait_for(|status| status.failures == 1).await.unwrap();
-    assert_said(&log, "WARN", &["those that are there stay in use", "status is 500"]);
+    assert_said(
+        &log,
+        "WARN",
+        &["those that are there stay in use", "status is 500", "location=\"the source\""],
+    );
     let begun = Instant::now();
     advance(secs(3600)).await;
     assert_eq!(log.take(), [""; 0], "once is enough");
