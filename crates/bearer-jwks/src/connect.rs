@@ -39,8 +39,11 @@ pub trait Connect: Sized + sealed::Issuers {
 impl<T: sealed::Issuers> Connect for T {}
 
 /// Why there is no verifier.
+///
+/// `Debug` says the same as `Display`, and the variant: it is what `unwrap`, and a `main` that returns the
+/// error, print of it.
 #[non_exhaustive]
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum ConnectError {
     /// The set-up of an issuer is wrong.
     Config(ConfigError),
@@ -75,6 +78,18 @@ impl fmt::Display for ConnectError {
             }
             Self::Task(error) => write!(f, "connecting was stopped: {error}"),
         }
+    }
+}
+
+impl fmt::Debug for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variant = match self {
+            Self::Config(_) => "Config",
+            Self::Location(_) => "Location",
+            Self::Fetch { .. } => "Fetch",
+            Self::Task(_) => "Task",
+        };
+        write!(f, "{self} (ConnectError::{variant})")
     }
 }
 
@@ -155,6 +170,16 @@ mod tests {
             assert_it_is_said_where(issuer().jwks_uri(server.url("/keys?key=s3cret")), &location).await;
             assert_it_is_said_where(issuer(), &location).await;
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_main_prints_that_returns_the_error_is_what_the_error_says() {
+        let issuer = Issuer::new("https://issuer.example", "api").jwks_uri("http://keycloak/certs");
+        let error = connector().connect(issuer).await.expect_err("it is not https");
+        let text = error.to_string();
+        assert!(text.contains("neither https"), "{text}");
+        let printed = format!("{:?}", Box::<dyn std::error::Error>::from(error));
+        assert_eq!(printed, format!("{text} (ConnectError::Location)"));
     }
 
     #[tokio::test]
