@@ -35,8 +35,8 @@ pub trait Fetch: Send + 'static {
     /// The refresher drops the future when it takes too long.
     fn fetch(&mut self, etag: Option<&str>) -> impl Future<Output = Result<Fetched, FetchError>> + Send;
 
-    /// Where the last fetch asked, for the log and [`Status::location`](field@crate::Status::location): no secret may be
-    /// in it. `None` before the first fetch, and for a source that has no place.
+    /// Where the last fetch asked, for the log and [`Status::location`](field@crate::Status::location): no
+    /// secret may be in it. `None` before the first fetch, and for a source that has no place.
     fn location(&self) -> Option<String> {
         None
     }
