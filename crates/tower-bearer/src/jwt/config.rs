@@ -5,8 +5,10 @@ use http::Uri;
 use std::{error::Error, fmt};
 
 /// A mistake in the set-up, found when the verifier or layer is built.
+///
+/// `Debug` says what `Display` does: it is what `unwrap`, and a `main` that returns the error, print of it.
 #[non_exhaustive]
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum ConfigError {
     /// A verifier without an issuer would refuse everything.
     NoIssuer,
@@ -94,6 +96,12 @@ impl ConfigError {
             Self::Issuer { fault, .. } => fault,
             fault => fault,
         }
+    }
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConfigError: {self}")
     }
 }
 
