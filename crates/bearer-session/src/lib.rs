@@ -20,7 +20,7 @@
 //! # let supabase = bearer_testing::TestSupabase::start().await;
 //! # supabase.add_user("ada@example.com", "correct horse");
 //! # let (project_url, key) = (supabase.project_url(), "sb_publishable_1");
-//! let endpoint = SupabaseEndpoint::new(project_url, key)?;
+//! let endpoint = SupabaseEndpoint::new(project_url, key)?.provider("github");
 //! let sessions = Sessions::builder(endpoint.clone(), MemoryStore::new(10_000), Keyring::random()).build();
 //! let (cookie, csrf) = (OpaqueCookie::new(), CsrfLayer::new());
 //! let options = RouteOptions::new("https://app.example/auth/callback")?;
@@ -36,6 +36,8 @@
 //! let answer = app.clone().oneshot(sign_in).await?;
 //! let cookie = answer.headers()[SET_COOKIE].to_str()?.split(';').next().unwrap_or_default();
 //!
+//! let page = Request::get("/auth/sign-in").header("accept", "text/html").body(Body::empty())?;
+//! assert_eq!(app.clone().oneshot(page).await?.status(), StatusCode::SEE_OTHER); // to GitHub, by way of the issuer
 //! let me = Request::get("/me").header(COOKIE, cookie).body(Body::empty())?;
 //! assert_eq!(app.clone().oneshot(me).await?.status(), StatusCode::OK);
 //! let stranger = Request::get("/me").body(Body::empty())?;

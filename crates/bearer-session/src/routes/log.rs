@@ -47,6 +47,14 @@ pub(super) fn another_issuer() {
     warn!("a sign-in came back in the name of another issuer");
 }
 
+/// Whoever is sent to the sign-in by the gate gets no further.
+pub(super) fn no_provider() {
+    warn!(
+        "the issuer signs nobody in without the name of a provider: set one with `SupabaseEndpoint::provider`, or \
+        with `RouteOptions::sign_in_page` a page where users choose"
+    );
+}
+
 fn blame(error: &ExchangeError, brought: Brought) -> Blame {
     /// What issuers say of a user who may not come in (RFC 6749 §5.2, and Supabase Auth).
     const OF_USERS: [&str; 8] = [

@@ -29,14 +29,14 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use tower_http::csrf::CsrfLayer;
 
 /// The routes of a session, for `Router::nest("/auth", …)`.
 ///
 /// | route | what it does |
 /// |---|---|
-/// | `GET /sign-in?return_to=…&provider=…` | sends the user to the issuer, with PKCE, a state and a nonce |
+/// | `GET /sign-in?return_to=…&provider=…` | sends the user to the issuer, with PKCE, a state and a nonce. Without a `provider` it needs [one that is set](crate::endpoint::SupabaseEndpoint::provider), where the issuer has several, or a [page](RouteOptions::sign_in_page) where users choose: else 400 `unknown_provider`, and a warning |
 /// | `GET /callback` | takes the user back, begins a session and goes on to `return_to` |
 /// | `POST /password` | signs in with `email`, `password` and `return_to`, as a form or JSON, where the issuer has that; else 404 |
 /// | `GET /session` | who is signed in, for how long; 503 when only time can tell. A cookie that would expire in an old session is written anew |
@@ -109,6 +109,7 @@ pub fn session_routes(
         keeping: keeping.into(),
         forced: Forced::new(options.refresh_every),
         streams: Streams::new(options.streams),
+        missed_provider: Once::new(),
         options,
     });
     Router::new()
@@ -131,6 +132,7 @@ struct RouteState {
     keeping: Keeping,
     forced: Forced,
     streams: Streams,
+    missed_provider: Once,
     options: RouteOptions,
 }
 

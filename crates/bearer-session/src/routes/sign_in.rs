@@ -39,14 +39,16 @@ pub(super) async fn begin(State(shared): Shared, request: Request) -> Response {
     if let Some(provider) = provider {
         asked = asked.provider(provider);
     }
-    match shared.sign_in.authorization_url(&asked) {
-        Some(url) => {
-            let mut response = see_other(&url);
-            add_cookies(&mut response, shared.pending().keep(&pending, headers, SystemTime::now()));
-            response
+    let Some(url) = shared.sign_in.authorization_url(&asked) else {
+        if provider.is_none() {
+            // Not the user's mistake but the set-up's, which is the same for all who come: once is enough.
+            shared.missed_provider.call_once(log::no_provider);
         }
-        None => shared.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "unknown_provider"), None),
-    }
+        return shared.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "unknown_provider"), None);
+    };
+    let mut response = see_other(&url);
+    add_cookies(&mut response, shared.pending().keep(&pending, headers, SystemTime::now()));
+    response
 }
 
 pub(super) async fn callback(State(shared): Shared, request: Request) -> Response {

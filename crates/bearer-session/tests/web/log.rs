@@ -78,3 +78,32 @@ async fn a_sign_in_that_the_set_up_is_to_blame_for_is_warned_of_and_a_wrong_pass
     );
     assert!(!all.contains("hunter2") && !all.contains(ADA), "{all}");
 }
+
+#[tokio::test]
+async fn a_sign_in_that_wants_for_a_provider_says_once_what_to_call() {
+    let world = World::start().await;
+    let with_one = world.endpoint.clone().provider("github");
+    let with_one = site(&world.sessions, &with_one, &world.verifier, OpaqueCookie::new(), options());
+    let with_page = options().sign_in_page("/login").unwrap();
+    let with_page = site(&world.sessions, &world.endpoint, &world.verifier, OpaqueCookie::new(), with_page);
+    let (log, _guard) = Log::start();
+    for (app, path) in [
+        (&world.app, "/auth/sign-in?provider=github"),
+        (&with_one, "/auth/sign-in"),
+        (&with_page, "/auth/sign-in"),
+    ] {
+        assert_eq!(Browser::new(app.clone()).open(path).await.status, StatusCode::SEE_OTHER);
+    }
+    assert_eq!(log.take("WARN"), [] as [String; 0]);
+
+    for _ in 0..2 {
+        let answer = world.browser().open("/auth/sign-in").await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert_eq!(answer.body, r#"{"error":"unknown_provider"}"#);
+    }
+    let warnings = log.take("WARN");
+    assert!(
+        matches!(&warnings[..], [line] if line.contains("SupabaseEndpoint::provider") && line.contains("sign_in_page")),
+        "{warnings:?}"
+    );
+}
