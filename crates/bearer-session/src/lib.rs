@@ -81,6 +81,7 @@ mod revocation;
 mod routes;
 mod seal;
 mod secret;
+mod seldom;
 mod sources;
 pub mod store;
 mod tokens;

@@ -3,27 +3,12 @@
 
 use super::{Owner, end::REMEMBERED, local::Entry};
 use crate::{endpoint::SignOutScope, store::Key};
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 /// For how long it is known of a session that the store had lost it.
 const MISSED: Duration = Duration::from_secs(5);
-
-/// One line in so long a time.
-const SELDOM: Duration = Duration::from_secs(60);
-
-#[derive(Debug, Default)]
-pub(super) struct Losses(Mutex<Unsaid>);
-
-#[derive(Debug, Default)]
-struct Unsaid {
-    last: Option<Instant>,
-    sessions: u64,
-}
 
 impl Owner {
     /// The store has never heard of this session. Where it knew of it not long ago, it was not ended, or an end
@@ -45,30 +30,5 @@ impl Owner {
         } else {
             debug!(?key, "the session store has lost a session that was not over");
         }
-    }
-}
-
-impl Losses {
-    /// How many others there were since it was time before, or `None`.
-    fn is_time(&self, now: Instant) -> Option<u64> {
-        let Unsaid { last, sessions } = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|last| now.saturating_duration_since(last) < SELDOM) {
-            *sessions += 1;
-            return None;
-        }
-        *last = Some(now);
-        Some(std::mem::take(sessions))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_store_that_loses_everything_is_spoken_of_once_a_minute() {
-        let (losses, began) = (Losses::default(), Instant::now());
-        let said = [0, 1, 59, 60, 61, 200].map(|secs| losses.is_time(began + Duration::from_secs(secs)));
-        assert_eq!(said, [Some(0), None, None, Some(2), None, Some(1)]);
     }
 }

@@ -44,7 +44,6 @@ use self::{
     flight::Landing,
     local::{Entry, Local},
     look::Looked,
-    losses::Losses,
     outage::Outage,
     pauses::Pauses,
     single::Single,
@@ -55,6 +54,7 @@ use crate::{
     BoxFuture, Keyring, SessionId, TokenSet,
     endpoint::{OnBehalf, SignOutScope, TokenEndpoint},
     record::Record,
+    seldom::Seldom,
     store::{Key, Store},
 };
 use quick_cache::sync::Cache;
@@ -151,7 +151,7 @@ struct Owner {
     pauses: Pauses,
     outage: Outage,
     store_outage: StoreOutage,
-    losses: Losses,
+    losses: Seldom,
     breaker: Breaker,
     unsaved: Unsaved,
     looks: Single<Looked>,
@@ -182,7 +182,7 @@ impl Sessions {
             pauses: Pauses::new(settings.local_copies),
             outage: Outage::default(),
             store_outage: StoreOutage::default(),
-            losses: Losses::default(),
+            losses: Seldom::default(),
             breaker: Breaker::default(),
             unsaved: Unsaved::default(),
             looks: Single::default(),

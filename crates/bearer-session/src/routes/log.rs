@@ -5,7 +5,7 @@ use crate::{
     endpoint::{ExchangeError, Outcome, is_code},
     sources::sources,
 };
-use http::StatusCode;
+use http::{StatusCode, Uri};
 use tracing::{debug, warn};
 
 /// What a user brought to sign in with.
@@ -45,6 +45,19 @@ pub(super) fn reported(error: &str) {
 /// Either the set-up has another name for the issuer than the issuer itself, or this is an attack.
 pub(super) fn another_issuer() {
     warn!("a sign-in came back in the name of another issuer");
+}
+
+/// Anybody can come with a state of their own making: hence not of each.
+pub(super) fn unknown_sign_in(has_cookie_of_another: bool, callback: &str, others: u64) {
+    let callback = callback.parse::<Uri>().ok();
+    let callback_host = callback.as_ref().and_then(Uri::host);
+    warn!(
+        has_cookie_of_another,
+        callback_host,
+        others,
+        "a sign-in came back to a browser that has no cookie of it: it began on another host than that of the \
+        callback, in a process with other keys, or more than ten minutes ago, or it came back before"
+    );
 }
 
 /// Whoever is sent to the sign-in by the gate gets no further.

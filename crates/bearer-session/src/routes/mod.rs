@@ -20,6 +20,7 @@ use crate::{
     endpoint::{OnBehalf, SignIn},
     keeping::{Keeping, jar},
     layer::forbid_caching,
+    seldom::Seldom,
     store::Key,
 };
 use axum::{
@@ -110,6 +111,7 @@ pub fn session_routes(
         forced: Forced::new(options.refresh_every),
         streams: Streams::new(options.streams),
         missed_provider: Once::new(),
+        unknown_sign_ins: Seldom::default(),
         options,
     });
     Router::new()
@@ -133,6 +135,7 @@ struct RouteState {
     forced: Forced,
     streams: Streams,
     missed_provider: Once,
+    unknown_sign_ins: Seldom,
     options: RouteOptions,
 }
 

@@ -94,6 +94,11 @@ impl<'a> PendingCookies<'a> {
         })
     }
 
+    /// Whether this browser has begun any sign-in here.
+    pub(super) fn are_in(self, request: &HeaderMap) -> bool {
+        !self.all(request).is_empty()
+    }
+
     /// The line that forgets it: a state is good once.
     pub(super) fn forget(self, state: &str) -> HeaderValue {
         self.line(&self.name(state), "", 0)

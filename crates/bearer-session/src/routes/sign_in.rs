@@ -17,6 +17,7 @@ use axum::{
     response::Response,
 };
 use std::{sync::Arc, time::SystemTime};
+use tokio::time::Instant;
 use tower_bearer::ReturnPath;
 
 pub(super) async fn begin(State(shared): Shared, request: Request) -> Response {
@@ -63,6 +64,9 @@ pub(super) async fn callback(State(shared): Shared, request: Request) -> Respons
     };
     // The browser that began it, and no other: otherwise somebody could sign a user in as themselves.
     let Some(pending) = shared.pending().find(returned.state, headers, SystemTime::now()) else {
+        if let Some(others) = shared.unknown_sign_ins.is_time(Instant::now()) {
+            log::unknown_sign_in(shared.pending().are_in(headers), &shared.options.callback, others);
+        }
         return shared.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "unknown_sign_in"), None);
     };
     let return_to = pending.return_to.clone();

@@ -107,3 +107,27 @@ async fn a_sign_in_that_wants_for_a_provider_says_once_what_to_call() {
         "{warnings:?}"
     );
 }
+
+#[tokio::test]
+async fn a_sign_in_that_lost_its_cookie_is_warned_of_once_a_minute_with_the_host_where_it_should_begin() {
+    for (begins_another, said) in
+        [(false, "has_cookie_of_another=false"), (true, "has_cookie_of_another=true")]
+    {
+        let world = World::start().await;
+        let (log, _guard) = Log::start();
+        let mut browser = world.browser();
+        if begins_another {
+            browser.open("/auth/sign-in?provider=github").await;
+        }
+        for _ in 0..3 {
+            let answer = browser.open("/auth/callback?code=the-code&state=the-state").await;
+            assert_eq!(answer.body, r#"{"error":"unknown_sign_in"}"#);
+        }
+        assert!(!log.text().contains("the-code") && !log.text().contains("the-state"), "{}", log.text());
+        let warnings = log.take("WARN");
+        assert!(
+            matches!(&warnings[..], [line] if line.contains("callback_host=\"app.example\"") && line.contains(said)),
+            "{warnings:?}"
+        );
+    }
+}
