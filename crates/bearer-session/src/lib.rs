@@ -28,7 +28,7 @@
 //! let app = Router::new()
 //!     .route("/me", get(async |user: AuthUser<SupabaseClaims>| user.sub.clone()))
 //!     .layer(BearerLayer::new(Issuer::supabase(project_url)?.connect().await?).sign_in_page("/auth/sign-in")?)
-//!     .layer(SessionLayer::new(sessions.clone(), cookie.clone(), csrf.clone()))
+//!     .layer(SessionLayer::new(sessions.clone(), cookie.clone(), csrf.clone())) // last: around the gate
 //!     .nest("/auth", session_routes(sessions, endpoint, cookie, csrf, options));
 //!
 //! let sign_in = Request::post("/auth/password").header("content-type", "application/json");

@@ -15,7 +15,11 @@ pub(crate) use self::out::retry_after;
 
 use crate::{Sessions, keeping::Keeping};
 use http::{Extensions, HeaderMap};
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{Arc, Once},
+};
 use tower_http::csrf::CsrfLayer;
 use tower_layer::Layer;
 
@@ -86,6 +90,15 @@ use tower_layer::Layer;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Around the gate
+///
+/// A router's `.layer` goes around all that was added before: call it for this layer *after* the gate's (with a
+/// `ServiceBuilder`, before). Inside the gate it is too late: the gate refuses each request with a session as
+/// one without a credential, with 401 or by way of the sign-in page, and this layer never hears of it. What
+/// the gate lets through, a caller with a token of their own or an anonymous one, gets here; the first of
+/// them is logged as a warning. Between two gates, where the outer one asks for something else, all is well,
+/// and the warning says nothing.
 #[derive(Clone, Debug)]
 pub struct SessionLayer(Arc<LayerState>);
 
@@ -96,12 +109,15 @@ pub(crate) struct LayerState {
     keeping: Keeping,
     csrf: CsrfLayer,
     client: Client,
+    /// Whether it was said that a gate stands around this.
+    misplaced: Arc<Once>,
 }
 
 impl SessionLayer {
     /// For browsers that keep their sessions so, and sites that may use them.
     pub fn new(sessions: Sessions, keeping: impl Into<Keeping>, csrf: CsrfLayer) -> Self {
-        Self(Arc::new(LayerState { sessions, keeping: keeping.into(), csrf, client: Client::default() }))
+        let (client, misplaced) = (Client::default(), Arc::new(Once::new()));
+        Self(Arc::new(LayerState { sessions, keeping: keeping.into(), csrf, client, misplaced }))
     }
 
     /// Tells the issuer the address of the user's client, which may limit rates by it. Only this side knows

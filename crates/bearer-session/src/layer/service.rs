@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
-use tower_bearer::{AuthError, Reason, may_use_cookie};
+use tower_bearer::{AuthError, Reason, Unauthenticated, Verified, may_use_cookie};
 use tower_service::Service;
 
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -45,6 +45,7 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let shared = &self.shared;
+        shared.look_around(request.extensions());
         let brought = shared.keeping.brought(request.headers());
         if matches!(brought, Brought::Nothing) {
             return SessionFuture::passing(self.inner.call(request));
@@ -64,6 +65,19 @@ where
 }
 
 impl LayerState {
+    /// A gate has seen the request already, mostly by mistake. But it may have asked for something else, and
+    /// the one for which the session is may be yet to come: hence a word, and no refusal.
+    fn look_around(&self, request: &Extensions) {
+        if request.get::<Verified>().is_some() || request.get::<Unauthenticated>().is_some() {
+            self.misplaced.call_once(|| {
+                tracing::warn!(
+                    "SessionLayer stands inside a gate, which sees none of its sessions: call `.layer(SessionLayer…)` \
+                    after `.layer(BearerLayer…)`, unless another gate stands inside"
+                );
+            });
+        }
+    }
+
     async fn serve<S, ReqBody, ResBody>(
         self: Arc<Self>,
         mut inner: S,

@@ -82,7 +82,7 @@ use tower_http::csrf::CsrfLayer;
 /// let app = Router::new()
 ///     .route("/me", get(async |user: AuthUser<SupabaseClaims>| user.sub.clone()))
 ///     .layer(gate)
-///     .layer(SessionLayer::new(sessions.clone(), cookie.clone(), csrf.clone()))
+///     .layer(SessionLayer::new(sessions.clone(), cookie.clone(), csrf.clone())) // last: around the gate
 ///     .nest("/auth", session_routes(sessions, endpoint, cookie, csrf, options));
 ///
 /// let page = Request::get("/me").header("accept", "text/html").body(Body::empty())?;

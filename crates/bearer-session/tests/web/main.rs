@@ -10,6 +10,7 @@ mod invariants;
 mod layer;
 mod log;
 mod oauth;
+mod order;
 mod routes;
 mod secrets;
 mod ssr;
