@@ -105,6 +105,8 @@ pub use self::{
 pub use tower_http::csrf::CsrfLayer;
 
 #[cfg(feature = "axum")]
+pub use self::layer::SessionRejection;
+#[cfg(feature = "axum")]
 pub use self::routes::{InvalidRoutes, RouteOptions, session_routes};
 
 /// A boxed future, as the traits of this crate return it: which store and which issuer there is, is chosen

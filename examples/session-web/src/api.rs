@@ -1,14 +1,15 @@
 //! The API that the dashboard calls, and the count of refreshes beside it.
 
 use crate::pages::About;
-use axum::{Extension, Json, extract::State};
+use axum::{Json, extract::State};
 use axum_bearer::AuthUser;
 use bearer_session::CurrentSession;
 use serde_json::{Value, json};
 
 /// Anything that needs a user. It also says with which of the session's tokens it was called: the first is 0.
-pub(crate) async fn me(user: AuthUser, Extension(session): Extension<CurrentSession>) -> Json<Value> {
-    Json(json!({ "user": user.sub, "token": session.generation() }))
+/// Who brings a token of their own has no session.
+pub(crate) async fn me(user: AuthUser, session: Option<CurrentSession>) -> Json<Value> {
+    Json(json!({ "user": user.sub, "token": session.map(|session| session.generation()) }))
 }
 
 /// For everybody, since a number gives nobody away.

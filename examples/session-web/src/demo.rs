@@ -88,6 +88,8 @@ impl Tour {
         self.visitor.restore(&signed_in);
         let thief = self.call(1).await?;
         self.step("a call with the old cookie", "1 × 401, 0 refreshes", thief);
+        let program = self.call_with_own_token().await?;
+        self.step("a call with a token of its own, and no session", "200 with token null", program);
 
         let presented = self.issuer.presentations();
         self.step("how often each refresh token was sent", "[1]", format!("{presented:?}"));
@@ -110,6 +112,15 @@ impl Tour {
         let refreshes = self.issuer.refreshes() - before;
         let plural = if refreshes == 1 { "refresh" } else { "refreshes" };
         Ok(format!("{}, {refreshes} {plural}", answers.join(", ")))
+    }
+
+    /// The token of another session of the same user, which the site has never seen.
+    async fn call_with_own_token(&self) -> reqwest::Result<String> {
+        let theirs = self.issuer.sign_in(EMAIL);
+        let token = theirs["access_token"].as_str().unwrap_or_default();
+        let answer = self.visitor.call_with("/api/me", token).await?;
+        let me = serde_json::from_str::<Value>(answer.body()).unwrap_or_default();
+        Ok(format!("{} with token {}", answer.shown(), me["token"]))
     }
 
     fn step(&mut self, name: &'static str, expected: &str, seen: impl Display) {

@@ -55,6 +55,11 @@ impl Visitor {
         Ok(answers)
     }
 
+    /// Calls the API as a program does: with a token of its own, and no cookie.
+    pub(crate) async fn call_with(&self, path: &str, token: &str) -> reqwest::Result<Answer> {
+        Answer::of(self.client.get(format!("{}{path}", self.site)).bearer_auth(token)).await
+    }
+
     /// Sends a form of one of the site's own pages.
     pub(crate) async fn submit(&mut self, path: &str, form: &[(&str, &str)]) -> reqwest::Result<Answer> {
         let (own, site) = (self.site.clone(), "same-origin");

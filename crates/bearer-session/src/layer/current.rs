@@ -11,6 +11,16 @@ use tokio::time::Instant;
 ///
 /// Ask the gate who the user is; nothing here was verified: what this says of the user is what the issuer said
 /// when it gave the tokens.
+///
+/// With the feature `axum` it is an argument of handlers. Who comes with a token of their own has no session:
+/// a handler that serves them too takes an `Option`.
+///
+/// | in the handler's signature | a session | no session, and perhaps a token of one's own |
+/// |---|---|---|
+/// | `CurrentSession` | there it is | 401, as [the gate](tower_bearer::Refusal) refuses |
+/// | `Option<CurrentSession>` | `Some` | `None` |
+///
+/// Without a [`SessionLayer`](crate::SessionLayer) around the handler, the answer is 500.
 #[derive(Clone, Debug)]
 pub struct CurrentSession {
     key: Key,
@@ -20,6 +30,10 @@ pub struct CurrentSession {
     subject: Option<Arc<str>>,
     session_id: Option<Arc<str>>,
 }
+
+/// Lies in the extensions of each request that came through the layer, with a session or without.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Passed;
 
 impl CurrentSession {
     pub(crate) fn of(access: &Access) -> Self {

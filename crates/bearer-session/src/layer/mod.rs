@@ -2,10 +2,14 @@
 
 mod client;
 mod current;
+#[cfg(feature = "axum")]
+mod extract;
 mod future;
 mod out;
 mod service;
 
+#[cfg(feature = "axum")]
+pub use self::extract::SessionRejection;
 pub use self::{current::CurrentSession, future::SessionFuture, service::SessionService};
 
 pub(crate) use self::client::Client;

@@ -2,6 +2,7 @@
 
 use super::{
     CurrentSession, LayerState, SessionFuture,
+    current::Passed,
     out::{forbid_caching, keep_private, retry_after, set_cookies},
 };
 use crate::{Access, SessionErrorKind, keeping::Brought};
@@ -46,6 +47,7 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let shared = &self.shared;
         shared.look_around(request.extensions());
+        request.extensions_mut().insert(Passed);
         let brought = shared.keeping.brought(request.headers());
         if matches!(brought, Brought::Nothing) {
             return SessionFuture::passing(self.inner.call(request));

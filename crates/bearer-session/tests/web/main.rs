@@ -6,6 +6,7 @@ mod browser;
 mod callback;
 mod cross_site;
 mod events;
+mod extract;
 mod invariants;
 mod layer;
 mod log;
