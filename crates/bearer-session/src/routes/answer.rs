@@ -41,7 +41,9 @@ impl Failure {
             (_, Some(StatusCode::TOO_MANY_REQUESTS)) => StatusCode::TOO_MANY_REQUESTS,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
-        let code = error.code().unwrap_or("temporarily_unavailable");
+        let unnamed =
+            if status == StatusCode::BAD_REQUEST { "sign_in_failed" } else { "temporarily_unavailable" };
+        let code = error.code().unwrap_or(unnamed);
         let retry_after = (status != StatusCode::BAD_REQUEST)
             .then(|| retry_after(&SessionError::unavailable(error.retry_after().unwrap_or_default())));
         Self { retry_after, ..Self::new(status, code) }
@@ -151,4 +153,33 @@ fn with(status: StatusCode, name: HeaderName, value: HeaderValue, body: Body) ->
     response.headers_mut().insert(name, value);
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_final_is_not_said_to_pass_though_the_issuer_has_no_word_for_it() {
+        use Outcome::{Final, NotSpent, Unknown};
+        for (outcome, status, code, expected) in [
+            (Final, None, None, (400, "sign_in_failed")),
+            (Final, Some(400), Some("invalid_grant"), (400, "invalid_grant")),
+            (NotSpent, Some(429), None, (429, "temporarily_unavailable")),
+            (NotSpent, Some(429), Some("over_request_rate_limit"), (429, "over_request_rate_limit")),
+            (NotSpent, None, None, (503, "temporarily_unavailable")),
+            (Unknown, Some(400), None, (503, "temporarily_unavailable")),
+        ] {
+            let mut error = ExchangeError::new(outcome);
+            if let Some(status) = status {
+                error = error.with_status(StatusCode::from_u16(status).unwrap());
+            }
+            if let Some(code) = code {
+                error = error.with_code(code);
+            }
+            let failure = Failure::exchange(&error);
+            assert_eq!((failure.status.as_u16(), &*failure.code), expected);
+            assert_eq!(failure.retry_after.is_some(), expected.0 != 400, "{expected:?}");
+        }
+    }
 }

@@ -56,6 +56,33 @@ use tower_http::csrf::CsrfLayer;
 /// For other ways to sign in, such as one-time codes, passkeys and SAML, see
 /// [`Keeping::begin`](crate::keeping::Keeping::begin).
 ///
+/// # What is said of a failure
+///
+/// A code, and no more: `{"error":"…"}`. To a page (`Accept: text/html`), `/sign-in`, `/callback` and
+/// `/password` answer with a redirect to the [sign-in page](RouteOptions::sign_in_page) instead, where there
+/// is one: the code is `error` in its query, beside `return_to`.
+///
+/// | code | status | from | what it means |
+/// |---|---|---|---|
+/// | `invalid_request` | 400 | `/sign-in`, `/callback`, `/password` | something is missing, or stands there twice |
+/// | `unknown_provider` | 400 | `/sign-in` | the issuer signs nobody in for such a request: see above |
+/// | `unknown_sign_in` | 400 | `/callback` | this browser has no cookie of that sign-in: it began on another host than that of the callback, or more than ten minutes ago, or it came back before |
+/// | `unknown_issuer` | 400 | `/callback` | it came back in the name of another issuer (RFC 9207) |
+/// | `missing_id_token`, `invalid_id_token` | 400 | `/callback` | the tokens came without an ID token where one belongs, or with that of another sign-in |
+/// | `sign_in_failed` | 400 | `/callback`, `/password` | the issuer said no, and not why, or in words that are no code |
+/// | the issuer's own, such as `access_denied` or `invalid_credentials` | 400; 429 or 503 with `Retry-After` where it may pass | `/callback`, `/password` | what the issuer says. Letters, digits and `_-.` only, at most 64 |
+/// | `temporarily_unavailable` | 503, or 429, with `Retry-After` | all but `/sign-in` | the issuer or the store does not answer as it should: nothing was decided, and no cookie is taken away |
+/// | `not_found` | 404 | `/password` | the issuer takes no passwords from others |
+/// | `signed_out` | 401 | `/refresh` | there is no session, or no more |
+/// | `too_many_requests` | 429 with `Retry-After` | `/refresh`, `/events` | too soon after the last one; too many listeners |
+/// | `invalid_scope` | 400 | `/logout` | neither `local` nor `others` nor `global` |
+/// | `unsupported_scope` | 501 | `/logout` | the issuer ends no other sessions: see above |
+///
+/// There is no code where no page of this site and no script of its own comes: 403 to other sites, and for
+/// `/password` 413 (more than 16 KiB) and 415 (neither a form nor JSON).
+///
+/// # Where they stand
+///
 /// Mount them beside the gate and the [`SessionLayer`](crate::SessionLayer), with the same `keeping`. A page
 /// that somebody may not see is redirected here by the gate itself:
 ///

@@ -47,7 +47,7 @@ impl RouteOptions {
 
     /// A page of this site where users choose how to sign in, such as `/login`. `GET /sign-in` without a
     /// `provider` leads there, and so does a sign-in that failed, with `error` in the query: the issuer's
-    /// code, or one of ours.
+    /// code, or [one of ours](crate::session_routes#what-is-said-of-a-failure).
     ///
     /// # Errors
     /// When that is no path of this site, or has a query or a fragment.

@@ -2,7 +2,7 @@
 
 use super::{
     RouteState, Shared,
-    answer::{Failure, empty, json, refused, see_other},
+    answer::{Failure, empty, json, see_other},
     form::Form,
     log::{self, Brought},
     session::Shown,
@@ -37,7 +37,11 @@ pub(super) async fn sign_in(State(shared): Shared, request: Request) -> Response
     let (parts, body) = request.into_parts();
     let Some(kind) = Kind::of(&parts.headers) else { return empty(StatusCode::UNSUPPORTED_MEDIA_TYPE) };
     let Ok(body) = to_bytes(body, LIMIT).await else { return empty(StatusCode::PAYLOAD_TOO_LARGE) };
-    let Some(credentials) = kind.read(&body) else { return refused("invalid_request") };
+    let Some(credentials) = kind.read(&body) else {
+        let failure = Failure::new(StatusCode::BAD_REQUEST, "invalid_request");
+        let return_to = shared.return_to(kind.return_to(&body).as_deref());
+        return shared.failed(&parts.headers, &failure, Some(return_to.as_str()));
+    };
     let return_to = shared.return_to(credentials.return_to.as_deref());
     match shared.sign_in_with(&parts, kind, credentials, return_to.as_str()).await {
         Ok(response) => response,
@@ -78,6 +82,14 @@ impl Kind {
             "application/x-www-form-urlencoded" => Some(Self::Form),
             "application/json" => Some(Self::Json),
             _ => None,
+        }
+    }
+
+    /// Where a form goes on to that is no good otherwise. A script goes nowhere.
+    fn return_to(self, body: &[u8]) -> Option<String> {
+        match self {
+            Self::Json => None,
+            Self::Form => Form::parse(body).one("return_to").ok()?.map(str::to_owned),
         }
     }
 

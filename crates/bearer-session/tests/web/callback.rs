@@ -162,6 +162,12 @@ async fn a_page_of_its_own_takes_those_who_choose_and_those_who_failed() {
     let form = format!("email={ADA}&password=a+guess&return_to=/me");
     let answer = browser.post_form("/auth/password", &form).await;
     assert_eq!(answer.location(), "/login?error=invalid_credentials&return_to=%2Fme");
+    let answer = browser.post_form("/auth/password", "password=a+guess&return_to=/me").await;
+    assert_eq!(answer.location(), "/login?error=invalid_request&return_to=%2Fme");
+    let answer = browser.post_form("/auth/password", "email=a&email=b&password=a+guess").await;
+    assert_eq!(answer.location(), "/login?error=invalid_request&return_to=%2F");
+    let answer = browser.post_json("/auth/password", "{}").await;
+    assert_eq!(answer.body, r#"{"error":"invalid_request"}"#);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use crate::{
     store::Switch,
     world::{ADA, BOB, PASSWORD, World, json, options, site},
 };
-use axum::http::StatusCode;
+use axum::http::{Request, StatusCode};
 use bearer_session::{Keyring, Sessions, endpoint::RateBudget, keeping::OpaqueCookie, store::MemoryStore};
 use std::time::Duration;
 
@@ -66,6 +66,27 @@ async fn a_form_goes_on_within_this_site_and_nowhere_else() {
         let out =
             world.signed_in(HOUR).await.post_form(&format!("/auth/logout?return_to={return_to}"), "").await;
         assert_eq!(out.location(), if expected.is_empty() { "/" } else { expected }, "{return_to}");
+    }
+}
+
+#[tokio::test]
+async fn each_failure_has_the_code_and_the_status_of_the_table() {
+    let world = World::start().await;
+    let form = "application/x-www-form-urlencoded";
+    for (method, path, body, status, code) in [
+        ("GET", "/sign-in", "", 400, "unknown_provider"),
+        ("GET", "/sign-in?return_to=/a&return_to=/b", "", 400, "invalid_request"),
+        ("GET", "/callback?state=a", "", 400, "invalid_request"),
+        ("GET", "/callback?state=a&code=b", "", 400, "unknown_sign_in"),
+        ("POST", "/password", "password=a", 400, "invalid_request"),
+        ("POST", "/password", "email=nobody&password=a", 400, "invalid_credentials"),
+        ("POST", "/refresh", "", 401, "signed_out"),
+        ("POST", "/logout?scope=all", "", 400, "invalid_scope"),
+    ] {
+        let request = Request::builder().method(method).uri(format!("/auth{path}"));
+        let answer = world.browser().send(request.header("content-type", form), body).await;
+        let expected = format!(r#"{{"error":"{code}"}}"#);
+        assert_eq!((answer.status.as_u16(), answer.body), (status, expected), "{path}");
     }
 }
 
