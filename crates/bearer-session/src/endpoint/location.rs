@@ -13,7 +13,7 @@ pub enum InvalidEndpoint {
     /// [allowed](crate::endpoint::OAuthClient::allow_http); or one of the latter, named by metadata that came
     /// over `https`.
     Insecure(String),
-    /// The key has characters that no header can carry. It is not shown.
+    /// The key is empty, or has characters that no header can carry. It is not shown.
     Key,
     /// The HTTP client could not be made.
     Client(String),
@@ -85,7 +85,7 @@ impl fmt::Display for InvalidEndpoint {
                     your own (`OAuthClient::allow_http`)"
                 )
             }
-            Self::Key => f.write_str("the key has characters that no header can carry"),
+            Self::Key => f.write_str("the key is empty, or has characters that no header can carry"),
             Self::Client(error) => write!(f, "the HTTP client could not be made: {error}"),
             Self::Unreachable(error) => write!(f, "the issuer's metadata could not be read: {error}"),
             Self::NotMetadata => f.write_str(

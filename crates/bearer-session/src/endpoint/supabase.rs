@@ -77,7 +77,7 @@ impl SupabaseEndpoint {
     /// who guesses passwords uses up what the sessions of all users are refreshed with.
     ///
     /// # Errors
-    /// When the URL is no such URL, or no header can carry the key.
+    /// When the URL is no such URL, or the key is empty or such that no header can carry it.
     pub fn new(project_url: &str, key: &str) -> Result<Self, InvalidEndpoint> {
         Self::with_client(project_url, key, http_client::default_client())
     }
@@ -92,6 +92,10 @@ impl SupabaseEndpoint {
     pub fn with_client(project_url: &str, key: &str, client: ClientBuilder) -> Result<Self, InvalidEndpoint> {
         let base = project_url.trim_end_matches('/');
         let issuer = format!("{}/auth/v1", base.strip_suffix("/auth/v1").unwrap_or(base));
+        // Of a variable that is not set, for one. Every request would be refused, and look like an outage.
+        if key.trim().is_empty() {
+            return Err(InvalidEndpoint::Key);
+        }
         let auth = check(&issuer, PlainHosts::NONE)?;
         if auth.query().is_some() {
             return Err(InvalidEndpoint::NotAUrl(project_url.to_owned()));

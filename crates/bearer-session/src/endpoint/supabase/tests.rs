@@ -327,7 +327,10 @@ fn projects_are_named_by_their_url() {
     for url in ["abc", "http://abc.supabase.co", "https://abc.supabase.co?a=b", "https://abc.supabase.co#a"] {
         assert!(SupabaseEndpoint::new(url, "k").is_err(), "{url}");
     }
-    assert_eq!(SupabaseEndpoint::new("https://abc.supabase.co", "a\nb").err(), Some(InvalidEndpoint::Key));
+    for key in ["a\nb", "", " "] {
+        let refused = SupabaseEndpoint::new("https://abc.supabase.co", key).err();
+        assert_eq!(refused, Some(InvalidEndpoint::Key), "{key:?}");
+    }
 }
 
 #[test]
