@@ -18,7 +18,7 @@ mod redis;
 
 pub use self::memory::MemoryStore;
 #[cfg(feature = "redis")]
-pub use self::redis::{RedisStore, RedisStoreBuilder};
+pub use self::redis::{InvalidRedis, RedisStore, RedisStoreBuilder};
 
 use crate::BoxFuture;
 use sha2::{Digest as _, Sha256};

@@ -1,10 +1,11 @@
 //! [`RedisStoreBuilder`]: what is said of a Redis before it is asked.
 
 use super::{
-    Inner, RedisStore, claimants::Claimants, connection::Connection, scripts::Scripts, subscriber::Subscriber,
+    Inner, InvalidRedis, RedisStore, claimants::Claimants, connection::Connection, scripts::Scripts,
+    subscriber::Subscriber,
 };
-use crate::store::{StoreError, notices::Notices};
-use redis::{Client, ConnectionAddr};
+use crate::store::notices::Notices;
+use redis::{Client, ConnectionAddr, parse_redis_url};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::runtime::Handle;
 
@@ -46,9 +47,9 @@ impl RedisStoreBuilder {
     /// # Errors
     /// If the URL is not a Redis URL, if it is `rediss://` without the feature `redis-rustls`, or outside a
     /// Tokio runtime.
-    pub fn build(self) -> Result<RedisStore, StoreError> {
-        let runtime = Handle::try_current().map_err(StoreError::new)?;
-        let client = Client::open(self.url).map_err(StoreError::new)?;
+    pub fn build(self) -> Result<RedisStore, InvalidRedis> {
+        let runtime = Handle::try_current().map_err(|_| InvalidRedis::NoRuntime)?;
+        let client = open(&self.url)?;
         if let ConnectionAddr::TcpTls { .. } = client.get_connection_info().addr() {
             provide_cryptography();
         }
@@ -82,6 +83,16 @@ impl fmt::Debug for RedisStoreBuilder {
     }
 }
 
+fn open(url: &str) -> Result<Client, InvalidRedis> {
+    let url = parse_redis_url(url).ok_or(InvalidRedis::NotAUrl)?;
+    let is_tls = matches!(url.scheme(), "rediss" | "valkeys");
+    Client::open(url).map_err(|error| {
+        // Asked only then, since the application may have another TLS of the redis crate.
+        let has_tls = cfg!(feature = "redis-rustls");
+        if is_tls && !has_tls { InvalidRedis::NoTls } else { InvalidRedis::Url(error.to_string()) }
+    })
+}
+
 /// The redis crate takes the provider of the process, and panics where there are two and none was chosen.
 fn provide_cryptography() {
     #[cfg(feature = "redis-rustls")]
@@ -91,14 +102,47 @@ fn provide_cryptography() {
     }
 }
 
-#[cfg(all(test, feature = "redis-rustls"))]
+#[cfg(test)]
 mod tests {
     use super::*;
-    use rustls::crypto::CryptoProvider;
+
+    #[tokio::test]
+    async fn what_is_wrong_with_an_address_is_said_without_its_password() {
+        for (url, expected) in [
+            ("", "is no URL"),
+            ("localhost:6379", "is no URL"),
+            ("127.0.0.1:6379", "is no URL"),
+            ("user:hunter2@127.0.0.1:6379", "is no URL"),
+            ("http://user:hunter2@127.0.0.1/", "is no URL"),
+            ("redis://user:hunter2@127.0.0.1/first", "Invalid database number"),
+            ("redis:///0", "Missing hostname"),
+        ] {
+            let error = RedisStore::open(url).expect_err(url);
+            assert!(error.to_string().contains(expected), "{url}: {error}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_store_is_made_within_a_runtime() {
+        assert_eq!(RedisStore::open("redis://127.0.0.1:1").err(), Some(InvalidRedis::NoRuntime));
+    }
+
+    #[cfg(not(feature = "redis-rustls"))]
+    #[tokio::test]
+    async fn the_feature_that_tls_needs_is_named() {
+        for url in ["rediss://user:hunter2@127.0.0.1:1", "valkeys://127.0.0.1:1"] {
+            let error = RedisStore::open(url).expect_err(url);
+            assert!(error.to_string().contains("`redis-rustls`"), "{error}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
 
     /// Nothing else in these tests chooses one.
+    #[cfg(feature = "redis-rustls")]
     #[tokio::test]
     async fn a_provider_of_cryptography_is_chosen_for_tls_alone() {
+        use rustls::crypto::CryptoProvider;
         RedisStore::open("redis://127.0.0.1:1").expect("an address");
         assert!(CryptoProvider::get_default().is_none());
         RedisStore::open("rediss://127.0.0.1:1").expect("an address");

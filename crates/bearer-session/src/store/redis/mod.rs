@@ -3,11 +3,12 @@
 mod builder;
 mod claimants;
 mod connection;
+mod invalid;
 mod reply;
 mod scripts;
 mod subscriber;
 
-pub use self::builder::RedisStoreBuilder;
+pub use self::{builder::RedisStoreBuilder, invalid::InvalidRedis};
 
 use self::{
     claimants::Claimants,
@@ -34,7 +35,7 @@ use tokio::task::AbortHandle;
 /// use bearer_session::store::{Key, RedisStore, Store as _};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), bearer_session::store::StoreError> {
+/// # async fn main() -> Result<(), bearer_session::store::InvalidRedis> {
 /// // `rediss://` for TLS, with the feature `redis-rustls`.
 /// let store = RedisStore::open("redis://user:password@127.0.0.1:1/0")?;
 ///
@@ -89,7 +90,7 @@ impl RedisStore {
     ///
     /// # Errors
     /// Those of [`RedisStoreBuilder::build`].
-    pub fn open(url: &str) -> Result<Self, StoreError> {
+    pub fn open(url: &str) -> Result<Self, InvalidRedis> {
         Self::builder(url).build()
     }
 
