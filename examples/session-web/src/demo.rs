@@ -8,9 +8,13 @@ use crate::{
 };
 use bearer_testing::TestSupabase;
 use serde_json::Value;
-use std::{collections::BTreeMap, error::Error, fmt::Display, process::ExitCode, time::Duration};
+use std::{
+    collections::BTreeMap, error::Error, fmt::Display, net::SocketAddr, process::ExitCode, time::Duration,
+};
 
 const CALLS: usize = 50;
+/// Nobody has so many.
+const MOST_GUESSES: usize = 100;
 const PAGE: &str = "/profile?tab=1";
 
 /// One step, and what came of it.
@@ -46,6 +50,7 @@ async fn tour() -> Result<Vec<Step>, Box<dyn Error>> {
     let issuer = issuer::start(1).await;
     let (listener, url) = serve::listen(Some(0)).await?;
     let (site, _) = serve::build(&Settings::default(), Some(&issuer), &url).await?;
+    let site = site.into_make_service_with_connect_info::<SocketAddr>();
     let mut tour = Tour { visitor: Visitor::new(url)?, issuer, steps: Vec::new() };
     tokio::select! {
         ended = async { axum::serve(listener, site).await } => Err(format!("the site ended: {ended:?}").into()),
@@ -91,6 +96,9 @@ impl Tour {
         let program = self.call_with_own_token().await?;
         self.step("a call with a token of its own, and no session", "200 with token null", program);
 
+        let guesses = self.guess().await?;
+        self.step("one guess after the other", "429", guesses);
+
         let presented = self.issuer.presentations();
         self.step("how often each refresh token was sent", "[1]", format!("{presented:?}"));
         let seen = self.visitor.seen();
@@ -121,6 +129,18 @@ impl Tour {
         let answer = self.visitor.call_with("/api/me", token).await?;
         let me = serde_json::from_str::<Value>(answer.body()).unwrap_or_default();
         Ok(format!("{} with token {}", answer.shown(), me["token"]))
+    }
+
+    /// Until it is too often: the last answer.
+    async fn guess(&mut self) -> reqwest::Result<String> {
+        let mut last = String::new();
+        for _ in 0..MOST_GUESSES {
+            last = self.visitor.submit("/auth/password", &credentials("a guess")).await?.shown();
+            if !last.starts_with("303 ") {
+                break;
+            }
+        }
+        Ok(last)
     }
 
     fn step(&mut self, name: &'static str, expected: &str, seen: impl Display) {

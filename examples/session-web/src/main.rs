@@ -8,6 +8,7 @@ mod auth;
 mod cli;
 mod demo;
 mod issuer;
+mod limit;
 mod pages;
 mod serve;
 mod settings;

@@ -9,14 +9,14 @@ use crate::{
 use axum::Router;
 use bearer_session::{
     Keyring, Sessions,
-    endpoint::SupabaseEndpoint,
+    endpoint::{RateBudget, SupabaseEndpoint},
     store::{MemoryStore, RedisStore},
 };
 use bearer_testing::TestSupabase;
 use std::{
     error::Error,
     io::{self, ErrorKind, Read as _},
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     thread,
 };
 use tokio::{net::TcpListener, signal, sync::oneshot};
@@ -46,6 +46,8 @@ pub(crate) async fn run(settings: Settings, port: Option<u16>, lifetime: u32) ->
         // A refresh that is under way is finished.
         sessions.close().await;
     };
+    // With the address of the client, for the limit of tries.
+    let site = site.into_make_service_with_connect_info::<SocketAddr>();
     Ok(axum::serve(listener, site).with_graceful_shutdown(stop).await?)
 }
 
@@ -75,7 +77,11 @@ pub(crate) async fn build(
 ) -> Result<(Router, Sessions), Box<dyn Error>> {
     let test_project = issuer.map(issuer::project);
     let project = settings.project.as_ref().or(test_project.as_ref()).ok_or("there is no issuer")?;
-    let endpoint = SupabaseEndpoint::new(&project.url, &project.key)?;
+    let mut endpoint = SupabaseEndpoint::new(&project.url, &project.key)?;
+    if project.is_hosted() {
+        // The project counts all users as one client: half of what it takes is kept for their refreshes.
+        endpoint = endpoint.rate_budget(RateBudget::HOSTED);
+    }
     let keyring = keyring(settings);
     let sessions = match &settings.redis_url {
         None => Sessions::builder(endpoint.clone(), MemoryStore::new(MOST), keyring),

@@ -51,6 +51,13 @@ impl Settings {
     }
 }
 
+impl Project {
+    /// One that Supabase runs, with its limits.
+    pub(crate) fn is_hosted(&self) -> bool {
+        self.url.trim_end_matches('/').ends_with(".supabase.co")
+    }
+}
+
 fn key(text: &str) -> Option<[u8; 32]> {
     BASE64_URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()?.try_into().ok()
 }
@@ -106,6 +113,19 @@ mod tests {
         assert_eq!(providers("").unwrap(), Vec::<String>::new());
         assert_eq!(providers("github  google").unwrap(), ["github", "google"]);
         assert_eq!(providers("github&a=b"), Err(SettingsError::Providers));
+    }
+
+    #[test]
+    fn a_project_of_ones_own_has_limits_of_its_own() {
+        for (url, expected) in [
+            ("https://abc.supabase.co", true),
+            ("https://abc.supabase.co/", true),
+            ("http://127.0.0.1:54321", false),
+            ("https://supabase.example", false),
+        ] {
+            let project = Project { url: url.to_owned(), key: String::new(), providers: Vec::new() };
+            assert_eq!(project.is_hosted(), expected, "{url}");
+        }
     }
 
     #[test]

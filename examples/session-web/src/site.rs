@@ -2,9 +2,10 @@
 
 use crate::{
     api, assets,
+    limit::{Guesses, limited},
     pages::{self, About},
 };
-use axum::{Router, http::StatusCode, routing::get};
+use axum::{Router, http::StatusCode, middleware::from_fn_with_state, routing::get};
 use axum_bearer::{
     BearerLayer, Connect, Issuer, Verify as _,
     revocation::{DenyList, WhenUnsure},
@@ -45,17 +46,20 @@ pub(crate) async fn site(
     let options = options.refresh_every(ON_DEMAND);
     about.refreshes.listen(&sessions);
 
+    let routes = session_routes(sessions.clone(), endpoint, cookie.clone(), csrf.clone(), options);
+    let routes = routes.layer(from_fn_with_state(Guesses::default(), limited));
+
     let site = Router::new()
         .route("/", get(pages::dashboard))
         .route("/profile", get(pages::profile))
         .route("/api/me", get(api::me))
         .fallback(async || StatusCode::NOT_FOUND) // named, or the merge below would put an open one in its place
         .layer(gate)
-        .layer(SessionLayer::new(sessions.clone(), cookie.clone(), csrf.clone())) // around the gate
+        .layer(SessionLayer::new(sessions.clone(), cookie, csrf)) // last: around the gate
         .route(SIGN_IN, get(pages::sign_in))
         .route("/refreshes", get(api::refreshes))
         .with_state(about)
         .merge(assets::router())
-        .nest("/auth", session_routes(sessions.clone(), endpoint, cookie, csrf, options));
+        .nest("/auth", routes);
     Ok((assets::guarded(site), sessions))
 }
