@@ -47,7 +47,7 @@ pub(crate) async fn site(
     about.refreshes.listen(&sessions);
 
     let routes = session_routes(sessions.clone(), endpoint, cookie.clone(), csrf.clone(), options);
-    let routes = routes.layer(from_fn_with_state(Guesses::default(), limited));
+    let routes = routes.layer(from_fn_with_state(Guesses::new(), limited));
 
     let site = Router::new()
         .route("/", get(pages::dashboard))
