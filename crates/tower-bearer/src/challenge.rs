@@ -369,6 +369,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_said_of_one_refusal_is_not_said_of_another() {
+        let gate = |detailed| Challenge { detailed, ..Challenge::lenient("Bearer", "api") };
+        let told = |gate: &Challenge, error: &AuthError| {
+            header(&gate.answer(Dialect::Http, error.clone()), "www-authenticate").expect("a challenge")
+        };
+        let wanted = AuthError::insufficient_scope(["write"]).shared_wanted();
+        for detailed in [false, true] {
+            let busy = gate(detailed);
+            for reason in [
+                Reason::NoCredential,
+                Reason::OtherScheme,
+                Reason::NotYetValid,
+                Reason::Expired,
+                Reason::Signature,
+                Reason::Audience,
+            ] {
+                for wanted in [wanted.clone(), None] {
+                    let error = AuthError::new(reason).with_wanted(wanted);
+                    assert_eq!(told(&busy, &error), told(&gate(detailed), &error), "{reason}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn rs_035_causes_that_an_attacker_could_tell_apart_answer_alike() {
         let alike = [
             Reason::UnknownKey,
