@@ -109,6 +109,9 @@ mod tests {
             ("http://x:1/a?access_token=t&b", Some("t"), "http://x:1/a?b"),
             ("/a?Access_Token=t", None, "/a?Access_Token=t"),
             ("/a?xaccess_token=t", None, "/a?xaccess_token=t"),
+            ("/a?filter%5Bname%5D=x&access_token=t", Some("t"), "/a?filter%5Bname%5D=x"),
+            ("/a?%61ccess_tokens=t", None, "/a?%61ccess_tokens=t"),
+            ("/a?access%5Ftoke=t", None, "/a?access%5Ftoke=t"),
             ("/access_token=t?b", None, "/access_token=t?b"),
         ] {
             assert_eq!(find(&uri.parse().expect("a URI")).expect("well formed").as_deref(), token, "{uri}");
