@@ -424,6 +424,8 @@ mod tests {
             assert_eq!(list.sign_out_everywhere(token, life), Err(sub));
         }
         assert!(list.is_empty());
+        assert_eq!(Nameless("sub").to_string(), "the token has no sub to refuse it by");
+        assert_eq!(Full.to_string(), "no room for another revocation");
     }
 
     #[test]
