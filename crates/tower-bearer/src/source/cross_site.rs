@@ -118,4 +118,18 @@ mod tests {
             assert_eq!(ask(&layer, method, headers), *permitted, "{method} {headers:?}");
         }
     }
+
+    #[test]
+    fn the_layer_is_shown_the_target_which_under_http_2_has_the_host() {
+        let ask = |layer: &CsrfLayer, uri: &str| {
+            let request = Request::post(uri).header("origin", "https://a.example").body(());
+            may_use_cookie(layer, &request.expect("a request"))
+        };
+        let layer = CsrfLayer::new();
+        assert!(ask(&layer, "https://a.example/"));
+        assert!(!ask(&layer, "https://b.example/"));
+        let layer = layer.with_insecure_bypass(|_, target| target.path() == "/hook");
+        assert!(ask(&layer, "/hook"));
+        assert!(!ask(&layer, "/"));
+    }
 }

@@ -427,6 +427,15 @@ mod tests {
 
     #[cfg(feature = "cookies")]
     #[test]
+    fn a_name_that_no_cookie_has_is_refused() {
+        for bad in ["", "a b", "a=b", "a;b", "\u{e9}"] {
+            let source = Source::cookie(bad, CsrfLayer::new());
+            assert_eq!(source.err(), Some(ConfigError::InvalidCookieName(bad.to_owned())));
+        }
+    }
+
+    #[cfg(feature = "cookies")]
+    #[test]
     fn a_head_full_of_cookies_is_asked_about_once() {
         use std::sync::atomic::{AtomicUsize, Ordering};
         let asked = Arc::new(AtomicUsize::new(0));
