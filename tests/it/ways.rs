@@ -508,6 +508,9 @@ async fn each_route_is_warned_about_once_and_nothing_is_told_of_the_value() {
         ask(&app, head(line, &[("cookie", &jar)])).await.assert_passed(line);
     }
     ask(&app, head("GET /c", &[("cookie", &format!("{SESSION}=x"))])).await.assert_missing("not let in");
+    ask(&app, with_authorization(head("GET /d", &[("cookie", "a=b")]), &good))
+        .await
+        .assert_passed("no session");
     let text = logs.text();
     let warnings: Vec<_> = text.lines().filter(|line| line.contains("refresh token")).collect();
     assert_eq!(warnings.len(), 3, "{text}");

@@ -249,6 +249,7 @@ mod tests {
             "sb-abc-auth-token",
             "sb-abc-auth-token.0",
             "sb-abc-auth-token.12",
+            "sb-a.b-auth-token.0",
             "sb-auth-token",
             "__Host-sb-abc-auth-token.1",
             "__Secure-sb-abc-auth-token",
