@@ -288,13 +288,16 @@ mod tests {
             Challenge::lenient("Bearer", "api").add_other(scheme, &[(name, value)])
         };
         assert_eq!(add("DPoP", "algs", "ES256 \t\"x\""), Ok(()));
-        for value in ["a\r\nb", "\r", "\n", "\0", "\x7f", "\u{e9}"] {
+        for value in ["a\r\nb", "\r", "\n", "\0", "\x7f", "\u{e9}", "caf\u{e9}"] {
             assert_eq!(add("DPoP", "algs", value), Err(ConfigError::InvalidChallenge), "{value:?}");
         }
         for (scheme, name) in [("", "a"), ("a", ""), ("a b", "a"), ("a", "a b"), ("a\r\nb", "a"), ("a", "a=")]
         {
             assert_eq!(add(scheme, name, "x"), Err(ConfigError::InvalidChallenge), "{scheme:?} {name:?}");
         }
+        let second =
+            Challenge::lenient("Bearer", "api").add_other("DPoP", &[("algs", "ES256"), ("a b", "x")]);
+        assert_eq!(second, Err(ConfigError::InvalidChallenge));
     }
 
     #[test]
@@ -363,6 +366,9 @@ mod tests {
         };
         assert_eq!(told(&gate), told(&gate));
         assert!(told(&gate).contains("the access token is invalid"));
+        let metadata_url = "https://api.example/metadata".to_owned();
+        gate.about_to_change().resource = Some(Arc::new(Pointer { metadata_url, scope: None }));
+        assert!(told(&gate).contains("https://api.example/metadata"));
         gate.about_to_change().detailed = true;
         assert!(told(&gate).contains("the signature does not verify"));
         assert!(told(&gate.with_realm("other").expect("a realm")).starts_with(r#"Bearer realm="other""#));

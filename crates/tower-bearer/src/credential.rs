@@ -190,6 +190,7 @@ mod tests {
             (b"Bearer a, Bearer b", Err(MalformedCredential)),
             (b"Bearer \"t\"", Err(MalformedCredential)),
             (b"Bearer=t", Err(MalformedCredential)),
+            (b"Bearer/t", Err(MalformedCredential)),
             (b"Bearer ==", Err(MalformedCredential)),
             (b"Bearer a=b", Err(MalformedCredential)),
             (b"Bearer \xff", Err(MalformedCredential)),
