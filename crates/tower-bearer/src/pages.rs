@@ -269,8 +269,9 @@ mod tests {
         for (sign_in, uri, expected) in table {
             assert_eq!(location(sign_in, navigation(uri)).as_deref(), Some(expected), "{uri}");
         }
-        let old_browser = Request::get("/").header("accept", "Text/HTML;q=0.9");
-        assert!(location("/sign-in", old_browser).is_some());
+        for accept in ["Text/HTML;q=0.9", "application/xml, text/html ;q=0.9"] {
+            assert!(location("/sign-in", Request::get("/").header("accept", accept)).is_some(), "{accept}");
+        }
     }
 
     #[test]
@@ -290,6 +291,7 @@ mod tests {
         ] {
             assert_eq!(location("/sign-in", request), None, "{name}");
         }
+        assert_eq!(location("/sign-in?a=b?c", navigation("/sign-in")), None);
     }
 
     #[test]
@@ -346,12 +348,14 @@ mod tests {
             "/",
             "/a?b=c&d#e",
             "/a//b",
+            "/a//",
             "/a//../b",
             "/a/../b",
             "/.",
             "/..",
             "/a/..",
             "/a?/.//b",
+            "/a?/../..//b?c",
             "/%5C%09",
             "/-._~!$&'()*+,;=:@?/?#/?",
             &longest,
@@ -386,6 +390,8 @@ mod tests {
             "/%",
             "/%2",
             "/%zz",
+            "/%0z",
+            "/%z0",
             "/a?%2",
             "/a#%",
             "/a%#20",

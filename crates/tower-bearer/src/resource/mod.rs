@@ -278,6 +278,7 @@ mod tests {
             ("https://h.example/mcp/", "/mcp/", "https://h.example"),
             ("https://h.example:8443/a/mcp", "/a/mcp", "https://h.example:8443"),
             ("http://[::1]:3000/mcp", "/mcp", "http://[::1]:3000"),
+            ("https://h.example/a://b", "/a://b", "https://h.example"),
         ] {
             let resource = resource(identifier);
             assert_eq!(resource.well_known_path(), format!("/.well-known/oauth-protected-resource{path}"));

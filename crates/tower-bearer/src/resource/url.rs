@@ -43,9 +43,7 @@ fn is_web(text: &str) -> bool {
 fn is_host_and_port(authority: &Authority) -> bool {
     let port = authority.as_str().strip_prefix(authority.host());
     let port_is_valid = match port.map(|rest| rest.strip_prefix(':').ok_or(rest)) {
-        Some(Ok(digits)) => {
-            digits.parse::<u16>().is_ok_and(|port| port > 0) && !digits.starts_with(['+', '0'])
-        }
+        Some(Ok(digits)) => digits.parse::<u16>().is_ok() && !digits.starts_with(['+', '0']),
         Some(Err(rest)) => rest.is_empty(),
         // There is a user before the host.
         None => false,
@@ -91,6 +89,8 @@ mod tests {
             "https://10.0.0.1/mcp",
             "https://[2001:db8::1]/mcp",
             "https://api.example/a%20b/~c;d=e",
+            "https://api.example/a%20",
+            "https://api.example/a://b",
             "http://localhost:3000/mcp",
             "http://127.0.0.1:3000/mcp",
             "http://[::1]/mcp",
@@ -127,6 +127,8 @@ mod tests {
             "https://api.example/a\\b",
             "https://api.example/{a}",
             "https://api.example/%zz",
+            "https://api.example/%0z",
+            "https://api.example/%z0",
             "https://api.example/%2",
             "https://api.example/é",
             "https://api.example/\r\nx: y",
