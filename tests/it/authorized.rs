@@ -156,11 +156,13 @@ async fn an_optional_route_knows_the_caller_and_refuses_a_bad_token() {
 }
 
 #[tokio::test]
-async fn routes_may_be_nested_under_the_root() {
-    let inner = GuardedRouter::new().public("/", get(async || "root")).public("/in", get(async || "in"));
-    let app = GuardedRouter::new().nest("/", inner).behind(gate(issuer()));
-    for (path, body) in [("/", "root"), ("/in", "in")] {
-        assert_eq!(at(&app, path, None).await.body, body);
+async fn the_root_of_a_nested_router_is_at_its_prefix() {
+    for (prefix, root, within) in [("/", "/", "/in"), ("/a", "/a", "/a/in"), ("/a/", "/a", "/a/in")] {
+        let inner = GuardedRouter::new().public("/", get(async || "root")).public("/in", get(async || "in"));
+        let app = GuardedRouter::new().nest(prefix, inner).behind(gate(issuer()));
+        for (path, body) in [(root, "root"), (within, "in")] {
+            assert_eq!(at(&app, path, None).await.body, body, "{path} under {prefix}");
+        }
     }
 }
 
@@ -215,6 +217,7 @@ async fn what_is_not_there_tells_strangers_nothing() {
             );
         }
         assert_eq!(at(&app, "/nowhere", scoped("orders:read")).await.status, 404);
-        assert_eq!(with(&app, Method::POST, "/orders", scoped("orders:read")).await.status, 405);
+        let other_method = with(&app, Method::POST, "/orders", scoped("orders:read")).await;
+        assert_eq!((other_method.status, other_method.header("allow")), (405, Some("GET,HEAD")));
     }
 }
