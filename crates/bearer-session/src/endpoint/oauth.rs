@@ -314,6 +314,12 @@ impl SignIn for OAuthEndpoint {
         if let Some(scope) = scope {
             query.append_pair("scope", scope);
         }
+        if let Some(values) = request.acr_values {
+            query.append_pair("acr_values", values);
+        }
+        if let Some(max_age) = request.max_age {
+            query.append_pair("max_age", &max_age.to_string());
+        }
         query.extend_pairs(&self.extra);
         drop(query);
         Some(url.into())

@@ -95,6 +95,11 @@ pub struct SignInRequest<'a> {
     pub provider: Option<&'a str>,
     /// Scopes, separated by spaces, in place of what the endpoint asks for by default.
     pub scope: Option<&'a str>,
+    /// How strong the sign-in is to be: authentication contexts, separated by spaces, the preferred one first
+    /// (OpenID Connect Core 1.0 §3.1.2.1).
+    pub acr_values: Option<&'a str>,
+    /// How long ago the user may have signed in at the issuer, in seconds (the same).
+    pub max_age: Option<u32>,
 }
 
 /// What a sign-in ends with. It prints nothing: the code is a secret until it is exchanged.
@@ -126,7 +131,8 @@ pub struct SignOutRequest<'a> {
 impl<'a> SignInRequest<'a> {
     /// A request for no provider in particular and the default scope.
     pub const fn new(redirect_uri: &'a str, state: &'a str, pkce_challenge: &'a str, nonce: &'a str) -> Self {
-        Self { redirect_uri, state, pkce_challenge, nonce, provider: None, scope: None }
+        let (provider, scope, acr_values, max_age) = (None, None, None, None);
+        Self { redirect_uri, state, pkce_challenge, nonce, provider, scope, acr_values, max_age }
     }
 
     /// At this provider of the issuer.
@@ -140,6 +146,15 @@ impl<'a> SignInRequest<'a> {
     #[must_use]
     pub const fn scope(mut self, scope: &'a str) -> Self {
         self.scope = Some(scope);
+        self
+    }
+
+    /// As strong, and as recent, as a gate has asked for (RFC 9470 §4). Who asks does not decide: the gate
+    /// does, by the next token.
+    #[must_use]
+    pub const fn step_up(mut self, acr_values: Option<&'a str>, max_age: Option<u32>) -> Self {
+        self.acr_values = acr_values;
+        self.max_age = max_age;
         self
     }
 }

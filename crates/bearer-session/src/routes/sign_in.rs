@@ -23,20 +23,26 @@ use tower_bearer::ReturnPath;
 pub(super) async fn begin(State(shared): Shared, request: Request) -> Response {
     let headers = request.headers();
     let query = Form::parse(request.uri().query().unwrap_or_default().as_bytes());
-    let (Ok(return_to), Ok(provider)) = (query.one("return_to"), query.one("provider")) else {
+    let Some(Wish { return_to, provider, acr_values, max_age }) = Wish::read(&query) else {
         return shared.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "invalid_request"), None);
     };
     let return_to = shared.return_to(return_to);
-    let provider = provider.filter(|provider| !provider.is_empty());
     if let (None, Some(page)) = (provider, &shared.options.page) {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("return_to", return_to.as_str());
+        if let Some(values) = acr_values {
+            query.append_pair("acr_values", values);
+        }
+        if let Some(max_age) = max_age {
+            query.append_pair("max_age", &max_age.to_string());
+        }
         return see_other(&format!("{page}?{}", query.finish()));
     }
     let pending = Pending::new(return_to);
     let challenge = pending.verifier.challenge();
     let (state, nonce) = (pending.state.expose(), pending.nonce.expose());
     let mut asked = SignInRequest::new(&shared.options.callback, state, &challenge, nonce);
+    asked = asked.step_up(acr_values, max_age);
     if let Some(provider) = provider {
         asked = asked.provider(provider);
     }
@@ -50,6 +56,24 @@ pub(super) async fn begin(State(shared): Shared, request: Request) -> Response {
     let mut response = see_other(&url);
     add_cookies(&mut response, shared.pending().keep(&pending, headers, SystemTime::now()));
     response
+}
+
+/// What a sign-in is asked for.
+struct Wish<'a> {
+    return_to: Option<&'a str>,
+    provider: Option<&'a str>,
+    acr_values: Option<&'a str>,
+    max_age: Option<u32>,
+}
+
+impl<'a> Wish<'a> {
+    /// `None` where something stands there twice, or is no number where one belongs.
+    fn read(query: &'a Form<'_>) -> Option<Self> {
+        let text = |name| Some(query.one(name).ok()?.filter(|text| !text.is_empty()));
+        let max_age = text("max_age")?.map(str::parse).transpose().ok()?;
+        let (provider, acr_values) = (text("provider")?, text("acr_values")?);
+        Some(Self { return_to: query.one("return_to").ok()?, provider, acr_values, max_age })
+    }
 }
 
 pub(super) async fn callback(State(shared): Shared, request: Request) -> Response {

@@ -6,7 +6,10 @@ use crate::{
     world::{CALLBACK, options},
 };
 use axum::{Router, http::StatusCode, routing::get};
-use axum_bearer::{BearerLayer, Connect as _, Issuer, Verified};
+use axum_bearer::{
+    BearerLayer, Connect as _, Issuer, RequireLayer, Verified,
+    policy::{Policy as _, acr_any, max_age},
+};
 use bearer_session::{
     Keyring, RouteOptions, Secret, SessionLayer, Sessions,
     endpoint::{OAuthClient, OAuthEndpoint},
@@ -15,6 +18,7 @@ use bearer_session::{
     store::MemoryStore,
 };
 use bearer_testing::TestOAuth;
+use std::time::Duration;
 use tower_http::csrf::CsrfLayer;
 use url::Url;
 
@@ -28,9 +32,11 @@ async fn site(provider: &TestOAuth, options: RouteOptions) -> Router {
     let jwks = format!("{}/.well-known/jwks.json", provider.issuer());
     let gate = BearerLayer::new(issuer.jwks_uri(jwks).connect().await.unwrap());
     let (keeping, csrf) = (OpaqueCookie::new(), CsrfLayer::new());
+    let stronger = acr_any(["urn:mfa", "urn:hwk"]).and(max_age(Duration::from_secs(300)));
     Router::new()
         .route("/me", get(async |request: axum::extract::Request| me(&request)))
-        .layer(gate.sign_in_page("/auth/sign-in").unwrap())
+        .route("/payouts", get(async || "payouts").layer(RequireLayer::new(stronger)))
+        .layer(gate.sign_in_page("/auth/sign-in").unwrap().step_up_page("/auth/sign-in").unwrap())
         .layer(SessionLayer::new(sessions.clone(), keeping.clone(), csrf.clone()))
         .nest("/auth", session_routes(sessions, endpoint, keeping, csrf, options))
 }
@@ -80,6 +86,37 @@ async fn a_user_of_a_provider_signs_in_goes_on_and_signs_out_there_too() {
     let hint = there.query_pairs().find(|(name, _)| name == "id_token_hint").unwrap().1.into_owned();
     assert_eq!((there.path(), hint.split('.').count()), ("/logout", 3));
     assert_eq!((browser.session(), provider.grants_alive()), (None, 0));
+}
+
+#[tokio::test]
+async fn who_signed_in_too_weakly_is_asked_by_the_issuer_for_more() {
+    let provider = TestOAuth::start().await;
+    let pages = |options| site(&provider, options);
+    let mut browser = Browser::new(pages(options()).await);
+    assert_eq!(sign_in(&mut browser, |_| ()).await.location(), "/me");
+    let refused = browser.open("/payouts").await;
+    let step_up = "/auth/sign-in?return_to=/payouts&acr_values=urn%3Amfa%20urn%3Ahwk&max_age=300";
+    assert_eq!((refused.status, refused.location()), (StatusCode::SEE_OTHER, step_up));
+    let asked = |answer: &Answer| {
+        let url = Url::parse("https://app.example").unwrap().join(answer.location()).unwrap();
+        let of = |wanted| url.query_pairs().find(|(name, _)| name == wanted).map(|(_, v)| v.into_owned());
+        [of("acr_values"), of("max_age")]
+    };
+    let wanted = ["urn:mfa urn:hwk", "300"].map(|text| Some(text.to_owned()));
+    let leaving = browser.open(step_up).await;
+    assert!(leaving.location().starts_with(provider.issuer()));
+    assert_eq!(asked(&leaving), wanted);
+    assert_eq!(asked(&browser.open("/auth/sign-in?return_to=/me&acr_values=&max_age=").await), [None, None]);
+
+    // A page where users choose hears of it too.
+    let mut browser = Browser::new(pages(options().sign_in_page("/login").unwrap()).await);
+    let choosing = browser.open(step_up).await;
+    assert!(choosing.location().starts_with("/login?return_to=%2Fpayouts&"), "{}", choosing.location());
+    assert_eq!(asked(&choosing), wanted);
+    for bad in ["max_age=soon", "max_age=-1", "max_age=1&max_age=1", "acr_values=a&acr_values=b"] {
+        let answer = browser.get(&format!("/auth/sign-in?return_to=/me&provider=x&{bad}")).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{bad}");
+    }
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ pub struct DenyList {
     clock: fn() -> SystemTime,
 }
 
-/// A [`DenyList`] has no room: nothing was revoked, and nothing dropped.
+/// A [`DenyList`] has no room: nothing was dropped, and not all that was to be revoked is.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Full;
