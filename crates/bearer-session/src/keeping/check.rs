@@ -38,7 +38,7 @@ impl Check {
         let refresh_token = pair.refresh_token.as_ref().ok_or(SessionError::SIGNED_OUT)?;
         let mut found = sessions.find(refresh_token).await?;
         if let Some(key) = found
-            && sessions.has_lost(key, refresh_token).await
+            && sessions.has_lost(key, refresh_token).await?
         {
             found = sessions.find(refresh_token).await?;
         }

@@ -78,7 +78,7 @@ impl Keeping {
     /// not to refresh (`autoRefreshToken: false`). Even then supabase-js refreshes a session that it reads
     /// with less than 90 s left: its new pair is taken over as a session of its own, beside the older one.
     ///
-    /// So is one that the store has lost: what the browser has begins anew.
+    /// A session that the store has lost begins anew with what the browser has.
     ///
     /// Taking over asks nobody but `verifier`. Whoever has one access token can so begin many sessions with
     /// refresh tokens of their own making, one with each request, each of which takes a place in the store

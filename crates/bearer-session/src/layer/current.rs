@@ -32,6 +32,7 @@ pub struct CurrentSession {
 }
 
 /// Lies in the extensions of each request that came through the layer, with a session or without.
+#[cfg(feature = "axum")]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Passed;
 

@@ -2,7 +2,6 @@
 
 use super::{
     CurrentSession, LayerState, SessionFuture,
-    current::Passed,
     out::{forbid_caching, keep_private, retry_after, set_cookies},
 };
 use crate::{Access, SessionErrorKind, keeping::Brought};
@@ -47,7 +46,8 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let shared = &self.shared;
         shared.look_around(request.extensions());
-        request.extensions_mut().insert(Passed);
+        #[cfg(feature = "axum")]
+        request.extensions_mut().insert(super::current::Passed);
         let brought = shared.keeping.brought(request.headers());
         if matches!(brought, Brought::Nothing) {
             return SessionFuture::passing(self.inner.call(request));

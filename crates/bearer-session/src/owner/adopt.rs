@@ -1,7 +1,7 @@
 //! Beginning a session, and taking over one that came with a cookie of another library.
 
 use super::{
-    Owner, SOON, SessionError, SessionEvent, Sessions, Who,
+    Owner, SOON, SessionError, SessionErrorKind, SessionEvent, Sessions, Who,
     local::{Entry, Held, Kept},
     rules::Unreadable,
 };
@@ -36,13 +36,18 @@ impl Sessions {
 
     /// Whether the store has lost the session that this refresh token was found to belong to. Then the store
     /// is asked again to whom it belongs.
-    pub(crate) async fn has_lost(&self, key: Key, token: &RefreshToken) -> bool {
-        let is_lost = self.peek(key).await.is_err()
-            && matches!(self.0.local.get(&key, Instant::now()), Some(Entry::Lost(_)));
+    pub(crate) async fn has_lost(&self, key: Key, token: &RefreshToken) -> Result<bool, SessionError> {
+        match self.peek(key).await {
+            Ok(_) => return Ok(false),
+            // Whoever asked for more would wait for the same store once more.
+            Err(error) if error.kind() == SessionErrorKind::Unavailable => return Err(error),
+            Err(_) => {}
+        }
+        let is_lost = matches!(self.0.local.get(&key, Instant::now()), Some(Entry::Lost(_)));
         if is_lost {
             self.0.names.remove(&Key::of_refresh_token(token));
         }
-        is_lost
+        Ok(is_lost)
     }
 }
 
