@@ -11,7 +11,10 @@ use axum_bearer::{AuthRejection, AuthUser, RegisteredClaims, RequireLayer};
 use http::Request;
 use serde::Deserialize;
 use std::{error::Error as _, iter::successors};
-use tower_bearer::{AuthError, ProblemDetails, Reason, policy::scope};
+use tower_bearer::{
+    AuthError, ProblemDetails, Reason,
+    policy::{claims, scope},
+};
 
 type User = AuthUser<RegisteredClaims>;
 
@@ -114,9 +117,9 @@ async fn rs_176_without_a_gate_the_answer_is_500_and_the_log_says_why() {
     let app: Router = Router::new()
         .route("/me", get(me))
         .route("/maybe", get(maybe))
-        .route("/tenant", get(async |_: AuthUser<Tenant>| "in"))
+        .route("/tenants/{id}", get(async |_: AuthUser<Tenant>| "in"))
         .route("/policy", get(me).layer(RequireLayer::new(scope("a"))));
-    for path in ["/me", "/maybe", "/tenant", "/policy"] {
+    for path in ["/me", "/maybe", "/tenants/7", "/policy"] {
         for authorization in [None, Some(&*good())] {
             let answer = at(&app, path, authorization).await;
             assert_eq!((answer.status, &*answer.body), (500, ""), "{path}: never an anonymous pass");
@@ -126,8 +129,8 @@ async fn rs_176_without_a_gate_the_answer_is_500_and_the_log_says_why() {
     }
     let logs = logs.text();
     for said in [
-        "AuthUser<tower_bearer::jwt::claims::RegisteredClaims> without a BearerLayer",
-        "Tenant> without a BearerLayer",
+        "the handler of /me takes AuthUser<tower_bearer::jwt::claims::RegisteredClaims>, and there is no BearerLayer",
+        "the handler of /tenants/{id} takes AuthUser<it::extractors::Tenant>, and there is no BearerLayer",
         "no BearerLayer around the policy",
     ] {
         assert!(logs.contains(said), "{said:?}: {logs}");
@@ -143,17 +146,23 @@ async fn rs_176_the_wrong_type_of_claims_is_500_and_the_log_names_both() {
     let app = Router::new()
         .route("/other", get(async |_: AuthUser<Other>| "in"))
         .route("/maybe", get(async |_: Option<AuthUser<Other>>| "in"))
+        .route("/policy", get(me).layer(RequireLayer::new(claims(|_: &Other| true))))
         .route("/me", get(me))
         .layer(gate(issuer().claims::<Tenant>()));
     let token = format!("Bearer {}", token().claim("tenant", "acme").sign());
     assert_eq!(at(&app, "/me", Some(&token)).await.status, 200, "the registered claims are never wrong");
-    for path in ["/other", "/maybe"] {
+    for path in ["/other", "/maybe", "/policy"] {
         let answer = at(&app, path, Some(&token)).await;
         assert_eq!((answer.status, &*answer.body), (500, ""), "{path}");
     }
     let logs = logs.text();
-    assert!(logs.contains("Other>") && logs.contains("AuthUser<it::extractors::"), "{logs}");
-    assert!(logs.contains("it::extractors::Tenant") && !logs.contains("acme"), "{logs}");
+    for said in ["the handler of /other takes AuthUser<it::", "a policy asks for the claims it::"] {
+        let line = logs.lines().find(|line| line.contains(said)).unwrap_or_default();
+        assert!(line.contains("Other") && line.contains("it::extractors::Tenant"), "{said}: {logs}");
+    }
+    assert!(!logs.contains("acme"), "{logs}");
+    // At ERROR once a second, for the whole process.
+    assert_eq!(logs.matches("request refused").count(), 3);
     // Who is not there is refused before anybody looks at types.
     assert_eq!(at(&app, "/other", None).await.status, 401);
 }

@@ -118,14 +118,13 @@ impl<C: Send + Sync + 'static, S: Send + Sync> OptionalFromRequestParts<S> for A
 impl<C: Send + Sync + 'static> AuthUser<C> {
     /// The caller of this request. Anything but a missing credential is a mistake of the server.
     pub(crate) fn find(parts: &Parts) -> Result<Self, AuthError> {
-        let wanted = type_name::<C>();
+        let mismatch = |found| Mismatch::new(type_name::<C>(), found, parts);
         let verified = Verified::of(&parts.extensions).map_err(|error| match error.kind() {
-            AuthErrorKind::Misconfigured => error.with_source(Mismatch::NoLayer { wanted }),
+            AuthErrorKind::Misconfigured => error.with_source(mismatch(None)),
             _ => error,
         })?;
         let claims = verified.claims::<C>().ok_or_else(|| {
-            let found = verified.claims_type();
-            AuthError::from(Reason::OtherClaims).with_source(Mismatch::WrongClaims { wanted, found })
+            AuthError::from(Reason::OtherClaims).with_source(mismatch(Some(verified.claims_type())))
         })?;
         Ok(Self { claims, verified: verified.clone() })
     }

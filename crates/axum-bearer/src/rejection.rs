@@ -97,20 +97,40 @@ impl Error for AuthRejection {
 
 /// What a handler asked for in vain, for the log: its developer reads it.
 #[derive(Debug)]
-pub(crate) enum Mismatch {
-    NoLayer { wanted: &'static str },
-    WrongClaims { wanted: &'static str, found: &'static str },
+pub(crate) struct Mismatch {
+    /// As the router has it, without what a request put in its place.
+    route: Option<String>,
+    wanted: &'static str,
+    /// `None` where there is no gate.
+    found: Option<&'static str>,
+}
+
+impl Mismatch {
+    pub(crate) fn new(wanted: &'static str, found: Option<&'static str>, parts: &Parts) -> Self {
+        Self { route: route(parts), wanted, found }
+    }
+}
+
+#[cfg(feature = "router")]
+fn route(parts: &Parts) -> Option<String> {
+    parts.extensions.get::<axum::extract::MatchedPath>().map(|path| path.as_str().to_owned())
+}
+
+#[cfg(not(feature = "router"))]
+fn route(_: &Parts) -> Option<String> {
+    None
 }
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoLayer { wanted } => {
-                write!(f, "AuthUser<{wanted}> without a BearerLayer around the handler")
-            }
-            Self::WrongClaims { wanted, found } => {
-                write!(f, "AuthUser<{wanted}>, but the issuer is set up for the claims {found}")
-            }
+        match &self.route {
+            Some(route) => write!(f, "the handler of {route}")?,
+            None => f.write_str("a handler")?,
+        }
+        write!(f, " takes AuthUser<{}>, ", self.wanted)?;
+        match self.found {
+            None => f.write_str("and there is no BearerLayer around it"),
+            Some(found) => write!(f, "but the issuer is set up for the claims {found}"),
         }
     }
 }

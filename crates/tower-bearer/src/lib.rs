@@ -32,9 +32,9 @@
 //! Every refusal is one event of `tracing`, with `error.type`, `reason`, `issuer`, `error` and `source`: at
 //! DEBUG those that are the caller's doing, at ERROR those of a service that is put together wrongly (500),
 //! and at WARN those for want of keys and the like (503), and of good tokens whose claims do not fit the
-//! application's type: one a second of each kind, the others at DEBUG, since all say the same. A verifier that
-//! has accepted nothing yet warns once, at its tenth refusal, and says what in the set-up may not be as in the
-//! tokens. No event holds a piece of a token or another credential.
+//! application's type: one a second of each kind, the others at DEBUG, since all say the same. So it is with
+//! tokens that are accepted [in doubt](revocation::WhenUnsure::Accept). A verifier that has accepted nothing
+//! yet warns once, at its tenth refusal, and says what in the set-up may not be as in the tokens. No event holds a piece of a token or another credential.
 //!
 //! # Cryptography
 //!

@@ -9,7 +9,7 @@ use crate::{
     error::{AuthError, Reason},
     verify::Verified,
 };
-use std::{any::type_name, fmt, marker::PhantomData};
+use std::{any::type_name, error::Error, fmt, marker::PhantomData};
 
 /// Permits by what one claim says; see [`claim`].
 #[derive(Clone)]
@@ -93,17 +93,28 @@ impl<C: Send + Sync + 'static, F: Fn(&C) -> bool> Policy for RequireClaims<C, F>
             Some(claims) if (self.permits)(&claims) => Ok(()),
             Some(_) => Err(Reason::Policy("claims").into()),
             None => {
-                let (wanted, found) = (type_name::<C>(), verified.claims_type());
-                tracing::error!(
-                    wanted,
-                    found,
-                    "a policy asks for other claims than the issuer is set up for"
-                );
-                Err(Reason::OtherClaims.into())
+                let mismatch = Mismatch { wanted: type_name::<C>(), found: verified.claims_type() };
+                Err(AuthError::from(Reason::OtherClaims).with_source(mismatch))
             }
         }
     }
 }
+
+/// For the log: who put the service together reads it.
+#[derive(Debug)]
+struct Mismatch {
+    wanted: &'static str,
+    found: &'static str,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { wanted, found } = self;
+        write!(f, "a policy asks for the claims {wanted}, but the issuer is set up for {found}")
+    }
+}
+
+impl Error for Mismatch {}
 
 impl<C, F: Clone> Clone for RequireClaims<C, F> {
     fn clone(&self) -> Self {

@@ -122,7 +122,7 @@ pub enum Inquiry<F = Ready<Result<Standing, CannotTell>>> {
 pub enum WhenUnsure {
     /// Fails closed: 503 and `Retry-After`, which clients retry without signing anybody out.
     Refuse,
-    /// Fails open: the token is accepted, and a warning logged.
+    /// Fails open: the token is accepted, and a warning logged, once a second at most (the others at DEBUG).
     Accept,
 }
 

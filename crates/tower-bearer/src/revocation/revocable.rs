@@ -1,7 +1,7 @@
 //! [`Revocable`]: any verifier, and the question whether what it accepts was revoked.
 
 use super::{CannotTell, Inquiry, RevocableFuture, Revocation, Standing, WhenUnsure};
-use crate::{AuthError, Presented, Reason, Verification, Verified, Verify};
+use crate::{AuthError, Presented, Reason, Verification, Verified, Verify, refusal::Seldom};
 use std::{error::Error, time::SystemTime};
 
 /// A verifier that asks a [`Revocation`] about everything that another one accepts; see
@@ -93,10 +93,20 @@ pub(super) fn decide(
             Err(AuthError::unavailable("whether the token was revoked cannot be told").with_source(error))
         }
         (Err(error), WhenUnsure::Accept) => {
-            let source = error.source().map(tracing::field::display);
-            tracing::warn!(reason = %error, source, "token accepted, though it may have been revoked");
+            log_doubt(&error);
             Ok(verified)
         }
+    }
+}
+
+/// In an outage every request has the same to say.
+fn log_doubt(error: &CannotTell) {
+    static WARNED: Seldom = Seldom::new();
+    let source = error.source().map(tracing::field::display);
+    if WARNED.is_time() {
+        tracing::warn!(reason = %error, source, "token accepted, though it may have been revoked");
+    } else {
+        tracing::debug!(reason = %error, source, "token accepted, though it may have been revoked");
     }
 }
 
