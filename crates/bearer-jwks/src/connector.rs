@@ -12,6 +12,7 @@ use crate::{
 use reqwest::Client;
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -51,7 +52,7 @@ const BETWEEN: Duration = Duration::from_millis(5);
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[must_use]
 pub struct Connector {
     client: Option<Client>,
@@ -220,8 +221,20 @@ impl Connector {
     }
 }
 
+/// Without the client: the application's own may send secrets, and its `Debug` shows them.
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector")
+            .field("schedule", &self.schedule)
+            .field("plain", &self.plain)
+            .field("seeds", &self.seeds)
+            .field("statuses", &self.statuses)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A [`Connector`] that has its client.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct ReadyConnector {
     client: Client,
     connector: Connector,

@@ -49,7 +49,7 @@ pub trait Fetch: Send + 'static {
 
 /// What a [`Fetch`] got.
 #[non_exhaustive]
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, PartialEq)]
 pub struct Fetched {
     /// The text of a JWK Set (RFC 7517 §5), or `None` when the set of that `etag` is still the current one.
     pub jwks: Option<String>,
@@ -63,6 +63,17 @@ impl Fetched {
     /// A set without a validator or a lifetime.
     pub fn new(jwks: impl Into<String>) -> Self {
         Self { jwks: Some(jwks.into()), ..Self::default() }
+    }
+}
+
+/// Without the set, which may have more in it than public keys, and the validator, which may hold a location
+/// and its query.
+impl fmt::Debug for Fetched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetched")
+            .field("is_new", &self.jwks.is_some())
+            .field("max_age", &self.max_age)
+            .finish_non_exhaustive()
     }
 }
 

@@ -36,7 +36,7 @@ const MOST_REDIRECTS: usize = 3;
 /// The default client follows redirects only within the same origin, and never asks a link-local or metadata
 /// address, whatever the name. With a client of the application's own, names of such addresses are for that
 /// client to refuse; an answer that it brings from another origin is not taken.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HttpFetch {
     client: Client,
     location: Location,
@@ -121,6 +121,13 @@ impl HttpFetch {
     /// The default client, to be shared by several issuers.
     pub(crate) fn default_client() -> Result<Client, InvalidLocation> {
         client(GuardedResolver::default())
+    }
+}
+
+/// Without the client: an application's own may send secrets, and its `Debug` shows them.
+impl fmt::Debug for HttpFetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpFetch").field("location", &self.location).finish_non_exhaustive()
     }
 }
 
@@ -264,6 +271,30 @@ mod tests {
         let discovery = HttpFetch::discover(nobody).expect("a location");
         let refresher = crate::Refresher::new(fetch.clone()).0;
         let shown = format!("{error} {error:?} {fetch:?} {discovery:?} {refresher:?}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn no_debug_output_repeats_what_the_applications_own_client_sends() {
+        let server = ScriptedJwks::start().await;
+        server.at(
+            "/keys?key=s3cret",
+            Step::answer(200, r#"{"keys":[{"kty":"oct","k":"s3cret"}]}"#).header("etag", "\"1\""),
+        );
+        let headers = [("x-api-key", "s3cret")]
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a value")));
+        let client =
+            Client::builder().default_headers(headers.into_iter().collect()).build().expect("a client");
+        let location = server.url("/keys?key=s3cret");
+        let mut fetch = HttpFetch::with_client(&location, client.clone()).expect("a location");
+        let fetched = fetch.fetch(None).await.expect("it answers");
+        assert!(
+            fetched.etag.as_deref().is_some_and(|etag| etag.contains("s3cret")),
+            "a tag of this location"
+        );
+        let connector = crate::Connector::new().client(client);
+        let refresher = crate::Refresher::new(fetch.clone()).0;
+        let shown = format!("{fetch:?} {fetched:?} {connector:?} {refresher:?}");
         assert!(!shown.contains("s3cret"), "{shown}");
     }
 
