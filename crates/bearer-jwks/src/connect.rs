@@ -125,13 +125,14 @@ pub(crate) mod sealed {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Connector, Schedule};
+    use crate::{Connector, FetchError, Schedule};
     use bearer_testing::{ScriptedJwks, Step};
     use serde_json::json;
     use std::time::Duration;
     use tower_bearer::Issuer;
 
     const METADATA: &str = "/tenant/.well-known/openid-configuration";
+    const KEYS: &str = "/keys?key=s3cret";
 
     fn connector() -> Connector {
         Connector::new().schedule(Schedule { deadline: Duration::from_millis(500), ..Schedule::default() })
@@ -139,14 +140,15 @@ mod tests {
 
     /// Metadata of the issuer at `/tenant`.
     fn metadata(server: &ScriptedJwks) -> Step {
-        let (issuer, jwks_uri) = (server.url("/tenant"), server.url("/keys?key=s3cret"));
+        let (issuer, jwks_uri) = (server.url("/tenant"), server.url(KEYS));
         Step::json(&json!({ "issuer": issuer, "jwks_uri": jwks_uri }))
     }
 
-    async fn assert_it_is_said_where(issuer: Issuer, location: &str) {
+    async fn assert_it_is_said_where(issuer: Issuer, location: &str) -> String {
         let error = connector().connect(issuer).await.expect_err("there are no keys").to_string();
         assert_eq!(error.matches(location).count(), 1, "{location}: {error}");
         assert!(!error.contains("s3cret"), "{error}");
+        error
     }
 
     #[tokio::test]
@@ -154,21 +156,23 @@ mod tests {
         let server = ScriptedJwks::start().await;
         let issuer = || Issuer::new(server.url("/tenant"), "api");
         server.at(METADATA, metadata(&server));
-        for keys in [
-            Step::status(404),
-            Step::answer(200, "<html>"),
-            Step::answer(200, b"\xe9"),
-            Step::answer(200, r#"{"keys":[]}"#),
-            Step::answer(200, " ".repeat(300 * 1024)),
-            Step::answer(200, "{}").header("content-encoding", "gzip"),
-            Step::redirect(302, "https://elsewhere.example/"),
-            Step::reset(),
-            Step::hang(),
+        let location = server.url("/keys");
+        for (keys, why) in [
+            (Step::status(404), "status is 404"),
+            (Step::answer(200, "<html>"), "not a JWK Set"),
+            (Step::answer(200, b"\xe9"), "not a JWK Set"),
+            (Step::answer(200, r#"{"keys":[]}"#), "the JWK Set is empty"),
+            (Step::answer(200, " ".repeat(300 * 1024)), "too long"),
+            (Step::answer(200, "{}").header("content-encoding", "gzip"), "content coding"),
+            (Step::redirect(302, "https://elsewhere.example/"), "status is 302"),
+            (Step::reset(), "error sending request"),
+            (Step::hang(), "no answer in time"),
         ] {
-            server.at("/keys", keys);
-            let location = server.url("/keys");
-            assert_it_is_said_where(issuer().jwks_uri(server.url("/keys?key=s3cret")), &location).await;
-            assert_it_is_said_where(issuer(), &location).await;
+            server.at(KEYS, keys);
+            for issuer in [issuer().jwks_uri(server.url(KEYS)), issuer()] {
+                let error = assert_it_is_said_where(issuer, &location).await;
+                assert!(error.contains(why), "{why}: {error}");
+            }
         }
     }
 
@@ -204,11 +208,12 @@ mod tests {
     #[tokio::test]
     async fn the_status_tells_where_metadata_says_that_the_keys_are() {
         let server = ScriptedJwks::start().await;
-        server.at(METADATA, metadata(&server)).at("/keys", Step::status(500));
+        server.at(METADATA, metadata(&server)).at(KEYS, Step::status(500));
         let connector = connector();
         let _verifier = connector.connect_lazy(Issuer::new(server.url("/tenant"), "api")).expect("a set-up");
         let mut status = connector.statuses().remove(0).1;
         let status = status.wait_for(|status| status.failures == 1).await.expect("it runs");
         assert_eq!(status.location, Some(server.url("/keys")));
+        assert!(matches!(status.last_error, Some(FetchError::Status { status: 500, .. })), "{status:?}");
     }
 }
