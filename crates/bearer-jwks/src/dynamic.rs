@@ -246,7 +246,6 @@ impl<R: ResolveIssuer> Tenants<R> {
         if let Some(error) = self.refusal(iss) {
             return Err(error);
         }
-        let late = || AuthError::unavailable("the issuer is not resolved in time");
         let trouble = |error: AuthError| self.refuse(iss, error, TROUBLED_FOR);
         let Ok(_permit) = timeout(DEADLINE, self.questions.acquire()).await else {
             // Strangers took the turns. Of this one nothing was learned that is to be remembered.
@@ -281,6 +280,10 @@ impl<R: ResolveIssuer> Tenants<R> {
     }
 }
 
+const fn late() -> AuthError {
+    AuthError::unavailable("the issuer is not resolved in time")
+}
+
 impl<R: ResolveIssuer> Verify for DynamicVerifier<R> {
     type Future = DynamicFuture;
 
@@ -303,7 +306,10 @@ impl<R: ResolveIssuer> Verify for DynamicVerifier<R> {
         }
         let (tenants, token) = (Arc::clone(&self.0), token.to_owned());
         let resolving = async move {
-            let verifier = tenants.admit(&iss).await?;
+            // Of those who ask for one issuer the first asks for all. When it is late, another begins anew, and
+            // the rest wait on: none is to wait longer than by itself.
+            let admitting = timeout(2 * DEADLINE, tenants.admit(&iss));
+            let verifier = admitting.await.unwrap_or_else(|_| Err(late()))?;
             verifier.verify_token(&token, now).await
         };
         Verification::Pending(DynamicFuture(State::Resolving(Box::pin(resolving))))

@@ -301,6 +301,41 @@ async fn a_flood_of_names_asks_for_each_once_a_few_at_a_time_and_drives_no_tenan
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_strangers_have_all_turns_nobody_waits_for_those_who_wait_for_the_same() {
+    let directory = Directory::default();
+    let tenant = Local::of(&directory, "https://tenant.example");
+    directory.delay(Duration::from_secs(60));
+    let verifier = new(&directory);
+    let start = |token: String| {
+        let verifier = verifier.clone();
+        async move {
+            let since = Instant::now();
+            let answer = verify(&verifier, &token).await;
+            (kind(answer), since.elapsed())
+        }
+    };
+    let stranger = SigningKey::generate(Algorithm::EdDSA);
+    let mut flood = JoinSet::new();
+    let mut requests = JoinSet::new();
+    for n in 0..200 {
+        for m in 0..QUESTIONS {
+            let iss = format!("https://{n}-{m}.example");
+            flood.spawn(start(TokenBuilder::new(&stranger, &iss, "api").sign()));
+        }
+        // They come one after the other, as requests do.
+        if (20..30).contains(&n) {
+            requests.spawn(start(tenant.token().sign()));
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    for (answer, waited) in requests.join_all().await {
+        assert_eq!(answer, Some(AuthErrorKind::Unavailable));
+        assert!(waited <= 2 * DEADLINE, "{waited:?}");
+    }
+    flood.abort_all();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_resolver_that_does_not_answer_holds_up_no_known_tenant() {
     let directory = Directory::default();
     let tenant = Local::of(&directory, "https://tenant.example");
