@@ -60,11 +60,18 @@ pub struct Connector {
     plain: PlainHosts,
     /// By issuer.
     seeds: Arc<HashMap<String, Seed>>,
-    statuses: Arc<Mutex<Vec<NamedStatus>>>,
+    statuses: Arc<Mutex<Statuses>>,
 }
 
-/// An issuer, and how its keys are doing.
-type NamedStatus = (String, watch::Receiver<Status>);
+/// How the keys of issuers are doing.
+#[derive(Debug, Default)]
+struct Statuses {
+    /// Those of one issuer, each with its place in the order in which they were connected.
+    of: HashMap<String, Vec<(u64, watch::Receiver<Status>)>>,
+    connected: u64,
+    /// So many issuers are worth looking whether some are not in use any more.
+    many: usize,
+}
 
 impl Connector {
     /// With the defaults.
@@ -201,14 +208,11 @@ impl Connector {
     /// left out when nobody uses its keys any more. One whose refresher was stopped, with its runtime or by a
     /// panic, stays, as unavailable, until the same issuer is connected again.
     pub fn statuses(&self) -> Vec<(String, watch::Receiver<Status>)> {
-        self.running().clone()
+        self.locked().list()
     }
 
-    /// Those whose refresher has not ended for want of readers.
-    fn running(&self) -> MutexGuard<'_, Vec<NamedStatus>> {
-        let mut statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
-        statuses.retain(|(_, status)| !status.borrow().unread);
-        statuses
+    fn locked(&self) -> MutexGuard<'_, Statuses> {
+        self.statuses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same connector, with a client for sure.
@@ -218,6 +222,40 @@ impl Connector {
             None => HttpFetch::default_client().map_err(ConnectError::Location)?,
         };
         Ok(ReadyConnector { client, connector: self.clone() })
+    }
+}
+
+impl Statuses {
+    fn add(&mut self, iss: &str, status: watch::Receiver<Status>) {
+        // Not for each: thousands may start together, or come and go.
+        if self.of.len() >= self.many {
+            self.forget_unread();
+            self.many = 2 * self.of.len() + 1;
+        }
+        let same = self.of.entry(iss.to_owned()).or_default();
+        // It takes the place of one that was stopped.
+        same.retain(|(_, status)| status.has_changed().is_ok());
+        same.push((self.connected, status));
+        self.connected += 1;
+    }
+
+    /// Leaves out those whose refresher has ended for want of readers.
+    fn forget_unread(&mut self) {
+        self.of.retain(|_, same| {
+            same.retain(|(_, status)| !status.borrow().unread);
+            !same.is_empty()
+        });
+    }
+
+    /// In the order in which they were connected.
+    fn list(&mut self) -> Vec<(String, watch::Receiver<Status>)> {
+        self.forget_unread();
+        let mut all = Vec::new();
+        for (iss, same) in &self.of {
+            all.extend(same.iter().map(|(at, status)| (*at, iss.clone(), status.clone())));
+        }
+        all.sort_unstable_by_key(|(at, ..)| *at);
+        all.into_iter().map(|(_, iss, status)| (iss, status)).collect()
     }
 }
 
@@ -267,12 +305,7 @@ impl ReadyConnector {
     }
 
     fn run(&self, issuer: Issuer, refresher: Refresher<HttpFetch>, keys: KeySource) -> Issuer {
-        let status = refresher.status();
-        let mut running = self.connector.running();
-        // It takes the place of one that was stopped.
-        running.retain(|(iss, status)| iss != issuer.iss() || status.has_changed().is_ok());
-        running.push((issuer.iss().to_owned(), status));
-        drop(running);
+        self.connector.locked().add(issuer.iss(), refresher.status());
         tokio::spawn(refresher.run());
         issuer.keys(keys)
     }
@@ -307,7 +340,7 @@ impl ReadyConnector {
 mod tests {
     use super::*;
     use bearer_testing::{ScriptedJwks, Step, TestIssuer};
-    use std::time::SystemTime;
+    use std::time::{Instant, SystemTime};
     use tower_bearer::Verification;
 
     fn is_accepted(verifier: &JwtVerifier, token: &str) -> bool {
@@ -335,6 +368,21 @@ mod tests {
         let long_ago = SystemTime::now() - Duration::from_secs(24 * 3600);
         let old = Connector::new().seed(issuer.issuer(), Seed::new(&*seed.jwks, long_ago));
         assert!(old.connect(down).await.is_err(), "it is too old");
+    }
+
+    #[tokio::test]
+    async fn thousands_of_issuers_start_together() {
+        const MANY: usize = 16_000;
+        let name = |n| format!("https://tenant-{n}.example");
+        let issuers = (0..MANY).map(|n| Issuer::new(name(n), "api").jwks_uri("http://127.0.0.1:9/jwks"));
+        let connector = Connector::new();
+        let since = Instant::now();
+        let verifier = connector.connect_lazy(issuers.collect::<Vec<_>>()).unwrap();
+        // A second or two. To look at all others for each of them took a minute.
+        assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
+        let shown: Vec<_> = connector.statuses().into_iter().map(|(iss, _)| iss).collect();
+        assert!(shown.into_iter().eq((0..MANY).map(name)), "in their order");
+        drop(verifier);
     }
 
     #[tokio::test]
