@@ -120,10 +120,7 @@ impl FetchError {
     pub fn transport(error: impl Error + Send + Sync + 'static) -> Self {
         Self::Transport(Arc::new(error))
     }
-}
 
-#[cfg(feature = "metrics")]
-impl FetchError {
     /// A name for a metric's label.
     pub(crate) const fn label(&self) -> &'static str {
         match self {

@@ -1,13 +1,13 @@
-//! The gauges of an issuer's keys, but for their age.
+//! The counters and gauges of an issuer's keys.
 //!
-//! All are told with each event, and not only those that changed: a recorder that was installed late, or that
-//! forgets what it has not heard of for a while, has them soon.
+//! All gauges are told with each event, and not only those that changed: a recorder that was installed late, or
+//! that forgets what it has not heard of for a while, has them soon.
 
 use std::{
     collections::BTreeMap,
     mem,
     sync::{Mutex, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// The refreshers of this process, by issuer. They share the label, so none alone knows what holds for it:
@@ -25,7 +25,7 @@ struct Refreshers {
 
 /// What one refresher has to tell.
 #[derive(Debug, Default)]
-pub(super) struct Gauges {
+pub(super) struct Metrics {
     /// In seconds; 0 before the first success.
     last_success: f64,
     /// Whether it is ready, while it runs. One that does not run yet is no reason for an alert: whoever made
@@ -33,7 +33,7 @@ pub(super) struct Gauges {
     running: Option<bool>,
 }
 
-impl Gauges {
+impl Metrics {
     pub(super) fn succeeded(&mut self, at: SystemTime) {
         self.last_success = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     }
@@ -46,7 +46,7 @@ impl Gauges {
         });
     }
 
-    pub(super) fn tell(&mut self, issuer: &str, keys: usize, is_ready: bool) {
+    pub(super) fn state(&mut self, issuer: &str, keys: usize, is_ready: bool) {
         if self.running.is_some() || self.last_success > 0.0 {
             set("bearer_jwks_keys", issuer, count(keys));
             set("bearer_jwks_last_success_timestamp_seconds", issuer, self.last_success);
@@ -66,6 +66,24 @@ impl Gauges {
             refreshers.ready -= usize::from(was_ready);
             refreshers.is_one_missed |= is_read;
         });
+    }
+
+    pub(super) fn aged(issuer: &str, age: Duration) {
+        set("bearer_jwks_age_seconds", issuer, age.as_secs_f64());
+    }
+
+    pub(super) fn count_fetch(issuer: &str, trigger: &'static str, result: &'static str) {
+        let issuer = issuer.to_owned();
+        metrics::counter!(
+            "bearer_jwks_fetches_total", "issuer" => issuer, "trigger" => trigger, "result" => result
+        )
+        .increment(1);
+    }
+
+    pub(super) fn count_limited(issuer: &str, trigger: &'static str, tokens: u64) {
+        let issuer = issuer.to_owned();
+        metrics::counter!("bearer_jwks_limited_total", "issuer" => issuer, "trigger" => trigger)
+            .increment(tokens);
     }
 }
 
