@@ -254,17 +254,15 @@ impl<R: ResolveIssuer> Tenants<R> {
         let resolved = match timeout(DEADLINE, self.resolver.resolve(iss)).await {
             Ok(Ok(resolved)) => resolved,
             Ok(Err(error)) => {
-                let failed = Failed(error.to_string());
                 return Err(trouble(
-                    AuthError::unavailable("the issuer cannot be resolved").with_source(failed),
+                    AuthError::unavailable("the issuer cannot be resolved").with_source(error),
                 ));
             }
             Err(_) => return Err(trouble(late())),
         };
         match resolved {
             Some(issuer) if issuer.iss() == iss => self.start(issuer).map_err(|error| {
-                let failed = Failed(error.to_string());
-                trouble(AuthError::unavailable("the resolved issuer is set up wrongly").with_source(failed))
+                trouble(AuthError::unavailable("the resolved issuer is set up wrongly").with_source(error))
             }),
             Some(_) => Err(trouble(AuthError::unavailable(
                 "the resolver named another issuer than it was asked for",
@@ -353,18 +351,6 @@ impl fmt::Debug for DynamicFuture {
         f.write_str("DynamicFuture(..)")
     }
 }
-
-/// The text of an error of another type.
-#[derive(Debug)]
-struct Failed(String);
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for Failed {}
 
 #[cfg(test)]
 mod tests;
