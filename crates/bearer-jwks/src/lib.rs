@@ -83,6 +83,7 @@ mod file;
 mod freshness;
 mod http;
 mod location;
+mod off_limits;
 mod refresher;
 mod resolve;
 mod schedule;

@@ -1,6 +1,6 @@
-//! Name resolution that does not lead where no issuer is.
+//! Name resolution that leaves out the addresses which no issuer has.
 
-use crate::location::is_off_limits;
+use crate::off_limits::is_off_limits;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::{
     error::Error,
