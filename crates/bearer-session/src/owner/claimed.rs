@@ -99,7 +99,7 @@ impl Owner {
 
     /// What the store says, and when it was asked. A claim whose answer is lost is [taken
     /// back](Self::take_back), and until that is done this process makes no other.
-    pub(super) async fn claim_once(self: &Arc<Self>, key: Key, row: u64) -> Option<(Claim, Instant)> {
+    async fn claim_once(self: &Arc<Self>, key: Key, row: u64) -> Option<(Claim, Instant)> {
         if let Some(release) = self.releases.running_for(&key) {
             // As long as a store that is silent would keep whoever asks it.
             release.until(Instant::now() + self.settings.store_timeout).await?;
@@ -114,6 +114,13 @@ impl Owner {
             drop(self.releases.run(key, || taking));
         }
         claim.map(|claim| (claim, asked))
+    }
+
+    /// The claim, where it is granted at once.
+    pub(super) async fn claim_at_once(self: &Arc<Self>, key: Key, row: u64) -> Option<Claimed> {
+        let (claim, asked) = self.claim_once(key, row).await?;
+        let Claim::Granted { fence, interrupted, .. } = claim else { return None };
+        Some(Claimed { key, fence, row, interrupted, until: asked + self.settings.lease })
     }
 
     /// Gives a claim back that may have been granted though nobody heard of it. Nothing was sent under it;

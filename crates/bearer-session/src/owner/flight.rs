@@ -14,7 +14,7 @@ use crate::{
     endpoint::{AfterUnknown, ExchangeError, OnBehalf, Outcome, SignOutScope},
     record::Record,
     sources::sources,
-    store::{Claim, Key, Lookup},
+    store::{Key, Lookup},
 };
 use http::StatusCode;
 use std::{sync::Arc, time::Duration};
@@ -81,30 +81,18 @@ impl Owner {
             if claim.until.saturating_duration_since(sent) < needed {
                 break;
             }
-            // Nobody has shown yet that the token is one: those that others hang on go first.
-            let on_behalf = if held.is_proven() { on_behalf } else { on_behalf.that_can_wait() };
-            let exchange = self.endpoint.refresh(token, on_behalf);
-            let error = match within(sent + self.settings.request_timeout, exchange).await {
-                Some(Ok(tokens)) => {
-                    // The token lives since some moment after the request was sent.
-                    let expires = after(tokens.expires_in, sent);
-                    if let Some(mut record) = held.record.renewed(tokens) {
-                        pass.ended(Sign::Well, Instant::now());
-                        self.outage.is_over();
-                        if was_lost {
-                            // The request that was lost may still be under way, with a token that must be no
-                            // more than one behind when it arrives.
-                            record.settles_in = self.settings.request_timeout;
-                        }
-                        let successor = Successor { of: held.generation, record, expires };
-                        return self.store(claim, successor).await;
+            let error = match self.present(held, token, sent, on_behalf).await {
+                Ok(mut successor) => {
+                    pass.ended(Sign::Well, Instant::now());
+                    self.outage.is_over();
+                    if was_lost {
+                        // The request that was lost may still be under way, with a token that must be no more
+                        // than one behind when it arrives.
+                        successor.record.settles_in = self.settings.request_timeout;
                     }
-                    // As good as an answer that nobody can read.
-                    error!(key = ?claim.key, "the issuer answered with tokens of another user or session");
-                    ExchangeError::new(Outcome::Unknown)
+                    return self.store(claim, successor).await;
                 }
-                Some(Err(error)) => error,
-                None => ExchangeError::new(Outcome::Unknown),
+                Err(error) => error,
             };
             pass.ended(rules::sign(&error, rule), Instant::now());
             was_lost |= error.outcome() == Outcome::Unknown;
@@ -132,6 +120,30 @@ impl Owner {
         }
         self.release_unless(is_under_way, claim).await;
         self.after(claim.key, wait)
+    }
+
+    /// Presents the refresh token once, and checks what comes of it.
+    async fn present(
+        &self,
+        held: &Held,
+        token: &RefreshToken,
+        sent: Instant,
+        on_behalf: OnBehalf,
+    ) -> Result<Successor, ExchangeError> {
+        let unknown = || ExchangeError::new(Outcome::Unknown);
+        // Nobody has shown yet that the token is one: those that others hang on go first.
+        let on_behalf = if held.is_proven() { on_behalf } else { on_behalf.that_can_wait() };
+        let exchange = self.endpoint.refresh(token, on_behalf);
+        let exchanged = within(sent + self.settings.request_timeout, exchange).await;
+        let tokens = exchanged.ok_or_else(unknown)??;
+        // The token lives since some moment after the request was sent.
+        let expires = after(tokens.expires_in, sent);
+        let Some(record) = held.record.renewed(tokens) else {
+            // As good as an answer that nobody can read.
+            error!(key = ?held.key, "the issuer answered with tokens of another user or session");
+            return Err(unknown());
+        };
+        Ok(Successor { of: held.generation, record, expires })
     }
 
     /// Leave to present a token, or how long to wait for it.
@@ -195,16 +207,13 @@ impl Owner {
     /// Another process has claimed these tokens meanwhile, and perhaps burnt them. Their successor takes
     /// their place.
     async fn store_over(self: &Arc<Self>, held: &Held, successor: Successor) -> Landing {
-        let (key, row) = (held.key, held.row);
         let successor = Successor { of: held.generation, ..successor };
-        let claim = self.claim_once(key, row).await;
-        if let Some((Claim::Granted { fence, interrupted, .. }, asked)) = claim {
-            let claim = Claimed { key, fence, row, interrupted, until: asked + self.settings.lease };
-            if let Committed::Stored(held) = self.commit(claim, &successor).await {
-                return self.arrived(held);
-            }
+        if let Some(claim) = self.claim_at_once(held.key, held.row).await
+            && let Committed::Stored(held) = self.commit(claim, &successor).await
+        {
+            return self.arrived(held);
         }
-        self.save_later(key, successor)
+        self.save_later(held.key, successor)
     }
 
     /// Takes the refresh token out of the row. The access token serves until it expires.
@@ -234,9 +243,7 @@ impl Owner {
     pub(super) async fn bring_forward(self: &Arc<Self>, ours: Arc<Held>, row: u64) -> Landing {
         let key = ours.key;
         warn!(?key, "the session store has gone back; it is brought forward");
-        let claim = self.claim_once(key, row).await;
-        if let Some((Claim::Granted { fence, interrupted, .. }, asked)) = claim {
-            let claim = Claimed { key, fence, row, interrupted, until: asked + self.settings.lease };
+        if let Some(claim) = self.claim_at_once(key, row).await {
             let mut record = Record::clone(&ours.record);
             record.settles_in = self.settings.request_timeout;
             let again = Successor { of: ours.generation.saturating_sub(1), record, expires: ours.expires };
