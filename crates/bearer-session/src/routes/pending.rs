@@ -106,8 +106,7 @@ impl<'a> PendingCookies<'a> {
 
     /// One for each sign-in, told apart by the first characters of the state.
     fn name(self, state: &str) -> String {
-        let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        let start = state.get(..8).filter(|start| start.bytes().all(is_safe)).unwrap_or("unknown");
+        let start = state.get(..8).filter(|start| is_base64url(start.as_bytes())).unwrap_or("unknown");
         format!("{}{start}", self.prefix())
     }
 
@@ -116,10 +115,9 @@ impl<'a> PendingCookies<'a> {
     }
 
     fn all(self, request: &HeaderMap) -> Vec<&str> {
-        let is_safe = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         cookies::all(request)
             .map(|(name, _)| name)
-            .filter(|name| name.starts_with(self.prefix().as_bytes()) && name.iter().all(is_safe))
+            .filter(|name| name.starts_with(self.prefix().as_bytes()) && is_base64url(name))
             .filter_map(|name| str::from_utf8(name).ok())
             .collect()
     }
@@ -131,6 +129,11 @@ impl<'a> PendingCookies<'a> {
         line.set_sensitive(true);
         line
     }
+}
+
+/// As states are written, and so the names of these cookies: what else is sent under the prefix is not ours.
+fn is_base64url(text: &[u8]) -> bool {
+    text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// Keeps what is sealed here apart from sessions.
