@@ -30,9 +30,13 @@ impl Failure {
         Self { status, code: code.into(), retry_after: None }
     }
 
+    pub(super) fn bad_request(code: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code)
+    }
+
     /// What the issuer says in the query of a callback, if it is a code. Its own words may be anybody's.
     pub(super) fn reported(error: &str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, if is_code(error) { error } else { "sign_in_failed" })
+        Self::bad_request(if is_code(error) { error } else { "sign_in_failed" })
     }
 
     pub(super) fn exchange(error: &ExchangeError) -> Self {

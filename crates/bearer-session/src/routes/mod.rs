@@ -14,9 +14,9 @@ mod streams;
 
 pub use self::options::{InvalidRoutes, RouteOptions};
 
-use self::{session::Forced, streams::Streams};
+use self::{answer::Failure, session::Forced, streams::Streams};
 use crate::{
-    SessionError, Sessions,
+    SessionError, Sessions, TokenSet,
     endpoint::{OnBehalf, SignIn},
     keeping::{Keeping, jar},
     layer::forbid_caching,
@@ -31,6 +31,7 @@ use axum::{
     routing::{get, post},
 };
 use std::sync::{Arc, Once};
+use tower_bearer::ReturnPath;
 use tower_http::csrf::CsrfLayer;
 
 /// The routes of a session, for `Router::nest("/auth", …)`.
@@ -176,6 +177,24 @@ impl RouteState {
     /// The session of a request.
     async fn key(&self, request: &Parts) -> Result<Key, SessionError> {
         self.keeping.key_of(&self.sessions, request).await
+    }
+
+    /// Begins a session in place of the one that the browser has.
+    async fn begin(
+        &self,
+        request: &Parts,
+        tokens: TokenSet,
+        on_behalf: OnBehalf,
+        response: &mut Response,
+    ) -> Result<(), Failure> {
+        let headers = response.headers_mut();
+        let begun = self.keeping.begin(&self.sessions, tokens, request, on_behalf, headers).await;
+        begun.map_err(|error| Failure::store(&error))
+    }
+
+    /// Where the user goes on to: to this path, if it is one of this site.
+    fn return_to(&self, text: Option<&str>) -> ReturnPath {
+        text.and_then(ReturnPath::parse).unwrap_or_else(|| self.options.home.clone())
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn sign_in(State(shared): Shared, request: Request) -> Response
     let Some(kind) = Kind::of(&parts.headers) else { return empty(StatusCode::UNSUPPORTED_MEDIA_TYPE) };
     let Ok(body) = to_bytes(body, LIMIT).await else { return empty(StatusCode::PAYLOAD_TOO_LARGE) };
     let Some(credentials) = kind.read(&body) else {
-        let failure = Failure::new(StatusCode::BAD_REQUEST, "invalid_request");
+        let failure = Failure::bad_request("invalid_request");
         let return_to = shared.return_to(kind.return_to(&body).as_deref());
         return shared.failed(&parts.headers, &failure, Some(return_to.as_str()));
     };

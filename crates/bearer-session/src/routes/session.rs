@@ -1,14 +1,14 @@
 //! Who is signed in, and new tokens on demand.
 
 use super::{
-    Shared,
+    RouteState, Shared,
     answer::{add_cookies, json, too_often, unavailable},
     jar,
 };
 use crate::{Access, SessionErrorKind, record::Labels, store::Key};
 use axum::{
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, request::Parts},
     response::Response,
 };
 use quick_cache::sync::Cache;
@@ -33,15 +33,11 @@ impl<'a> Shown<'a> {
     pub(super) const NOBODY: Self = Self { signed_in: false, sub: None, session_id: None, expires_in: None };
 
     pub(super) fn of(access: &'a Access) -> Self {
-        Self::labelled(access.labels(), access.expires_in())
+        Self::of_tokens(access.labels(), access.expires_in())
     }
 
     /// Of tokens that have just come.
     pub(super) fn of_tokens(labels: &'a Labels, expires_in: Duration) -> Self {
-        Self::labelled(labels, expires_in)
-    }
-
-    fn labelled(labels: &'a Labels, expires_in: Duration) -> Self {
         Self {
             signed_in: true,
             sub: labels.subject.as_deref(),
@@ -58,11 +54,7 @@ pub(super) async fn show(State(shared): Shared, request: Request) -> Response {
         Err(error) => Err(error),
     };
     match access {
-        Ok(access) => {
-            let mut response = json(StatusCode::OK, &Shown::of(&access));
-            add_cookies(&mut response, shared.keeping.renewed(&jar(&parts), &access));
-            response
-        }
+        Ok(access) => shared.shown(&parts, &access),
         Err(error) if error.kind() == SessionErrorKind::SignedOut => json(StatusCode::OK, &Shown::NOBODY),
         Err(error) => unavailable(&error),
     }
@@ -83,12 +75,17 @@ pub(super) async fn refresh(State(shared): Shared, request: Request) -> Response
         _ => shared.on_behalf(&parts),
     };
     match shared.sessions.refresh(key, on_behalf).await {
-        Ok(access) => {
-            let mut response = json(StatusCode::OK, &Shown::of(&access));
-            add_cookies(&mut response, shared.keeping.renewed(&jar(&parts), &access));
-            response
-        }
+        Ok(access) => shared.shown(&parts, &access),
         Err(error) => shared.without(&parts.headers, &error),
+    }
+}
+
+impl RouteState {
+    /// Who is signed in, and the cookies by which the browser stays so.
+    fn shown(&self, request: &Parts, access: &Access) -> Response {
+        let mut response = json(StatusCode::OK, &Shown::of(access));
+        add_cookies(&mut response, self.keeping.renewed(&jar(request), access));
+        response
     }
 }
 

@@ -7,24 +7,20 @@ use super::{
     log::{self, Brought},
     pending::{Pending, PendingCookies},
 };
-use crate::{
-    TokenSet,
-    endpoint::{CodeExchange, ExchangeError, OnBehalf, SignInRequest},
-};
+use crate::endpoint::{CodeExchange, SignInRequest};
 use axum::{
     extract::{Request, State},
-    http::StatusCode,
+    http::request::Parts,
     response::Response,
 };
-use std::{sync::Arc, time::SystemTime};
+use std::time::SystemTime;
 use tokio::time::Instant;
-use tower_bearer::ReturnPath;
 
 pub(super) async fn begin(State(shared): Shared, request: Request) -> Response {
     let headers = request.headers();
     let query = Form::parse(request.uri().query().unwrap_or_default().as_bytes());
     let Some(Wish { return_to, provider, acr_values, max_age }) = Wish::read(&query) else {
-        return shared.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "invalid_request"), None);
+        return shared.failed(headers, &Failure::bad_request("invalid_request"), None);
     };
     let return_to = shared.return_to(return_to);
     if let (None, Some(page)) = (provider, &shared.options.page) {
@@ -51,7 +47,7 @@ pub(super) async fn begin(State(shared): Shared, request: Request) -> Response {
             // Not the user's mistake but the set-up's, which is the same for all who come: once is enough.
             shared.missed_provider.call_once(log::no_provider);
         }
-        return shared.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "unknown_provider"), None);
+        return shared.failed(headers, &Failure::bad_request("unknown_provider"), None);
     };
     let mut response = see_other(&url);
     add_cookies(&mut response, shared.pending().keep(&pending, headers, SystemTime::now()));
@@ -83,7 +79,7 @@ pub(super) async fn callback(State(shared): Shared, request: Request) -> Respons
     let returned = match Returned::read(&query) {
         Ok(Some(returned)) => returned,
         Ok(None) | Err(Repeated) => {
-            return shared.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "invalid_request"), None);
+            return shared.failed(headers, &Failure::bad_request("invalid_request"), None);
         }
     };
     // The browser that began it, and no other: otherwise somebody could sign a user in as themselves.
@@ -91,12 +87,11 @@ pub(super) async fn callback(State(shared): Shared, request: Request) -> Respons
         if let Some(others) = shared.unknown_sign_ins.is_time(Instant::now()) {
             log::unknown_sign_in(shared.pending().are_in(headers), &shared.options.callback, others);
         }
-        return shared.failed(headers, &Failure::new(StatusCode::BAD_REQUEST, "unknown_sign_in"), None);
+        return shared.failed(headers, &Failure::bad_request("unknown_sign_in"), None);
     };
-    let return_to = pending.return_to.clone();
-    let mut response = match shared.come_back(&parts, pending, &returned).await {
+    let mut response = match shared.come_back(&parts, &pending, &returned).await {
         Ok(response) => response,
-        Err(failure) => shared.failed(headers, &failure, Some(return_to.as_str())),
+        Err(failure) => shared.failed(headers, &failure, Some(pending.return_to.as_str())),
     };
     add_cookies(&mut response, vec![shared.pending().forget(returned.state)]);
     response
@@ -123,18 +118,14 @@ impl<'a> Returned<'a> {
 }
 
 impl RouteState {
-    pub(super) fn return_to(&self, text: Option<&str>) -> ReturnPath {
-        text.and_then(ReturnPath::parse).unwrap_or_else(|| self.options.home.clone())
-    }
-
     fn pending(&self) -> PendingCookies<'_> {
         PendingCookies::new(&self.sessions, self.options.is_secure)
     }
 
     async fn come_back(
-        self: &Arc<Self>,
-        request: &axum::http::request::Parts,
-        pending: Pending,
+        &self,
+        request: &Parts,
+        pending: &Pending,
         returned: &Returned<'_>,
     ) -> Result<Response, Failure> {
         // An answer of another issuer that was made to look like this one's (RFC 9207 §2.4).
@@ -142,40 +133,17 @@ impl RouteState {
             && theirs != ours
         {
             log::another_issuer();
-            return Err(Failure::new(StatusCode::BAD_REQUEST, "unknown_issuer"));
+            return Err(Failure::bad_request("unknown_issuer"));
         }
         let code = returned.outcome.inspect_err(|error| log::reported(error)).map_err(Failure::reported)?;
+        let nonce = pending.nonce.expose();
+        let exchange = CodeExchange::new(code, &pending.verifier, &self.options.callback, nonce);
         let on_behalf = self.on_behalf(request);
-        let return_to = pending.return_to.clone();
-        let exchanged = self.exchange(code.to_owned(), pending, on_behalf).await;
+        let exchanged = self.sign_in.exchange_code(exchange, on_behalf).await;
         let exchanged = exchanged.inspect_err(|error| log::refused(error, Brought::Code));
         let tokens = exchanged.map_err(|error| Failure::exchange(&error))?;
-        let mut response = see_other(return_to.as_str());
+        let mut response = see_other(pending.return_to.as_str());
         self.begin(request, tokens, on_behalf, &mut response).await?;
         Ok(response)
-    }
-
-    async fn exchange(
-        &self,
-        code: String,
-        pending: Pending,
-        on_behalf: OnBehalf,
-    ) -> Result<TokenSet, ExchangeError> {
-        let exchange =
-            CodeExchange::new(&code, &pending.verifier, &self.options.callback, pending.nonce.expose());
-        self.sign_in.exchange_code(exchange, on_behalf).await
-    }
-
-    /// Begins a session in place of the one that the browser has.
-    pub(super) async fn begin(
-        &self,
-        request: &axum::http::request::Parts,
-        tokens: TokenSet,
-        on_behalf: OnBehalf,
-        response: &mut Response,
-    ) -> Result<(), Failure> {
-        let headers = response.headers_mut();
-        let begun = self.keeping.begin(&self.sessions, tokens, request, on_behalf, headers).await;
-        begun.map_err(|error| Failure::store(&error))
     }
 }
