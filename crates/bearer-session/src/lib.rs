@@ -72,6 +72,7 @@
 pub mod endpoint;
 mod id;
 pub mod keeping;
+mod labels;
 mod layer;
 mod owner;
 mod random;

@@ -1,11 +1,8 @@
 //! [`Record`]: what is sealed in a row.
 
-use crate::{AccessToken, RefreshToken, Secret, TokenSet, unverified};
+use crate::{AccessToken, RefreshToken, Secret, TokenSet, labels::Labels};
 use serde::{Deserialize, Serialize};
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 /// A session: its tokens, and what is known of whose they are.
@@ -31,17 +28,6 @@ pub(crate) struct Record {
     /// The session is also found by its refresh token.
     pub(crate) is_aliased: bool,
     pub(crate) labels: Labels,
-}
-
-/// What the access token says of whose it is, read without verifying it: for events and revocation, never for
-/// access.
-#[derive(Clone, Debug, Default)]
-#[cfg_attr(test, derive(Eq, PartialEq))]
-pub(crate) struct Labels {
-    pub(crate) issuer: Option<Arc<str>>,
-    pub(crate) subject: Option<Arc<str>>,
-    /// `session_id` of Supabase Auth, or `sid` of OpenID Connect.
-    pub(crate) session: Option<Arc<str>>,
 }
 
 /// The record as JSON. Its format is named by the first byte of what is sealed.
@@ -166,36 +152,6 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-impl Labels {
-    /// Whether they can be about one session of one user: what both say is the same. The issuer is not looked
-    /// at. It answered itself, and its name changes when it moves to a domain of its own.
-    fn agree_with(&self, other: &Self) -> bool {
-        let agree = |ours: &Option<Arc<str>>, theirs: &Option<Arc<str>>| {
-            ours.is_none() || theirs.is_none() || ours == theirs
-        };
-        agree(&self.subject, &other.subject) && agree(&self.session, &other.session)
-    }
-
-    /// Of a JWT (RFC 7519 §4.1). A token of another form has none.
-    pub(crate) fn of(access_token: &str) -> Self {
-        #[derive(Deserialize)]
-        struct Payload {
-            iss: Option<String>,
-            sub: Option<String>,
-            session_id: Option<String>,
-            sid: Option<String>,
-        }
-        match unverified::claims::<Payload>(access_token) {
-            Some(payload) => Self {
-                issuer: payload.iss.map(Arc::from),
-                subject: payload.sub.map(Arc::from),
-                session: payload.session_id.or(payload.sid).map(Arc::from),
-            },
-            None => Self::default(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,28 +160,6 @@ mod tests {
 
     fn jwt(payload: &str) -> String {
         format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
-    }
-
-    #[test]
-    fn labels_come_from_the_payload_or_not_at_all() {
-        let some = |text: &str| Some(Arc::from(text));
-        let cases = [
-            (
-                jwt(r#"{"iss":"i","sub":"u","session_id":"s","sid":"t"}"#),
-                Labels { issuer: some("i"), subject: some("u"), session: some("s") },
-            ),
-            (
-                jwt(r#"{"sub":"u","sid":"t"}"#),
-                Labels { issuer: None, subject: some("u"), session: some("t") },
-            ),
-            (jwt(r#"{"sub":7}"#), Labels::default()),
-            (jwt("[]"), Labels::default()),
-            ("opaque".into(), Labels::default()),
-            (format!("{}.more", jwt(r#"{"sub":"u"}"#)), Labels::default()),
-        ];
-        for (token, expected) in cases {
-            assert_eq!(Labels::of(&token), expected, "{token}");
-        }
     }
 
     #[test]

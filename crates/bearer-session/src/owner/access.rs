@@ -1,7 +1,7 @@
 //! [`Access`]: an access token, and what is known of its session.
 
 use super::local::Held;
-use crate::{AccessToken, RefreshToken, Secret, record::Labels, store::Key};
+use crate::{AccessToken, RefreshToken, Secret, labels::Labels, store::Key};
 use std::{
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},

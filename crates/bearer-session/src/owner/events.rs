@@ -1,6 +1,6 @@
 //! [`SessionEvent`]: what happens to sessions, for whoever wants to hear of it.
 
-use crate::{endpoint::SignOutScope, record::Labels, store::Key};
+use crate::{endpoint::SignOutScope, labels::Labels, store::Key};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::broadcast::{self, error::RecvError};
 

@@ -4,11 +4,7 @@ use super::{
     events::SignedOut,
     rules::{Freshness, freshness},
 };
-use crate::{
-    endpoint::SignOutScope,
-    record::{Labels, Record},
-    store::Key,
-};
+use crate::{endpoint::SignOutScope, labels::Labels, record::Record, store::Key};
 use quick_cache::sync::Cache;
 use std::{
     sync::{Arc, Mutex, PoisonError},

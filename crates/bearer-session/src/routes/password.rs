@@ -7,7 +7,7 @@ use super::{
     log::{self, Brought},
     session::Shown,
 };
-use crate::{Secret, record::Labels};
+use crate::{Secret, labels::Labels};
 use axum::{
     body::to_bytes,
     extract::{Request, State},

@@ -5,7 +5,7 @@ use super::{
     answer::{add_cookies, json, too_often, unavailable},
     jar,
 };
-use crate::{Access, SessionErrorKind, record::Labels, store::Key};
+use crate::{Access, SessionErrorKind, labels::Labels, store::Key};
 use axum::{
     extract::{Request, State},
     http::{StatusCode, request::Parts},

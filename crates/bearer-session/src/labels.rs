@@ -1,0 +1,78 @@
+//! [`Labels`]: whose a session is, as its tokens say.
+
+use crate::unverified;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// What the access token says of whose it is, read without verifying it: for events and revocation, never for
+/// access.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(test, derive(Eq, PartialEq))]
+pub(crate) struct Labels {
+    pub(crate) issuer: Option<Arc<str>>,
+    pub(crate) subject: Option<Arc<str>>,
+    /// `session_id` of Supabase Auth, or `sid` of OpenID Connect.
+    pub(crate) session: Option<Arc<str>>,
+}
+
+impl Labels {
+    /// Of a JWT (RFC 7519 §4.1). A token of another form has none.
+    pub(crate) fn of(access_token: &str) -> Self {
+        #[derive(Deserialize)]
+        struct Payload {
+            iss: Option<String>,
+            sub: Option<String>,
+            session_id: Option<String>,
+            sid: Option<String>,
+        }
+        match unverified::claims::<Payload>(access_token) {
+            Some(payload) => Self {
+                issuer: payload.iss.map(Arc::from),
+                subject: payload.sub.map(Arc::from),
+                session: payload.session_id.or(payload.sid).map(Arc::from),
+            },
+            None => Self::default(),
+        }
+    }
+
+    /// Whether they can be about one session of one user: what both say is the same. The issuer is not looked
+    /// at. It answered itself, and its name changes when it moves to a domain of its own.
+    pub(crate) fn agree_with(&self, other: &Self) -> bool {
+        let agree = |ours: &Option<Arc<str>>, theirs: &Option<Arc<str>>| {
+            ours.is_none() || theirs.is_none() || ours == theirs
+        };
+        agree(&self.subject, &other.subject) && agree(&self.session, &other.session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    fn jwt(payload: &str) -> String {
+        format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
+    }
+
+    #[test]
+    fn labels_come_from_the_payload_or_not_at_all() {
+        let some = |text: &str| Some(Arc::from(text));
+        let cases = [
+            (
+                jwt(r#"{"iss":"i","sub":"u","session_id":"s","sid":"t"}"#),
+                Labels { issuer: some("i"), subject: some("u"), session: some("s") },
+            ),
+            (
+                jwt(r#"{"sub":"u","sid":"t"}"#),
+                Labels { issuer: None, subject: some("u"), session: some("t") },
+            ),
+            (jwt(r#"{"sub":7}"#), Labels::default()),
+            (jwt("[]"), Labels::default()),
+            ("opaque".into(), Labels::default()),
+            (format!("{}.more", jwt(r#"{"sub":"u"}"#)), Labels::default()),
+        ];
+        for (token, expected) in cases {
+            assert_eq!(Labels::of(&token), expected, "{token}");
+        }
+    }
+}
