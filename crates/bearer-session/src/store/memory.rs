@@ -1,9 +1,10 @@
 //! [`MemoryStore`]: sessions in the memory of this process.
 
-use super::{Claim, Commit, Fence, Key, Lookup, Row, Store, StoreError, notices::Notices};
+use super::{
+    Claim, Commit, Fence, Key, Lookup, Row, Store, StoreError, expiring::Expiring, notices::Notices,
+};
 use crate::BoxFuture;
 use std::{
-    collections::{BTreeSet, HashMap},
     error::Error,
     fmt,
     future::ready,
@@ -76,13 +77,6 @@ struct Live {
     claim: Option<(Fence, Instant)>,
     /// A claim of this generation lapsed.
     interrupted: bool,
-}
-
-/// A map whose values are gone when their time is over.
-struct Expiring<T> {
-    values: HashMap<Key, (T, Instant)>,
-    /// The same keys, the next to go first.
-    order: BTreeSet<(Instant, Key)>,
 }
 
 /// There is no room for another one.
@@ -291,54 +285,6 @@ impl Moment {
         let steady = self.steady.saturating_duration_since(then.steady);
         let wall = self.wall.duration_since(then.wall).unwrap_or_default();
         if wall > steady.saturating_add(APART) { wall } else { steady }
-    }
-}
-
-impl<T> Expiring<T> {
-    fn len(&self) -> usize {
-        self.values.len()
-    }
-
-    fn get_mut(&mut self, key: &Key) -> Option<&mut T> {
-        self.values.get_mut(key).map(|(value, _)| value)
-    }
-
-    fn insert(&mut self, key: Key, value: T, until: Instant) {
-        if let Some((_, before)) = self.values.insert(key, (value, until)) {
-            self.order.remove(&(before, key));
-        }
-        self.order.insert((until, key));
-    }
-
-    fn keep_until(&mut self, key: &Key, until: Instant) {
-        if let Some((_, at)) = self.values.get_mut(key) {
-            self.order.remove(&(*at, *key));
-            *at = until;
-            self.order.insert((until, *key));
-        }
-    }
-
-    /// The one that would go next.
-    fn drop_next(&mut self) {
-        if let Some((_, key)) = self.order.pop_first() {
-            self.values.remove(&key);
-        }
-    }
-
-    fn drop_expired(&mut self, now: Instant) {
-        while let Some((until, key)) = self.order.first().copied() {
-            if until > now {
-                return;
-            }
-            self.order.pop_first();
-            self.values.remove(&key);
-        }
-    }
-}
-
-impl<T> Default for Expiring<T> {
-    fn default() -> Self {
-        Self { values: HashMap::new(), order: BTreeSet::new() }
     }
 }
 

@@ -11,6 +11,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod expiring;
 mod memory;
 pub(crate) mod notices;
 #[cfg(feature = "redis")]
