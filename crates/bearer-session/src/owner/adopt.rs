@@ -1,16 +1,7 @@
-//! Beginning a session, and taking over one that came with a cookie of another library.
+//! Taking over a session that came with a cookie of another library.
 
-use super::{
-    Owner, SOON, SessionError, SessionErrorKind, SessionEvent, Sessions, Who,
-    local::{Entry, Held, Kept},
-    rules::Unreadable,
-};
-use crate::{
-    RefreshToken, TokenSet,
-    record::Record,
-    store::{Key, Lookup},
-};
-use std::{sync::Arc, time::Duration};
+use super::{Owner, SOON, SessionError, SessionErrorKind, Sessions, local::Entry};
+use crate::{RefreshToken, TokenSet, record::Record, store::Key};
 use tokio::time::Instant;
 
 impl Key {
@@ -73,27 +64,5 @@ impl Owner {
         };
         self.names.insert(name, key);
         Ok(key)
-    }
-
-    pub(super) async fn create(&self, key: Key, record: Record) -> Result<Arc<Held>, SessionError> {
-        let (asked, sealed) = (Instant::now(), self.keyring.seal(&key, 0, &record.encode()));
-        match self.ask(self.store.create(&key, &sealed, self.settings.lifetime)).await {
-            Some(Lookup::Unknown) => {
-                let held = Held::new(key, 0, record, Duration::ZERO, asked).trusted(self.settings.local_for);
-                let (held, _) = self.local.keep(held, asked);
-                self.announcer.tell(SessionEvent::SignedIn(Who::new(key, &held.record.labels)));
-                Ok(held)
-            }
-            Some(Lookup::Live(row)) => match self.absorb(key, &row, asked) {
-                Some((_, Kept::Ended)) => Err(SessionError::SIGNED_OUT),
-                Some((_, Kept::Behind(held)) | (held, _)) => Ok(held),
-                None => Err(match self.unreadable(&key, &row, asked) {
-                    Unreadable::Wait => SessionError::unavailable(SOON),
-                    Unreadable::Over => SessionError::UNREADABLE,
-                }),
-            },
-            Some(Lookup::Ended) => Err(SessionError::SIGNED_OUT),
-            None => Err(SessionError::unavailable(SOON)),
-        }
     }
 }

@@ -1,14 +1,19 @@
-//! Beginning a session, for somebody who undoes it when that fails.
+//! Beginning a session, and undoing that where it fails.
 
-use super::{Owner, SessionError, Sessions, within::within};
+use super::{
+    Owner, SOON, SessionError, SessionEvent, Sessions, Who,
+    local::{Held, Kept},
+    rules::Unreadable,
+    within::within,
+};
 use crate::{
     AccessToken, RefreshToken, SessionId, TokenSet,
     endpoint::{OnBehalf, SignOutScope},
     record::Record,
     sources::sources,
-    store::Key,
+    store::{Key, Lookup},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -47,6 +52,28 @@ impl Sessions {
 }
 
 impl Owner {
+    pub(super) async fn create(&self, key: Key, record: Record) -> Result<Arc<Held>, SessionError> {
+        let (asked, sealed) = (Instant::now(), self.keyring.seal(&key, 0, &record.encode()));
+        match self.ask(self.store.create(&key, &sealed, self.settings.lifetime)).await {
+            Some(Lookup::Unknown) => {
+                let held = Held::new(key, 0, record, Duration::ZERO, asked).trusted(self.settings.local_for);
+                let (held, _) = self.local.keep(held, asked);
+                self.announcer.tell(SessionEvent::SignedIn(Who::new(key, &held.record.labels)));
+                Ok(held)
+            }
+            Some(Lookup::Live(row)) => match self.absorb(key, &row, asked) {
+                Some((_, Kept::Ended)) => Err(SessionError::SIGNED_OUT),
+                Some((_, Kept::Behind(held)) | (held, _)) => Ok(held),
+                None => Err(match self.unreadable(&key, &row, asked) {
+                    Unreadable::Wait => SessionError::unavailable(SOON),
+                    Unreadable::Over => SessionError::UNREADABLE,
+                }),
+            },
+            Some(Lookup::Ended) => Err(SessionError::SIGNED_OUT),
+            None => Err(SessionError::unavailable(SOON)),
+        }
+    }
+
     async fn tell_of(&self, access: AccessToken, refresh: Option<RefreshToken>, on_behalf: OnBehalf) {
         let deadline = Instant::now() + self.settings.request_timeout;
         let told = self.endpoint.sign_out(&access, refresh.as_ref(), SignOutScope::Local, on_behalf);
