@@ -1,7 +1,7 @@
 //! Where an issuer publishes its keys, by its own metadata (OpenID Connect Discovery 1.0 §4, RFC 8414 §3):
 //! pure functions of the issuer's name and of a document.
 
-use crate::location::{InvalidLocation, PlainHosts, check, shown, start};
+use crate::location::{InvalidLocation, PlainHosts, check, public, start};
 use serde::Deserialize;
 use std::{error::Error, fmt};
 use url::Url;
@@ -82,7 +82,7 @@ pub(crate) fn jwks_uri(document: &str, iss: &str) -> Result<String, InvalidMetad
 pub(crate) fn key_location(jwks_uri: &str, place: &Url, plain: &PlainHosts) -> Result<Url, InvalidLocation> {
     let location = check(jwks_uri, plain)?;
     if location.scheme() != "https" && place.scheme() != "http" {
-        return Err(InvalidLocation::Insecure(shown(jwks_uri)));
+        return Err(InvalidLocation::Insecure(public(jwks_uri)));
     }
     Ok(location)
 }

@@ -5,7 +5,7 @@ mod metadata;
 use crate::{
     fetch::{Fetch, FetchError, Fetched},
     freshness,
-    location::{InvalidLocation, PlainHosts, check, check_scheme, named, shown},
+    location::{InvalidLocation, PlainHosts, check, check_scheme, named},
     resolve::GuardedResolver,
 };
 use metadata::Metadata;
@@ -134,7 +134,7 @@ impl fmt::Debug for HttpFetch {
 impl fmt::Debug for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Keys(location) => f.debug_tuple("Keys").field(&shown(location.as_str())).finish(),
+            Self::Keys(location) => f.debug_tuple("Keys").field(&named(location)).finish(),
             Self::Issuer(metadata) => f.debug_tuple("Issuer").field(metadata).finish(),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::off_limits::is_off_limits;
 use std::{error::Error, fmt, net::IpAddr, sync::Arc};
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 /// A location that keys are not fetched from, as it was given, but without what may be secret in it: user
 /// name, password, query and fragment.
@@ -47,26 +47,26 @@ pub(crate) fn check(location: &str, plain: &PlainHosts) -> Result<Url, InvalidLo
         _ => None,
     };
     if address.is_some_and(is_off_limits) {
-        return Err(InvalidLocation::LinkLocal(shown(location)));
+        return Err(InvalidLocation::LinkLocal(public(location)));
     }
     Ok(url)
 }
 
 /// As [`check`], for a location that may be off limits, since somebody said so.
 pub(crate) fn check_scheme(location: &str, plain: &PlainHosts) -> Result<Url, InvalidLocation> {
-    let url = Url::parse(location).map_err(|_| InvalidLocation::NotAUrl(shown(location)))?;
+    let url = Url::parse(location).map_err(|_| not_a_url(location))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(InvalidLocation::Credentials(shown(location)));
+        return Err(InvalidLocation::Credentials(named(&url)));
     }
     let is_loopback = match url.host() {
-        None => return Err(InvalidLocation::NotAUrl(shown(location))),
+        None => return Err(not_a_url(location)),
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         Some(Host::Domain(name)) => name == "localhost",
     };
     let may_be_plain = is_loopback || url.host_str().is_some_and(|host| plain.has(host));
     if url.scheme() != "https" && !(url.scheme() == "http" && may_be_plain) {
-        return Err(InvalidLocation::Insecure(shown(location)));
+        return Err(InvalidLocation::Insecure(public(location)));
     }
     Ok(url)
 }
@@ -101,24 +101,20 @@ pub(crate) fn start(text: &str) -> &str {
     text.char_indices().nth(200).map_or(text, |(end, _)| &text[..end])
 }
 
-/// A location as the log names it.
+/// A location as the log names it: without what may be secret in it.
 pub(crate) fn named(location: &Url) -> String {
-    start(&shown(location.as_str())).to_owned()
+    let place = &location[Position::BeforeHost..Position::AfterPath];
+    start(&format!("{}://{place}", location.scheme())).to_owned()
 }
 
-/// A location without what may be secret in it.
-pub(crate) fn shown(location: &str) -> String {
-    let is_user = |url: &Url| !url.username().is_empty() || url.password().is_some() || !url.has_host();
-    let end = location.find(['?', '#']).unwrap_or(location.len());
-    let text = &location[..end];
-    let url = Url::parse(location);
-    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
-    match text.rfind('@') {
-        // Of what is no URL, nobody can say where a password ends.
-        Some(at) if url.as_ref().map_or(true, is_user) => format!("{scheme}://{}", &text[at + 1..]),
-        None if url.is_err() && location.contains('@') => format!("{scheme}://"),
-        _ => text.to_owned(),
-    }
+/// As it was given, but for the query and the fragment: of a URL without a user.
+pub(crate) fn public(location: &str) -> String {
+    location.split(['?', '#']).next().unwrap_or_default().to_owned()
+}
+
+/// Of what is no URL, nobody can say where a password ends.
+fn not_a_url(location: &str) -> InvalidLocation {
+    InvalidLocation::NotAUrl(if location.contains('@') { "…".to_owned() } else { public(location) })
 }
 
 #[cfg(test)]

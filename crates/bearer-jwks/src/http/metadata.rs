@@ -4,7 +4,7 @@ use super::fetch;
 use crate::{
     discovery::{self, InvalidMetadata},
     fetch::FetchError,
-    location::{PlainHosts, named, shown},
+    location::{PlainHosts, named, public},
 };
 use reqwest::Client;
 use std::{fmt, time::Duration};
@@ -79,7 +79,7 @@ impl Metadata {
 
 impl fmt::Debug for Metadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Metadata").field("iss", &shown(&self.iss)).finish_non_exhaustive()
+        f.debug_struct("Metadata").field("iss", &public(&self.iss)).finish_non_exhaustive()
     }
 }
 
