@@ -14,15 +14,7 @@ impl Key {
 impl Sessions {
     /// The session that this refresh token is known to belong to.
     pub(crate) async fn find(&self, token: &RefreshToken) -> Result<Option<Key>, SessionError> {
-        let name = Key::of_refresh_token(token);
-        if let Some(key) = self.0.names.get(&name) {
-            return Ok(Some(key));
-        }
-        let found = self.0.ask(self.0.store.resolve(&name)).await.ok_or(SessionError::unavailable(SOON))?;
-        if let Some(key) = found {
-            self.0.names.insert(name, key);
-        }
-        Ok(found)
+        self.0.find(token).await
     }
 
     /// Whether the store has lost the session that this refresh token was found to belong to. Then the store
@@ -43,25 +35,30 @@ impl Sessions {
 }
 
 impl Owner {
-    pub(super) async fn adopt(&self, tokens: TokenSet) -> Result<Key, SessionError> {
-        let Some(token) = &tokens.refresh_token else { return Err(SessionError::SIGNED_OUT) };
+    async fn find(&self, token: &RefreshToken) -> Result<Option<Key>, SessionError> {
         let name = Key::of_refresh_token(token);
         if let Some(key) = self.names.get(&name) {
+            return Ok(Some(key));
+        }
+        let found = self.ask(self.store.resolve(&name)).await.ok_or(SessionError::unavailable(SOON))?;
+        if let Some(key) = found {
+            self.names.insert(name, key);
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn adopt(&self, tokens: TokenSet) -> Result<Key, SessionError> {
+        let Some(token) = &tokens.refresh_token else { return Err(SessionError::SIGNED_OUT) };
+        if let Some(key) = self.find(token).await? {
             return Ok(key);
         }
-        let key = match self.ask(self.store.resolve(&name)).await {
-            None => return Err(SessionError::unavailable(SOON)),
-            Some(Some(key)) => key,
-            // The first of its tokens that we see: it is the session's name from now on. Whoever else brings
-            // it at this moment finds the same row.
-            Some(None) => {
-                let key = self.create(name, Record::signed_in(tokens, true)).await?.key;
-                // It leads to itself, as later names do, and longer than an end is remembered: an old cookie
-                // does not begin a session anew that was signed out. Without it the session is as good.
-                let _ = self.ask(self.store.link(&name, &key, self.settings.lifetime)).await;
-                key
-            }
-        };
+        // The first of its tokens that we see: it is the session's name from now on. Whoever else brings it at
+        // this moment finds the same row.
+        let name = Key::of_refresh_token(token);
+        let key = self.create(name, Record::signed_in(tokens, true)).await?.key;
+        // It leads to itself, as later names do, and longer than an end is remembered: an old cookie does not
+        // begin a session anew that was signed out. Without it the session is as good.
+        let _ = self.ask(self.store.link(&name, &key, self.settings.lifetime)).await;
         self.names.insert(name, key);
         Ok(key)
     }
