@@ -1,6 +1,9 @@
 //! The settings of a verifier whose issuers are found.
 
-use super::{DynamicVerifier, QUESTIONS, ResolveIssuer, STRANGERS, Tenants};
+use super::{
+    DynamicVerifier, ResolveIssuer,
+    tenants::{QUESTIONS, STRANGERS, Tenants},
+};
 use crate::{connect::ConnectError, connector::Connector};
 use quick_cache::sync::Cache;
 use std::{sync::Arc, time::Duration};

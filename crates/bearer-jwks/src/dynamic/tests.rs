@@ -1,6 +1,9 @@
 //! Many tenants, some of them strangers. Where nothing is fetched, on paused time.
 
-use super::*;
+use super::{
+    tenants::{DEADLINE, QUESTIONS, STRANGERS, TROUBLED_FOR},
+    *,
+};
 use crate::{Connector, Schedule};
 use bearer_testing::{Algorithm, SigningKey, TestIssuer, TokenBuilder};
 use std::{
@@ -11,15 +14,15 @@ use std::{
         Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 use tokio::{
     sync::Notify,
     task::{JoinSet, yield_now},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tower_bearer::{
-    AuthErrorKind, Credential,
+    AuthError, AuthErrorKind, Credential, TokenCache,
     keys::{KeySet, KeySource},
 };
 
