@@ -2,7 +2,7 @@
 
 use super::{InvalidEndpoint, location::PlainHosts};
 use crate::Secret;
-use base64::prelude::{BASE64_STANDARD, Engine as _};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use url::form_urlencoded::{Serializer, byte_serialize};
 
@@ -113,7 +113,7 @@ impl OAuthClient {
 fn basic(id: &str, secret: &Secret) -> Result<HeaderValue, InvalidEndpoint> {
     let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
     let pair = format!("{}:{}", encoded(id), encoded(secret.expose()));
-    let value = format!("Basic {}", BASE64_STANDARD.encode(pair));
+    let value = format!("Basic {}", STANDARD.encode(pair));
     let mut value = HeaderValue::from_str(&value).map_err(|_| InvalidEndpoint::Key)?;
     value.set_sensitive(true);
     Ok(value)
@@ -141,7 +141,7 @@ mod tests {
             proof(&OAuthClient::secret_post("app", Secret::new("s&t"))),
             (None, form("client_id=app&client_secret=s%26t"))
         );
-        let pair = BASE64_STANDARD.encode("a+b:s%3At");
+        let pair = STANDARD.encode("a+b:s%3At");
         assert_eq!(
             proof(&OAuthClient::secret_basic("a b", Secret::new("s:t"))),
             (Some(format!("Basic {pair}")), form(""))

@@ -94,7 +94,7 @@ impl std::error::Error for InvalidIdToken {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -108,7 +108,7 @@ mod tests {
         for (name, value) in changes.as_object().expect("an object") {
             claims[name] = value.clone();
         }
-        format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()))
+        format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()))
     }
 
     #[test]

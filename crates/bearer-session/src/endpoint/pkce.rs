@@ -2,7 +2,7 @@
 //! logs.
 
 use crate::{Secret, random};
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -27,7 +27,7 @@ impl PkceVerifier {
     /// When the system gives no randomness.
     pub fn generate() -> Self {
         let bytes = Zeroizing::new(random::bytes::<32>());
-        Self(Secret::new(BASE64_URL_SAFE_NO_PAD.encode(*bytes)))
+        Self(Secret::new(URL_SAFE_NO_PAD.encode(*bytes)))
     }
 
     /// One that was kept while the user was away.
@@ -42,7 +42,7 @@ impl PkceVerifier {
 
     /// `BASE64URL(SHA256(verifier))` (RFC 7636 §4.2), which tells nothing of the verifier.
     pub fn challenge(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.expose()))
+        URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.expose()))
     }
 }
 

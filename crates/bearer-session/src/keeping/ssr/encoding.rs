@@ -1,6 +1,6 @@
 //! Text as it stands in cookies.
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use std::borrow::Cow;
 use tower_bearer::supabase::cookies::base64url_decoded;
@@ -13,7 +13,7 @@ const PREFIX: &str = "base64-";
 /// As most sessions are written.
 pub(super) fn base64url_encoded(text: &str) -> String {
     let mut encoded = PREFIX.to_owned();
-    BASE64_URL_SAFE_NO_PAD.encode_string(text, &mut encoded);
+    URL_SAFE_NO_PAD.encode_string(text, &mut encoded);
     encoded
 }
 
