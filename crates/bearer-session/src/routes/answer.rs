@@ -4,6 +4,7 @@ use super::{RouteState, is_for_a_page};
 use crate::{
     SessionError, SessionErrorKind,
     endpoint::{ExchangeError, Outcome, is_code},
+    keeping::Brought,
     layer::retry_after,
 };
 use axum::{
@@ -94,7 +95,7 @@ impl RouteState {
     /// The lines that take away what is there, if anything is.
     pub(super) fn taken_away(&self, request: &HeaderMap) -> Vec<HeaderValue> {
         match self.keeping.brought(request) {
-            crate::keeping::Brought::Nothing => Vec::new(),
+            Brought::Nothing => Vec::new(),
             _ => self.keeping.clear(request),
         }
     }

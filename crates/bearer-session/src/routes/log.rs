@@ -8,9 +8,9 @@ use crate::{
 use http::{StatusCode, Uri};
 use tracing::{debug, warn};
 
-/// What a user brought to sign in with.
+/// What a user signs in with (RFC 6749 §1.3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Brought {
+pub(super) enum Grant {
     /// A code, of this very sign-in: the issuer sent it a moment ago.
     Code,
     Password,
@@ -24,12 +24,12 @@ enum Blame {
 }
 
 /// The issuer gave no tokens.
-pub(super) fn refused(error: &ExchangeError, brought: Brought) {
+pub(super) fn refused(error: &ExchangeError, grant: Grant) {
     let (outcome, code) = (error.outcome(), error.code());
     let (status, source) = (error.status().map(|status| status.as_u16()), sources(error));
-    match blame(error, brought) {
-        Blame::User => debug!(?brought, ?outcome, status, code, source, "a sign-in was refused"),
-        Blame::Other => warn!(?brought, ?outcome, status, code, source, "a sign-in came to nothing"),
+    match blame(error, grant) {
+        Blame::User => debug!(?grant, ?outcome, status, code, source, "a sign-in was refused"),
+        Blame::Other => warn!(?grant, ?outcome, status, code, source, "a sign-in came to nothing"),
     }
 }
 
@@ -68,7 +68,7 @@ pub(super) fn no_provider() {
     );
 }
 
-fn blame(error: &ExchangeError, brought: Brought) -> Blame {
+fn blame(error: &ExchangeError, grant: Grant) -> Blame {
     /// What issuers say of a user who may not come in (RFC 6749 §5.2, and Supabase Auth).
     const OF_USERS: [&str; 8] = [
         "access_denied",
@@ -80,11 +80,11 @@ fn blame(error: &ExchangeError, brought: Brought) -> Blame {
         "user_not_found",
         "validation_failed",
     ];
-    let is_of_user = match (brought, error.outcome()) {
-        (Brought::Code, _) | (_, Outcome::Unknown) => false,
-        (Brought::Password, Outcome::Final) => error.code().is_some_and(|code| OF_USERS.contains(&code)),
+    let is_of_user = match (grant, error.outcome()) {
+        (Grant::Code, _) | (_, Outcome::Unknown) => false,
+        (Grant::Password, Outcome::Final) => error.code().is_some_and(|code| OF_USERS.contains(&code)),
         // One user tries too often.
-        (Brought::Password, Outcome::NotSpent) => {
+        (Grant::Password, Outcome::NotSpent) => {
             error.is_of_one_client() && error.status() == Some(StatusCode::TOO_MANY_REQUESTS)
         }
     };
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_wrong_password_is_the_users_mistake_and_a_wrong_client_secret_is_not() {
         use Blame::{Other, User};
-        use Brought::{Code, Password};
+        use Grant::{Code, Password};
         let cases = [
             (Outcome::Final, 400, "invalid_credentials", Password, User),
             (Outcome::Final, 400, "invalid_grant", Password, User),
@@ -122,10 +122,10 @@ mod tests {
             (Outcome::NotSpent, 503, "access_denied", Password, Other),
             (Outcome::Unknown, 500, "access_denied", Password, Other),
         ];
-        for (outcome, status, code, brought, expected) in cases {
+        for (outcome, status, code, grant, expected) in cases {
             let error = ExchangeError::new(outcome).with_code(code);
             let error = error.with_status(StatusCode::from_u16(status).unwrap());
-            assert_eq!(blame(&error, brought), expected, "{outcome:?} {status} {code} {brought:?}");
+            assert_eq!(blame(&error, grant), expected, "{outcome:?} {status} {code} {grant:?}");
         }
         let too_often = ExchangeError::new(Outcome::NotSpent).with_status(StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(blame(&too_often.of_one_client(), Password), User);

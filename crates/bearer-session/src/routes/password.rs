@@ -4,7 +4,7 @@ use super::{
     RouteState, Shared,
     answer::{Failure, empty, json, see_other},
     form::Form,
-    log::{self, Brought},
+    log::{self, Grant},
     session::Shown,
 };
 use crate::{Secret, labels::Labels};
@@ -61,7 +61,7 @@ impl RouteState {
         let password = Secret::new(credentials.password);
         let exchange = self.sign_in.exchange_password(&credentials.email, &password, on_behalf);
         let exchange = exchange.ok_or_else(|| Failure::new(StatusCode::NOT_FOUND, "not_found"))?;
-        let exchanged = exchange.await.inspect_err(|error| log::refused(error, Brought::Password));
+        let exchanged = exchange.await.inspect_err(|error| log::refused(error, Grant::Password));
         let tokens = exchanged.map_err(|error| Failure::exchange(&error))?;
         let mut response = match kind {
             Kind::Form => see_other(return_to),

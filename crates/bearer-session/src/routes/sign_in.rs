@@ -4,7 +4,7 @@ use super::{
     RouteState, Shared,
     answer::{Failure, add_cookies, see_other},
     form::{Form, Repeated},
-    log::{self, Brought},
+    log::{self, Grant},
     pending::{Pending, PendingCookies},
 };
 use crate::endpoint::{CodeExchange, SignInRequest};
@@ -140,7 +140,7 @@ impl RouteState {
         let exchange = CodeExchange::new(code, &pending.verifier, &self.options.callback, nonce);
         let on_behalf = self.on_behalf(request);
         let exchanged = self.sign_in.exchange_code(exchange, on_behalf).await;
-        let exchanged = exchanged.inspect_err(|error| log::refused(error, Brought::Code));
+        let exchanged = exchanged.inspect_err(|error| log::refused(error, Grant::Code));
         let tokens = exchanged.map_err(|error| Failure::exchange(&error))?;
         let mut response = see_other(pending.return_to.as_str());
         self.begin(request, tokens, on_behalf, &mut response).await?;
