@@ -1,11 +1,8 @@
 //! The JWKS endpoint that `TestIssuer` and `TestSupabase` share.
 
-use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use axum::{
@@ -19,7 +16,7 @@ use crate::{fault::Faults, keyring::Keyring};
 #[derive(Debug)]
 pub(crate) struct JwksEndpoint {
     pub(crate) keyring: Keyring,
-    faults: Faults,
+    pub(crate) faults: Faults,
     cache_control: Mutex<Option<HeaderValue>>,
     requests: AtomicUsize,
 }
@@ -56,21 +53,5 @@ impl JwksEndpoint {
     pub(crate) fn cache_control(&self, value: &str) {
         let value = HeaderValue::from_str(value).expect("Cache-Control is visible ASCII");
         *self.cache_control.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
-    }
-
-    pub(crate) fn fail_with(&self, status: u16) {
-        self.faults.fail_with(status);
-    }
-
-    pub(crate) fn delay(&self, delay: Duration) {
-        self.faults.delay(delay);
-    }
-
-    pub(crate) fn hold(&self) {
-        self.faults.hold();
-    }
-
-    pub(crate) fn recover(&self) {
-        self.faults.recover();
     }
 }

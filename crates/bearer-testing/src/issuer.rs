@@ -162,24 +162,24 @@ impl TestIssuer {
     /// # Panics
     /// When the status is not of three digits, or below 200.
     pub fn fail_with(&self, status: u16) {
-        self.endpoint.fail_with(status);
+        self.endpoint.faults.fail_with(status);
     }
 
     /// Every answer to a request for the JWK Set takes this long, until [`recover`](Self::recover). It has
     /// the keys as they are at its end.
     pub fn delay(&self, delay: Duration) {
-        self.endpoint.delay(delay);
+        self.endpoint.faults.delay(delay);
     }
 
     /// Requests for the JWK Set hang until [`recover`](Self::recover).
     pub fn hold(&self) {
-        self.endpoint.hold();
+        self.endpoint.faults.hold();
     }
 
     /// Ends [`fail_with`](Self::fail_with), [`delay`](Self::delay) and [`hold`](Self::hold); requests that
     /// wait are answered.
     pub fn recover(&self) {
-        self.endpoint.recover();
+        self.endpoint.faults.recover();
     }
 
     /// Sends this `Cache-Control` with the JWK Set from now on, such as `max-age=600`. None is sent before.

@@ -224,7 +224,7 @@ impl TestSupabase {
 
     /// How many requests to exchange a refresh token have arrived, granted or not.
     pub fn refreshes(&self) -> usize {
-        self.project.refreshes()
+        self.presentations().iter().sum()
     }
 
     /// How often each refresh token was presented, granted or not, in the order of their first presentation.
@@ -259,12 +259,12 @@ impl TestSupabase {
     /// # Panics
     /// When the status is not of three digits, or below 200.
     pub fn fail_with(&self, status: u16) {
-        self.project.jwks.fail_with(status);
+        self.project.jwks.faults.fail_with(status);
     }
 
     /// Requests for the JWK Set hang until [`recover`](Self::recover).
     pub fn hold(&self) {
-        self.project.jwks.hold();
+        self.project.jwks.faults.hold();
     }
 
     /// Answers refresh requests with this HTTP status and spends no token, until [`recover`](Self::recover).
@@ -336,7 +336,7 @@ impl TestSupabase {
     /// [`hold_refresh`](Self::hold_refresh) and [`script_refreshes`](Self::script_refreshes) began; requests
     /// that wait are answered.
     pub fn recover(&self) {
-        self.project.jwks.recover();
+        self.project.jwks.faults.recover();
         self.project.refresh_faults.recover();
         self.project.token_faults.recover();
     }

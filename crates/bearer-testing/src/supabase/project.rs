@@ -2,7 +2,7 @@
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicI64, AtomicUsize, Ordering},
+    atomic::{AtomicI64, Ordering},
 };
 
 use axum::http::HeaderMap;
@@ -41,7 +41,6 @@ pub(super) struct Project {
     store: Mutex<Store>,
     flows: Mutex<Flows>,
     limiter: Option<Limiter>,
-    refreshes: AtomicUsize,
     issued: Mutex<Vec<String>>,
 }
 
@@ -83,7 +82,6 @@ impl Project {
             store: Mutex::default(),
             flows: Mutex::default(),
             limiter: options.rate_limit.then(Limiter::default),
-            refreshes: AtomicUsize::new(0),
             issued: Mutex::default(),
         }
     }
@@ -130,12 +128,6 @@ impl Project {
     pub(super) fn limit(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         let admits = |limiter: &Limiter| limiter.admits(limiter::address(headers), Instant::now());
         if self.limiter.as_ref().is_none_or(admits) { Ok(()) } else { Err(ApiError::rate_limit()) }
-    }
-
-    /// A token was presented, whatever comes of it.
-    pub(super) fn presented(&self, refresh_token: &str) {
-        self.presentations.add(refresh_token);
-        self.refreshes.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(super) async fn refresh_grant(&self, refresh_token: &str) -> Result<Issued, ApiError> {
@@ -193,10 +185,6 @@ impl Project {
 
     pub(super) fn log_out(&self, caller: &Caller, scope: Scope) {
         self.store().log_out(&caller.user, caller.session.as_deref(), scope);
-    }
-
-    pub(super) fn refreshes(&self) -> usize {
-        self.refreshes.load(Ordering::SeqCst)
     }
 
     /// Each access token and refresh token that was ever given out.

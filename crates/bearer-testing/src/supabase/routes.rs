@@ -60,7 +60,7 @@ async fn token(
 
 async fn refresh(project: &Project, token: &str, headers: &HeaderMap) -> Response {
     let fault = project.token_faults.next();
-    project.presented(token);
+    project.presentations.add(token);
     if fault == TokenFault::SessionKilled {
         project.store().end_session_of(token);
     }
