@@ -1,4 +1,4 @@
-//! The HTTP server below all but the scripted endpoint.
+//! The HTTP server below all but the scripted endpoint, and how all of them accept connections.
 
 use std::{
     convert::Infallible,
@@ -41,7 +41,9 @@ impl Server {
         let address = listener.local_addr().expect("a bound listener has an address");
         let url = format!("http://{address}");
         let requests = Arc::default();
-        let task = tokio::spawn(accept(listener, routes(&url), Arc::clone(&requests))).abort_handle();
+        let (router, counted) = (routes(&url), Arc::clone(&requests));
+        let serve = move |stream| serve(stream, router.clone(), Arc::clone(&counted));
+        let task = tokio::spawn(accept(listener, serve)).abort_handle();
         Self { url, requests, task }
     }
 
@@ -63,12 +65,15 @@ impl Drop for Server {
 
 /// Not `axum::serve`, whose connections are tasks of their own that outlive it: these belong to the set, and
 /// the set to this future, so that aborting it leaves nothing behind, not even a request that is held.
-async fn accept(listener: TcpListener, router: Router, requests: Arc<AtomicUsize>) {
+pub(crate) async fn accept<F>(listener: TcpListener, serve: impl Fn(TcpStream) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let mut connections = JoinSet::new();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                connections.spawn(serve(stream, router.clone(), Arc::clone(&requests)));
+                connections.spawn(serve(stream));
             }
             // Most likely there are no file descriptors left: some are closed soon.
             Err(_) => time::sleep(Duration::from_millis(10)).await,

@@ -15,16 +15,13 @@ use std::{
     fmt,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use log::Log;
 use script::Script;
-use tokio::{
-    net::TcpListener,
-    task::{JoinHandle, JoinSet},
-    time,
-};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::server;
 
 const JWKS_PATH: &str = "/jwks.json";
 
@@ -224,22 +221,14 @@ impl fmt::Debug for ScriptedJwks {
     }
 }
 
-/// The connections belong to this future, so that aborting it leaves nothing behind.
+/// Each connection serves one request.
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let mut connections = JoinSet::new();
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                shared.log.connected();
-                let shared = Arc::clone(&shared);
-                connections
-                    .spawn(async move { connection::serve(stream, &shared.script, &shared.log).await });
-            }
-            // Most likely there are no file descriptors left: some are closed soon.
-            Err(_) => time::sleep(Duration::from_millis(10)).await,
-        }
-        while connections.try_join_next().is_some() {}
-    }
+    let serve = move |stream| {
+        shared.log.connected();
+        let shared = Arc::clone(&shared);
+        async move { connection::serve(stream, &shared.script, &shared.log).await }
+    };
+    server::accept(listener, serve).await;
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The scripted endpoint, byte by byte.
 
-use std::io::ErrorKind;
+use std::{io::ErrorKind, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::{
