@@ -1,9 +1,9 @@
 //! The one place where a refusal becomes an answer (RFC 6750 §3, RFC 9110 §11.6.1, gRPC over HTTP/2).
 
 use crate::{
+    config::ConfigError,
     credential::is_tchar,
     error::{AuthError, AuthErrorKind, Reason},
-    jwt::ConfigError,
     scope::ScopeList,
 };
 use http::{

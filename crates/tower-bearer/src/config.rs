@@ -1,6 +1,6 @@
 //! Mistakes in the set-up of issuers and layers.
 
-use super::Algorithm;
+use crate::jwt::Algorithm;
 use http::Uri;
 use std::{error::Error, fmt};
 

@@ -3,8 +3,8 @@
 use crate::{
     Bearer, EmptyRejection, Observe, ProtectedResource, Verify,
     challenge::Challenge,
+    config::ConfigError,
     gate::{Absent, Gate, Preflight},
-    jwt::ConfigError,
     pages::Pages,
     source::{Source, Sources},
 };

@@ -47,6 +47,7 @@
 mod challenge;
 mod claims;
 mod claims_set;
+mod config;
 mod credential;
 mod error;
 mod future;
@@ -77,11 +78,12 @@ pub mod supabase;
 mod unauthenticated;
 mod verify;
 
+pub use config::ConfigError;
 pub use credential::Credential;
 pub use error::{AuthError, AuthErrorKind, Reason};
 pub use future::BearerFuture;
 pub use jwt::{
-    Algorithm, Audience, ConfigError, Issuer, JwtVerifier, LogoutToken, RegisteredClaims, Scopes, TokenCache,
+    Algorithm, Audience, Issuer, JwtVerifier, LogoutToken, RegisteredClaims, Scopes, TokenCache,
     VerifyLogoutToken, WaitForKeys,
 };
 pub use layer::BearerLayer;

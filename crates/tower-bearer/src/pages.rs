@@ -1,8 +1,8 @@
 //! For pages rather than APIs: a browser that may not see one is sent to sign in, and back again.
 
 use crate::{
+    config::ConfigError,
     error::{AuthError, AuthErrorKind, Reason},
-    jwt::ConfigError,
 };
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode, Uri,

@@ -1,7 +1,7 @@
 //! Refresh tokens are nothing for a service that only verifies: they are taken out of requests.
 
 use crate::{
-    jwt::ConfigError,
+    config::ConfigError,
     source::{
         cookie::{self, Cookie},
         session_name::{SessionName, without_chunk_number},

@@ -14,8 +14,9 @@
 use crate::{
     claims::AnyClaims,
     claims_set::{ClaimsSet, scan},
+    config::{ConfigError, shown},
     error::Reason,
-    jwt::{Algorithm, ConfigError, Issuer, Payload, Text, shown},
+    jwt::{Algorithm, Issuer, Payload, Text},
 };
 use http::Uri;
 use serde::{

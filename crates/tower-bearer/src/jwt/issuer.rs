@@ -3,7 +3,6 @@
 use super::{
     algorithm::{Algorithm, AlgorithmSet},
     application::{ClaimsMismatch, ClaimsType, Read},
-    config::ConfigError,
     payload::Payload,
     public_key::is_public,
     signature::{self, HmacKey, Rejected},
@@ -11,6 +10,7 @@ use super::{
 };
 use crate::{
     claims::Claims,
+    config::ConfigError,
     error::Reason,
     keys::{KeySource, Snapshot},
 };

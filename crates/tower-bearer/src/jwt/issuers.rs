@@ -1,6 +1,7 @@
 //! The allow-list of issuers: a token is judged by the one that its `iss` names, or by none.
 
-use super::{config::ConfigError, issuer::Issuer, receipt::Standing};
+use super::{issuer::Issuer, receipt::Standing};
+use crate::config::ConfigError;
 use arc_swap::{ArcSwap, Guard};
 use foldhash::fast::RandomState;
 use std::{

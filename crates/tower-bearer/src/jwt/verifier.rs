@@ -3,7 +3,6 @@
 use super::{
     TokenCache,
     compact::{self, Compact, Scratch},
-    config::ConfigError,
     first_tokens::{self, FirstTokens},
     issuer::Issuer,
     issuers::Trusted,
@@ -12,7 +11,7 @@ use super::{
     seen::SeenHeaders,
     waiting::{Question, WaitForKeys, Waiting},
 };
-use crate::{Presented, Verification, Verified, Verify};
+use crate::{Presented, Verification, Verified, Verify, config::ConfigError};
 use std::{
     fmt,
     marker::PhantomData,

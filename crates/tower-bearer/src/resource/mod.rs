@@ -10,7 +10,7 @@ pub use service::ResourceMetadataService;
 
 use crate::{
     challenge::Pointer,
-    jwt::{ConfigError, shown},
+    config::{ConfigError, shown},
     scope::{ScopeList, is_scope_token},
 };
 use bytes::Bytes;

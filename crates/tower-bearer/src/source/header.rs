@@ -1,7 +1,7 @@
 //! A token in a header of its own.
 
 use super::found::{Carrier, Tokens};
-use crate::{credential::trim, error::Reason, jwt::ConfigError};
+use crate::{config::ConfigError, credential::trim, error::Reason};
 use http::{HeaderMap, HeaderName, header};
 
 /// Where to look.

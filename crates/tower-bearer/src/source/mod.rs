@@ -14,9 +14,9 @@ pub(crate) mod session_text;
 mod websocket;
 
 use crate::{
+    config::ConfigError,
     credential::{Credential, token_of_headers, token_of_value},
     error::Reason,
-    jwt::ConfigError,
     refresh_tokens::RefreshTokens,
 };
 pub(crate) use caching::Caching;

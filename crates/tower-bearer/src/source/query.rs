@@ -1,7 +1,7 @@
 //! A token in the query of the request target (RFC 6750 §2.3).
 
 use super::found::{Carrier, Tokens};
-use crate::{error::Reason, jwt::ConfigError};
+use crate::{config::ConfigError, error::Reason};
 use http::{Uri, uri::PathAndQuery};
 
 /// The name of the parameter.

@@ -1,7 +1,7 @@
 //! The names that the cookies of one `@supabase/ssr` session can have.
 
 use super::cookie::is_name;
-use crate::jwt::{ConfigError, shown};
+use crate::config::{ConfigError, shown};
 use http::Uri;
 
 /// The name of a session's cookie, without the `.N` of its chunks.
