@@ -36,13 +36,7 @@ impl Check {
         first: &mut FirstExchange,
     ) -> Result<Key, SessionError> {
         let refresh_token = pair.refresh_token.as_ref().ok_or(SessionError::SIGNED_OUT)?;
-        let mut found = sessions.find(refresh_token).await?;
-        if let Some(key) = found
-            && sessions.has_lost(key, refresh_token).await?
-        {
-            found = sessions.find(refresh_token).await?;
-        }
-        if let Some(key) = found {
+        if let Some(key) = sessions.find(refresh_token).await? {
             return Ok(key);
         }
         let now = SystemTime::now();

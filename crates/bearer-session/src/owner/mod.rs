@@ -38,17 +38,8 @@ pub use self::{
 };
 
 use self::{
-    breaker::Breaker,
-    builder::Settings,
-    events::Announcer,
-    flight::Landing,
-    local::{Entry, Local},
-    look::Looked,
-    outage::Outage,
-    pauses::Pauses,
-    single::Single,
-    store_outage::StoreOutage,
-    unsaved::Unsaved,
+    breaker::Breaker, builder::Settings, events::Announcer, flight::Landing, local::Local, look::Looked,
+    outage::Outage, pauses::Pauses, single::Single, store_outage::StoreOutage, unsaved::Unsaved,
 };
 use crate::{
     BoxFuture, Keyring, SessionId, TokenSet,
@@ -252,12 +243,7 @@ impl Sessions {
     /// [`Unavailable`](SessionErrorKind::Unavailable) when it is not in memory and the store cannot be
     /// reached.
     pub async fn peek(&self, session: impl Into<Key>) -> Result<Access, SessionError> {
-        let (key, now) = (session.into(), Instant::now());
-        match self.0.local.get(&key, now) {
-            Some(Entry::Ended(_) | Entry::Lost(_)) => Err(SessionError::SIGNED_OUT),
-            Some(Entry::Live(held)) if held.trusted_until > now => Ok(Access(held)),
-            _ => self.0.look_or_trust(key, now + self.0.settings.wait).await.map(Access),
-        }
+        self.0.peek(session.into()).await.map(Access)
     }
 
     /// The session as it lies in the store, whatever this process believes: what a notice of a change wants

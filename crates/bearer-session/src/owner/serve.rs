@@ -73,6 +73,15 @@ impl Owner {
         }
     }
 
+    pub(super) async fn peek(self: &Arc<Self>, key: Key) -> Result<Arc<Held>, SessionError> {
+        let now = Instant::now();
+        match self.local.get(&key, now) {
+            Some(Entry::Ended(_) | Entry::Lost(_)) => Err(SessionError::SIGNED_OUT),
+            Some(Entry::Live(held)) if held.trusted_until > now => Ok(held),
+            _ => self.look_or_trust(key, now + self.settings.wait).await,
+        }
+    }
+
     /// Whoever got these tokens was refused with them. Returns whether there are others, or will be.
     pub(super) fn refused(self: &Arc<Self>, held: &Arc<Held>, on_behalf: OnBehalf) -> bool {
         let now = Instant::now();

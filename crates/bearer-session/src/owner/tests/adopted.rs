@@ -111,3 +111,20 @@ async fn of_a_sign_out_everywhere_the_hook_hears_when_the_issuer_has_answered_to
         assert_eq!(*heard.lock().unwrap(), [(SignOutScope::Global, 3600), (SignOutScope::Global, 3597)]);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_has_lost_begins_anew_however_long_that_is_known() {
+    let (issuer, store) = (Issuer::strict(), Faulty::new());
+    let sessions = owner(&issuer, &store);
+    let day = 24 * HOUR;
+    for pause in [secs(0), secs(6), 2 * HOUR] {
+        let key = sessions.adopt(tokens(0, day)).await.unwrap();
+        *store.store.lock().unwrap() = MemoryStore::new(100);
+        sleep(secs(6)).await;
+        // Somebody looks who has nothing by which it could begin anew, such as a stream of events.
+        assert!(sessions.look(key).await.is_err());
+        sleep(pause).await;
+        assert_eq!(sessions.find(&RefreshToken::new("r0")).await.unwrap(), None, "{pause:?}");
+        assert_eq!(brings(&sessions, tokens(0, day)).await, Ok("a0".to_owned()), "{pause:?}");
+    }
+}
