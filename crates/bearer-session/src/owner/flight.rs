@@ -196,9 +196,14 @@ impl Owner {
                 _ => self.save_later(claim.key, successor),
             },
             None => self.save_later(claim.key, successor),
-            Some(Lookup::Ended | Lookup::Unknown) => {
+            Some(Lookup::Ended) => {
                 self.over(&claim.key, SignOutScope::Local);
                 self.drop_tokens(&successor.record).await;
+                Landing::Over
+            }
+            // Nobody signed out: the store may find it again, or the browser have what it began with.
+            Some(Lookup::Unknown) => {
+                self.unknown(&claim.key);
                 Landing::Over
             }
         }

@@ -283,3 +283,20 @@ async fn a_session_that_the_store_did_not_know_for_a_moment_is_back_when_it_does
     assert_eq!(access(&sessions, &id).await, got("a0"));
     assert_eq!(*hears.lock().unwrap(), 0, "nobody signed out");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_the_store_loses_during_a_refresh_is_signed_out_nowhere_else() {
+    let (issuer, store) = (Issuer::supabase().answers([(secs(3), Answer::Tokens)]), Faulty::new());
+    let (sessions, hears) = listening(&issuer, &store);
+    let key = sessions.adopt(tokens(0, HOUR)).await.unwrap();
+    let refreshing = {
+        let sessions = sessions.clone();
+        tokio::spawn(async move { sessions.refresh(key, OnBehalf::default()).await.map(|_| ()) })
+    };
+    sleep(secs(1)).await;
+    *store.store.lock().unwrap() = MemoryStore::new(100);
+    assert_eq!(refreshing.await.unwrap().unwrap_err().kind(), SessionErrorKind::SignedOut);
+    assert_eq!(issuer.0.lock().unwrap().signed_out, []);
+    assert_eq!(*hears.lock().unwrap(), 0);
+    assert_eq!(brings(&sessions, tokens(0, HOUR)).await, Ok("a0".to_owned()));
+}
