@@ -263,8 +263,9 @@ impl Sessions {
     /// Unless the scope is [`Others`](SignOutScope::Others) the session is over here whatever the issuer
     /// says, and a refresh that is under way comes to nothing. That it was over already is no error. An issuer
     /// that is out of order is told again for two minutes, as long as this process lives; one that takes no
-    /// access token that has expired is shown a new one. Whoever asks again meanwhile waits for that. It goes
-    /// on when the caller goes away.
+    /// access token that has expired is shown a new one, if it [allows](crate::endpoint::AfterUnknown) that a
+    /// refresh token comes twice. Whoever asks again meanwhile waits for that. It goes on when the caller goes
+    /// away.
     ///
     /// Other sessions of the user, which the issuer ends under the scopes `Others` and `Global`, are found to
     /// be over at their next refresh. Until then their access tokens live, unless a gate refuses them:

@@ -2,7 +2,7 @@
 
 use super::{Owner, SOON, SessionError, SessionErrorKind, local::Held, within::within};
 use crate::{
-    endpoint::{ExchangeError, OnBehalf, Outcome, SignOutScope},
+    endpoint::{AfterUnknown, ExchangeError, OnBehalf, Outcome, SignOutScope},
     record::Record,
     store::Key,
 };
@@ -142,7 +142,10 @@ impl Owner {
         match within(deadline, self.endpoint.sign_out(access, refresh, scope, on_behalf)).await {
             Some(Ok(())) => Told::Heard,
             Some(Err(error)) => {
-                let told = told(&error, refresh.is_some());
+                // Its refresh token may be under way, in another process too, when the session ends.
+                let may_renew =
+                    refresh.is_some() && self.endpoint.after_unknown() == AfterUnknown::PresentAgain;
+                let told = told(&error, may_renew);
                 if told == Told::Stale {
                     debug!(key = ?held.key, %error, "the issuer does not hear of a sign-out from an old token");
                 } else {
@@ -204,8 +207,7 @@ impl Owner {
         }
     }
 
-    /// The last tokens of a session that is over, by which the issuer can be told. Nobody else presents its
-    /// refresh token any more.
+    /// The last tokens of a session that is over, by which the issuer can be told.
     async fn last_tokens(
         &self,
         held: &Held,
@@ -230,10 +232,10 @@ impl Owner {
 }
 
 /// What a refusal to be told means: the issuer, or the way to it, is out of order; or it does not want to.
-fn told(error: &ExchangeError, has_refresh_token: bool) -> Told {
+fn told(error: &ExchangeError, may_renew: bool) -> Told {
     match error.status() {
         Some(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => Told::NotNow,
-        Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) if has_refresh_token => Told::Stale,
+        Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) if may_renew => Told::Stale,
         Some(status) if status.is_server_error() => Told::NotNow,
         None if error.code().is_none() => Told::NotNow,
         _ => Told::Refused,

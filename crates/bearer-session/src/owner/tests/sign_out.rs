@@ -104,7 +104,7 @@ async fn a_sign_out_that_the_issuer_did_not_hear_of_is_told_again_and_not_said_t
 async fn an_issuer_that_takes_no_expired_token_hears_of_the_sign_out_from_a_new_one() {
     let out_of_order = || ExchangeError::new(Outcome::NotSpent);
     for trouble in [0, 3] {
-        let issuer = (0..trouble).fold(Issuer::strict(), |issuer, _| issuer.fails(out_of_order()));
+        let issuer = (0..trouble).fold(Issuer::supabase(), |issuer, _| issuer.fails(out_of_order()));
         issuer.0.lock().unwrap().signs_out_by = Some("a1");
         let (sessions, id) = expired(&issuer, &Faulty::new()).await;
         sessions.sign_out(&id, SignOutScope::Local, OnBehalf::default()).await.unwrap();
@@ -122,10 +122,10 @@ async fn an_issuer_that_takes_no_expired_token_hears_of_the_sign_out_from_a_new_
 async fn a_token_that_is_never_good_enough_for_a_sign_out_is_renewed_once() {
     let ended = || ExchangeError::new(Outcome::Final);
     for (scope, issuer, is_done) in [
-        (SignOutScope::Local, Issuer::strict(), true),
-        (SignOutScope::Global, Issuer::strict(), false),
-        (SignOutScope::Local, Issuer::strict().fails(ended()), true),
-        (SignOutScope::Global, Issuer::strict().fails(ended()), false),
+        (SignOutScope::Local, Issuer::supabase(), true),
+        (SignOutScope::Global, Issuer::supabase(), false),
+        (SignOutScope::Local, Issuer::supabase().fails(ended()), true),
+        (SignOutScope::Global, Issuer::supabase().fails(ended()), false),
     ] {
         issuer.0.lock().unwrap().signs_out_by = Some("none");
         let sessions = owner(&issuer, &Faulty::new());
@@ -186,5 +186,24 @@ async fn a_session_gives_way_without_a_word_to_the_issuer_where_both_may_be_one_
         assert_eq!(access(&owner(&issuer, &store), &id).await, OUT, "{case}");
         assert_eq!(!issuer.0.lock().unwrap().signed_out.is_empty(), is_told, "{case}");
         assert_eq!(*hears.lock().unwrap() > 0, is_told, "{case}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_out_presents_nothing_twice_to_an_issuer_that_forgives_nothing() {
+    for (answer, is_under_way) in
+        [(Answer::Tokens, true), (Answer::CommittedAndLost(Outcome::Unknown), false)]
+    {
+        let issuer = Issuer::strict().answers([(secs(3), answer)]);
+        issuer.0.lock().unwrap().signs_out_by = Some("none");
+        let (sessions, id) = expired(&issuer, &Faulty::new()).await;
+        if is_under_way {
+            let (sessions, id) = (sessions.clone(), id.clone());
+            tokio::spawn(async move { access(&sessions, &id).await });
+            sleep(secs(1)).await;
+        }
+        sessions.sign_out(&id, SignOutScope::Local, OnBehalf::default()).await.unwrap();
+        sleep(HOUR).await;
+        assert!(issuer.most_presentations_of_one() <= 1, "{:?}", issuer.presented());
     }
 }
