@@ -2,6 +2,7 @@
 
 use super::{
     Owner, SessionEvent, Who,
+    claimed::Purpose,
     local::{Entry, Held},
 };
 use crate::{endpoint::SignOutScope, store::Key};
@@ -31,7 +32,11 @@ impl Owner {
 
     /// Ends a session in whose place another has come that may be the same one at the issuer: that is not
     /// told, nor the hook.
-    pub(super) async fn succeeded(&self, key: Key) {
+    pub(super) async fn succeeded(self: &Arc<Self>, held: Arc<Held>) {
+        let key = held.key;
+        // A refresh that finds its session ended gives up its tokens at the issuer, and what succeeds them: one
+        // that is under way, in whatever process, comes first.
+        let _ = self.claim(held, Purpose::Replace).await;
         if !self.end_row(key, Instant::now() + self.settings.store_timeout).await {
             warn!(?key, "the store could not be told that a session has a successor");
         }

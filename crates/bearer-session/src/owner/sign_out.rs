@@ -87,11 +87,13 @@ impl Owner {
         on_behalf: OnBehalf,
     ) -> Result<(), SessionError> {
         let held = self.look_or_trust(key, Instant::now() + self.settings.wait).await;
-        if held.is_ok_and(|held| held.record.may_be_one_with(to)) {
-            self.succeeded(key).await;
-            return Ok(());
+        match held {
+            Ok(held) if held.record.may_be_one_with(to) => {
+                self.succeeded(held).await;
+                Ok(())
+            }
+            _ => self.sign_out(key, SignOutScope::Local, on_behalf).await,
         }
-        self.sign_out(key, SignOutScope::Local, on_behalf).await
     }
 
     /// A session whose tokens nobody here knows: it is over, or cannot be read. Whatever lies in the store is

@@ -207,3 +207,25 @@ async fn a_sign_out_presents_nothing_twice_to_an_issuer_that_forgives_nothing() 
         assert!(issuer.most_presentations_of_one() <= 1, "{:?}", issuer.presented());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_under_way_does_not_end_what_the_session_gave_way_to() {
+    for is_here in [true, false] {
+        let issuer = Issuer::strict().answers([(secs(3), Answer::Tokens)]);
+        let store = Faulty::new();
+        let (sessions, id) = aging(&issuer, &store).await;
+        let other = owner(&issuer, &store);
+        assert_eq!(access(&sessions, &id).await, got("a0"));
+        sleep(secs(1)).await;
+        // To the issuer it is the same one.
+        let next = Record::signed_in(tokens(5, HOUR), false);
+        let signed_in_at = if is_here { &sessions } else { &other };
+        signed_in_at.give_way(id.key(), &next, OnBehalf::default()).await.unwrap();
+        sleep(secs(10)).await;
+        assert_eq!(issuer.presented(), ["r0"]);
+        assert_eq!(issuer.0.lock().unwrap().signed_out, []);
+        for sessions in [&sessions, &other] {
+            assert_eq!(access(sessions, &id).await, OUT);
+        }
+    }
+}
