@@ -115,11 +115,13 @@ impl Keeping {
     ) -> Result<(), SessionError> {
         let before = self.key_of(sessions, request).await;
         let next = Record::signed_in(tokens.clone(), false);
-        for line in self.stored(sessions, tokens, &jar(request), on_behalf).await? {
+        let (begun, lines) = self.stored(sessions, tokens, &jar(request), on_behalf).await?;
+        for line in lines {
             response.append(SET_COOKIE, line);
         }
         forbid_caching(response);
-        if let Ok(before) = before {
+        // A frontend that has signed in by itself may have brought the very tokens that are in its cookies.
+        if let Some(before) = before.ok().filter(|before| *before != begun) {
             end(sessions, before, next, on_behalf).await;
         }
         Ok(())
@@ -133,7 +135,7 @@ impl Keeping {
         }
     }
 
-    /// The lines of a new session. Where it cannot be stored, the tokens are given up at the issuer too:
+    /// A new session, and its lines. Where it cannot be stored, the tokens are given up at the issuer too:
     /// nobody will ever present them.
     async fn stored(
         &self,
@@ -141,18 +143,18 @@ impl Keeping {
         tokens: TokenSet,
         request: &HeaderMap,
         on_behalf: OnBehalf,
-    ) -> Result<Vec<HeaderValue>, SessionError> {
+    ) -> Result<(Key, Vec<HeaderValue>), SessionError> {
         let (access, refresh) = (tokens.access_token.clone(), tokens.refresh_token.clone());
         let (id, stored) = match &self.0 {
             Kind::Opaque(cookie) => {
                 let id = SessionId::random();
                 let stored = sessions.create_as(&id, tokens).await;
-                let lines = stored.map(|()| vec![cookie.write(&id)]);
-                (Some(id), lines)
+                let begun = stored.map(|()| (id.key(), vec![cookie.write(&id)]));
+                (Some(id), begun)
             }
             Kind::SupabaseSsr { cookies, .. } => {
                 let lines = cookies.write(request, &tokens, SystemTime::now());
-                (None, sessions.adopt(tokens).await.map(|_| lines))
+                (None, sessions.adopt(tokens).await.map(|key| (key, lines)))
             }
         };
         if stored.is_err() {

@@ -104,3 +104,19 @@ async fn a_sign_in_of_ones_own_that_cannot_be_stored_leaves_nothing() {
         tokio::time::timeout(Duration::from_secs(3), left).await.expect("given up");
     }
 }
+
+#[tokio::test]
+async fn who_begins_with_the_very_tokens_that_the_browser_has_keeps_the_session() {
+    let world = World::start().await;
+    let ssr = SsrCookies::of_project(world.supabase.project_url()).unwrap();
+    let keeping = Keeping::supabase_ssr(ssr, world.verifier.clone());
+    let mut browser = Browser::new(with_link(&world, keeping.clone(), false));
+    let tokens = world.tokens(Duration::from_secs(3600));
+    for _ in 0..2 {
+        let (request, ()) = Request::get("/").header("cookie", browser.line()).body(()).unwrap().into_parts();
+        let (mut headers, nobody) = (axum::http::HeaderMap::new(), OnBehalf::default());
+        keeping.begin(&world.sessions, tokens.clone(), &request, nobody, &mut headers).await.unwrap();
+        browser.keep(&headers);
+        assert_eq!(browser.get("/me").await.body, ADA);
+    }
+}
