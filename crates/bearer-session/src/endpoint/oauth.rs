@@ -163,7 +163,8 @@ impl OAuthEndpoint {
         self
     }
 
-    /// One more parameter of the authorization URL, such as `audience`, `prompt` or `resource`.
+    /// One more parameter of the authorization URL, such as `audience`, `prompt` or `resource`. A request that
+    /// says the same of its own, such as a stronger [`acr_values`](SignInRequest::step_up), has its way.
     #[must_use]
     pub fn authorization_parameter(mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
         self.extra.push((name.into(), value.into()));
@@ -301,26 +302,25 @@ impl SignIn for OAuthEndpoint {
     /// [`authorization_parameter`](OAuthEndpoint::authorization_parameter).
     fn authorization_url(&self, request: &SignInRequest<'_>) -> Option<String> {
         let mut url = self.metadata.authorization.clone()?;
-        let scope = request.scope.or(self.scope.as_deref());
+        let max_age = request.max_age.map(|seconds| seconds.to_string());
+        let parameters = [
+            ("response_type", Some("code")),
+            ("client_id", Some(self.client.id())),
+            ("redirect_uri", Some(request.redirect_uri)),
+            ("state", Some(request.state)),
+            ("code_challenge", Some(request.pkce_challenge)),
+            ("code_challenge_method", Some("S256")),
+            ("nonce", Some(request.nonce)),
+            ("scope", request.scope.or(self.scope.as_deref())),
+            ("acr_values", request.acr_values),
+            ("max_age", max_age.as_deref()),
+        ];
+        // None stands there twice (RFC 6749 §3.1): what is asked for now takes the place of what usually is.
+        let is_usual = |name: &str| parameters.iter().all(|(asked, value)| *asked != name || value.is_none());
+        let extra = self.extra.iter().filter(|(name, _)| is_usual(name));
         let mut query = url.query_pairs_mut();
-        query
-            .append_pair("response_type", "code")
-            .append_pair("client_id", self.client.id())
-            .append_pair("redirect_uri", request.redirect_uri)
-            .append_pair("state", request.state)
-            .append_pair("code_challenge", request.pkce_challenge)
-            .append_pair("code_challenge_method", "S256")
-            .append_pair("nonce", request.nonce);
-        if let Some(scope) = scope {
-            query.append_pair("scope", scope);
-        }
-        if let Some(values) = request.acr_values {
-            query.append_pair("acr_values", values);
-        }
-        if let Some(max_age) = request.max_age {
-            query.append_pair("max_age", &max_age.to_string());
-        }
-        query.extend_pairs(&self.extra);
+        query.extend_pairs(parameters.iter().filter_map(|(name, value)| Some((name, (*value)?))));
+        query.extend_pairs(extra.map(|(name, value)| (name, value)));
         drop(query);
         Some(url.into())
     }

@@ -196,6 +196,34 @@ async fn urls_say_all_that_they_must() {
     assert_eq!(bare.authorization_url(&SignInRequest::new(BACK, "s", "c", "n")), None);
 }
 
+#[test]
+fn no_parameter_of_the_authorization_url_stands_there_twice() {
+    let endpoint = OAuthEndpoint::new("https://issuer.example/token", app()).expect("a location");
+    let endpoint = endpoint.authorization_endpoint("https://issuer.example/authorize").expect("a location");
+    let endpoint = endpoint
+        .authorization_parameter("acr_values", "usual")
+        .authorization_parameter("max_age", "3600")
+        .authorization_parameter("resource", "one")
+        .authorization_parameter("resource", "two");
+    let asked = SignInRequest::new(BACK, "s", "c", "n");
+    for (asked, acr_values, max_age) in
+        [(asked, "usual", "3600"), (asked.step_up(Some("strong"), Some(0)), "strong", "0")]
+    {
+        let url = Url::parse(&endpoint.authorization_url(&asked).expect("a URL")).expect("a URL");
+        let of = |wanted: &str| -> Vec<_> {
+            url.query_pairs()
+                .filter(|(name, _)| name == wanted)
+                .map(|(_, value)| value.into_owned())
+                .collect()
+        };
+        assert_eq!(
+            (of("acr_values"), of("max_age")),
+            (vec![acr_values.to_owned()], vec![max_age.to_owned()])
+        );
+        assert_eq!(of("resource"), ["one", "two"], "but for those that may (RFC 8707)");
+    }
+}
+
 #[tokio::test]
 async fn only_its_own_metadata_makes_an_issuer() {
     let (provider, endpoint) = start(OAuthOptions::default()).await;
