@@ -1,10 +1,6 @@
 //! The end of a session: here, in the store, and for those who listen.
 
-use super::{
-    Owner, SessionEvent, Who,
-    claimed::Purpose,
-    local::{Entry, Held},
-};
+use super::{Owner, SessionEvent, Who, claimed::Purpose, local::Held};
 use crate::{endpoint::SignOutScope, store::Key};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -17,15 +13,15 @@ impl Owner {
     /// Remembers that a session is over, and tells those who listen, if it lived here until now.
     pub(super) fn over(&self, key: &Key, scope: SignOutScope) -> bool {
         let now = Instant::now();
-        let Some(held) = self.forget(key, Entry::Ended(now + REMEMBERED), now) else { return false };
+        let Some(held) = self.forget(key, self.local.end(key, now, now + REMEMBERED)) else { return false };
         self.announce(&held, scope, now);
         true
     }
 
-    /// Remembers what became of a session that is over. `None` where it did not live here.
-    pub(super) fn forget(&self, key: &Key, end: Entry, now: Instant) -> Option<Arc<Held>> {
+    /// Forgets a session that lived here until now, if it did.
+    pub(super) fn forget(&self, key: &Key, lived: Option<Arc<Held>>) -> Option<Arc<Held>> {
         self.unsaved.forget(key);
-        let held = self.local.end(key, now, end)?;
+        let held = lived?;
         self.announcer.tell(SessionEvent::SignedOut(Who::new(*key, &held.record.labels)));
         Some(held)
     }
@@ -41,7 +37,7 @@ impl Owner {
             warn!(?key, "the store could not be told that a session has a successor");
         }
         let now = Instant::now();
-        self.forget(&key, Entry::Ended(now + REMEMBERED), now);
+        self.forget(&key, self.local.end(&key, now, now + REMEMBERED));
     }
 
     /// Tells the hook, unless that would let somebody sign out another's session: see [`Held::is_proven`].

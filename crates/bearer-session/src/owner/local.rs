@@ -36,7 +36,7 @@ pub(super) enum Entry {
     /// It has ended, which is remembered until then.
     Ended(Instant),
     /// The store has lost it, which is remembered until then. Nobody has ended it: it may come back.
-    Lost(Instant),
+    Lost(Arc<Held>, Instant),
 }
 
 /// What a copy replaced.
@@ -155,7 +155,7 @@ impl Local {
     pub(super) fn get(&self, key: &Key, now: Instant) -> Option<Entry> {
         let is_over = |entry: &Entry| match entry {
             Entry::Live(_) => false,
-            Entry::Ended(until) | Entry::Lost(until) => *until <= now,
+            Entry::Ended(until) | Entry::Lost(_, until) => *until <= now,
         };
         self.copies.get(key).filter(|entry| !is_over(entry))
     }
@@ -172,7 +172,7 @@ impl Local {
     pub(super) fn keep(&self, mut held: Held, now: Instant) -> (Arc<Held>, Kept) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = match self.get(&held.key, now) {
-            None | Some(Entry::Lost(_)) => Kept::First,
+            None | Some(Entry::Lost(..)) => Kept::First,
             Some(Entry::Ended(_)) => Kept::Ended,
             Some(Entry::Live(ours)) if ours.generation > held.generation => Kept::Behind(ours),
             Some(Entry::Live(ours)) if ours.generation == held.generation => {
@@ -194,7 +194,7 @@ impl Local {
         let ours = match self.get(&held.key, now) {
             None => Arc::clone(held),
             Some(Entry::Live(ours)) => ours,
-            Some(Entry::Ended(_) | Entry::Lost(_)) => return Expiry::Stays,
+            Some(Entry::Ended(_) | Entry::Lost(..)) => return Expiry::Stays,
         };
         if ours.generation > held.generation {
             return Expiry::Passed;
@@ -207,12 +207,33 @@ impl Local {
         Expiry::Now(expired)
     }
 
-    /// Returns the copy, if the session lived here until now, and then remembers what became of it. What never
+    /// The copy of a session that the store has lost a moment ago.
+    pub(super) fn lost(&self, key: &Key, now: Instant) -> Option<Arc<Held>> {
+        match self.get(key, now) {
+            Some(Entry::Lost(held, _)) => Some(held),
+            _ => None,
+        }
+    }
+
+    /// Returns the copy, if the session lived here until now, and then remembers that it is over. What never
     /// lived here is not remembered: names that somebody made up must not push out what is known.
-    pub(super) fn end(&self, key: &Key, now: Instant, end: Entry) -> Option<Arc<Held>> {
+    pub(super) fn end(&self, key: &Key, now: Instant, until: Instant) -> Option<Arc<Held>> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let lived = match self.get(key, now)? {
+            Entry::Live(held) => Some(held),
+            // It does not come back.
+            Entry::Lost(..) => None,
+            Entry::Ended(_) => return None,
+        };
+        self.copies.insert(*key, Entry::Ended(until));
+        lived
+    }
+
+    /// The same, of a session that the store has lost.
+    pub(super) fn lose(&self, key: &Key, now: Instant, until: Instant) -> Option<Arc<Held>> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let lived = self.live(key, now)?;
-        self.copies.insert(*key, end);
+        self.copies.insert(*key, Entry::Lost(Arc::clone(&lived), until));
         Some(lived)
     }
 }
@@ -234,7 +255,7 @@ mod tests {
     fn what_is_known_never_goes_back() {
         let (local, now) = (Local::new(8), Instant::now());
         let key = Key::of("test", "a");
-        assert!(local.end(&key, now, Entry::Ended(now + MINUTE)).is_none());
+        assert!(local.end(&key, now, now + MINUTE).is_none());
         let keep = |generation, at| local.keep(held(generation, now), at).1;
         assert!(matches!(keep(1, now), Kept::First));
         assert!(matches!(keep(3, now), Kept::Newer));
@@ -242,11 +263,29 @@ mod tests {
         assert!(matches!(keep(2, now), Kept::Behind(ours) if ours.generation == 3));
         assert_eq!(local.live(&key, now).map(|held| held.generation), Some(3));
 
-        assert!(local.end(&key, now, Entry::Ended(now + MINUTE)).is_some());
-        assert!(local.end(&key, now, Entry::Ended(now + MINUTE)).is_none());
+        assert!(local.end(&key, now, now + MINUTE).is_some());
+        assert!(local.end(&key, now, now + MINUTE).is_none());
         assert!(matches!(keep(4, now), Kept::Ended));
         assert!(local.live(&key, now).is_none());
         assert!(matches!(keep(4, now + MINUTE), Kept::First));
+    }
+
+    #[test]
+    fn what_was_lost_may_come_back_unless_it_is_ended_meanwhile() {
+        let (local, now) = (Local::new(8), Instant::now());
+        let key = Key::of("test", "a");
+        assert!(local.lose(&key, now, now + MINUTE).is_none());
+        for ends in [false, true] {
+            assert!(matches!(local.keep(held(1, now), now).1, Kept::First));
+            assert!(local.lose(&key, now, now + MINUTE).is_some());
+            assert!(local.lose(&key, now, now + MINUTE).is_none(), "once");
+            assert!(local.live(&key, now).is_none() && local.lost(&key, now).is_some());
+            assert!(local.lost(&key, now + MINUTE).is_none());
+            if ends {
+                assert!(local.end(&key, now, now + MINUTE).is_none(), "it lived here no more");
+                assert!(matches!(local.keep(held(1, now), now).1, Kept::Ended));
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Sessions that the store has lost, and word of them to whoever runs the service: not of each, since it may
 //! lose all of them at once.
 
-use super::{Owner, end::REMEMBERED, local::Entry};
+use super::{Owner, end::REMEMBERED};
 use crate::{endpoint::SignOutScope, store::Key};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ impl Owner {
     /// and the session is back in the next. Nobody signed out: the hook is not told.
     pub(super) fn unknown(&self, key: &Key) {
         let now = Instant::now();
-        let Some(held) = self.forget(key, Entry::Lost(now + MISSED), now) else { return };
+        let Some(held) = self.forget(key, self.local.lose(key, now, now + MISSED)) else { return };
         // For so long the store remembers an end; and a copy here may be older.
         if held.trusted_until + REMEMBERED <= now {
             self.announce(&held, SignOutScope::Local, now);

@@ -20,7 +20,7 @@ impl Owner {
     ) -> Result<Arc<Held>, SessionError> {
         let now = Instant::now();
         match self.local.get(&key, now) {
-            Some(Entry::Ended(_) | Entry::Lost(_)) => return Err(SessionError::SIGNED_OUT),
+            Some(Entry::Ended(_) | Entry::Lost(..)) => return Err(SessionError::SIGNED_OUT),
             Some(Entry::Live(held)) if held.trusted_until > now => match self.freshness(&held, now) {
                 Freshness::Fresh => return Ok(held),
                 Freshness::Aging => {
@@ -76,7 +76,7 @@ impl Owner {
     pub(super) async fn peek(self: &Arc<Self>, key: Key) -> Result<Arc<Held>, SessionError> {
         let now = Instant::now();
         match self.local.get(&key, now) {
-            Some(Entry::Ended(_) | Entry::Lost(_)) => Err(SessionError::SIGNED_OUT),
+            Some(Entry::Ended(_) | Entry::Lost(..)) => Err(SessionError::SIGNED_OUT),
             Some(Entry::Live(held)) if held.trusted_until > now => Ok(held),
             _ => self.look_or_trust(key, now + self.settings.wait).await,
         }

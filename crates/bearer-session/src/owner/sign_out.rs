@@ -86,8 +86,7 @@ impl Owner {
         to: &Record,
         on_behalf: OnBehalf,
     ) -> Result<(), SessionError> {
-        let held = self.look_or_trust(key, Instant::now() + self.settings.wait).await;
-        match held {
+        match self.last_known(key).await {
             Ok(held) if held.record.may_be_one_with(to) => {
                 self.succeeded(held).await;
                 Ok(())
@@ -128,14 +127,18 @@ impl Owner {
         on_behalf: OnBehalf,
     ) -> Result<Arc<Held>, SessionError> {
         match scope {
-            SignOutScope::Local => self.look_or_trust(key, Instant::now() + self.settings.wait).await,
+            SignOutScope::Local => self.last_known(key).await,
             SignOutScope::Others | SignOutScope::Global => match self.access(key, on_behalf).await {
-                Err(error) if error.kind() == SessionErrorKind::Unavailable => {
-                    self.look_or_trust(key, Instant::now() + self.settings.wait).await
-                }
-                known => known,
+                Ok(held) => Ok(held),
+                Err(_) => self.last_known(key).await,
             },
         }
+    }
+
+    /// The session as it lies in the store, or as it was when the store lost it: it may be found again.
+    async fn last_known(self: &Arc<Self>, key: Key) -> Result<Arc<Held>, SessionError> {
+        let held = self.look_or_trust(key, Instant::now() + self.settings.wait).await;
+        held.or_else(|error| self.local.lost(&key, Instant::now()).ok_or(error))
     }
 
     async fn tell_issuer(&self, held: &Held, scope: SignOutScope, on_behalf: OnBehalf) -> Told {

@@ -175,11 +175,15 @@ async fn a_session_gives_way_without_a_word_to_the_issuer_where_both_may_be_one_
         (of(r#"{"sub":"u","session_id":"1"}"#), of(r#"{"sub":"u","session_id":"2"}"#), true),
         (of(r#"{"sub":"u"}"#), of(r#"{"sub":"v"}"#), true),
     ];
-    for (before, next, is_told) in cases {
+    let lost = cases.clone().map(|case| (case, true));
+    for ((before, next, is_told), is_lost) in cases.map(|case| (case, false)).into_iter().chain(lost) {
         let (issuer, store) = (Issuer::strict(), Faulty::new());
         let (sessions, hears) = listening(&issuer, &store);
-        let case = format!("{before:?} {next:?}");
+        let case = format!("{before:?} {next:?} {is_lost}");
         let id = sessions.create(before).await.unwrap();
+        if is_lost {
+            *store.store.lock().unwrap() = MemoryStore::new(1);
+        }
         let next = Record::signed_in(next, false);
         sessions.give_way(id.key(), &next, OnBehalf::default()).await.unwrap();
         assert_eq!(access(&sessions, &id).await, OUT, "{case}");
@@ -227,5 +231,25 @@ async fn a_refresh_under_way_does_not_end_what_the_session_gave_way_to() {
         for sessions in [&sessions, &other] {
             assert_eq!(access(sessions, &id).await, OUT);
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_signs_out_while_the_store_has_lost_the_session_is_out_when_it_is_found_again() {
+    for is_known_to_be_lost in [false, true] {
+        let (issuer, store) = (Issuer::supabase(), Faulty::new());
+        let (sessions, hears) = listening(&issuer, &store);
+        let id = sessions.create(tokens(0, HOUR)).await.unwrap();
+        let full = std::mem::replace(&mut *store.store.lock().unwrap(), MemoryStore::new(1));
+        sleep(secs(6)).await;
+        if is_known_to_be_lost {
+            assert_eq!(access(&sessions, &id).await, OUT);
+        }
+        sessions.sign_out(&id, SignOutScope::Local, OnBehalf::default()).await.unwrap();
+        *store.store.lock().unwrap() = full;
+        sleep(secs(6)).await;
+        assert_eq!(access(&sessions, &id).await, OUT, "{is_known_to_be_lost}");
+        let told = issuer.0.lock().unwrap().signed_out.len();
+        assert_eq!((told, *hears.lock().unwrap()), (1, 1), "{is_known_to_be_lost}");
     }
 }
