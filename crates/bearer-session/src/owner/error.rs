@@ -28,6 +28,9 @@ impl SessionError {
     /// The keys of this process do not open it.
     pub(crate) const UNREADABLE: Self = Self { keeps_cookie: true, ..Self::SIGNED_OUT };
 
+    /// The store has lost it a moment ago.
+    pub(crate) const LOST: Self = Self { keeps_cookie: true, ..Self::SIGNED_OUT };
+
     pub(crate) fn unavailable(retry_after: Duration) -> Self {
         let kind = SessionErrorKind::Unavailable;
         Self { kind, retry_after: Some(retry_after), keeps_cookie: true }
@@ -40,7 +43,8 @@ impl SessionError {
 
     /// Whether the cookie is to stay where it is. So it is when the session is there and does not open with
     /// the [keys](crate::Keyring) of this process: they may be the wrong ones, and those of others the right
-    /// ones.
+    /// ones. And so it is for a moment when the store knows the session no more, which nobody has ended: it may
+    /// find it again.
     pub const fn keeps_cookie(&self) -> bool {
         self.keeps_cookie
     }

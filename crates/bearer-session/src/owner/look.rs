@@ -36,7 +36,7 @@ impl Owner {
     ) -> Result<Arc<Held>, SessionError> {
         match self.look_until(key, deadline).await {
             Looked::Live(held) => Ok(held),
-            Looked::Over => Err(SessionError::SIGNED_OUT),
+            Looked::Over => Err(self.gone(&key)),
             Looked::Unreadable => Err(SessionError::UNREADABLE),
             Looked::Unreachable => self.trust(&key),
         }

@@ -1,7 +1,7 @@
 //! Sessions that the store has lost, and word of them to whoever runs the service: not of each, since it may
 //! lose all of them at once.
 
-use super::{Owner, end::REMEMBERED};
+use super::{Owner, SessionError, end::REMEMBERED};
 use crate::{endpoint::SignOutScope, store::Key};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -11,6 +11,14 @@ use tracing::{debug, warn};
 const MISSED: Duration = Duration::from_secs(5);
 
 impl Owner {
+    /// Why a session is not there.
+    pub(super) fn gone(&self, key: &Key) -> SessionError {
+        match self.local.lost(key, Instant::now()) {
+            Some(_) => SessionError::LOST,
+            None => SessionError::SIGNED_OUT,
+        }
+    }
+
     /// The store has never heard of this session. Where it knew of it not long ago, it was not ended, or an end
     /// would be there: it was evicted, or flushed; or the store is an empty one that stands in for a moment,
     /// and the session is back in the next. Nobody signed out: the hook is not told.

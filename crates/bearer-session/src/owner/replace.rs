@@ -124,7 +124,7 @@ impl Owner {
             return match (landing, failure.await) {
                 (_, Ok(error)) => Err(ReplaceError::Tokens(error)),
                 (Some(Landing::Arrived(held)), _) => Ok(held),
-                (Some(Landing::Over), _) => Err(SessionError::SIGNED_OUT.into()),
+                (Some(Landing::Over), _) => Err(self.gone(&key).into()),
                 (Some(Landing::Later(after)), _) => Err(SessionError::unavailable(after).into()),
                 (None, _) => Err(SessionError::unavailable(SOON).into()),
             };

@@ -20,7 +20,7 @@ impl Owner {
     ) -> Result<Arc<Held>, SessionError> {
         let now = Instant::now();
         match self.local.get(&key, now) {
-            Some(Entry::Ended(_) | Entry::Lost(..)) => return Err(SessionError::SIGNED_OUT),
+            Some(Entry::Ended(_) | Entry::Lost(..)) => return Err(self.gone(&key)),
             Some(Entry::Live(held)) if held.trusted_until > now => match self.freshness(&held, now) {
                 Freshness::Fresh => return Ok(held),
                 Freshness::Aging => {
@@ -54,7 +54,7 @@ impl Owner {
             }
             Freshness::Expired => match self.held_back(&key, now) {
                 Some(left) => Err(SessionError::unavailable(left)),
-                None => self.wait_for(self.fly(held, on_behalf), deadline).await,
+                None => self.wait_for(key, self.fly(held, on_behalf), deadline).await,
             },
         }
     }
@@ -69,14 +69,14 @@ impl Owner {
         let held = self.look_or_trust(key, deadline).await?;
         match self.held_back(&key, now) {
             Some(left) => Err(SessionError::unavailable(left)),
-            None => self.wait_for(self.fly(held, on_behalf), deadline).await,
+            None => self.wait_for(key, self.fly(held, on_behalf), deadline).await,
         }
     }
 
     pub(super) async fn peek(self: &Arc<Self>, key: Key) -> Result<Arc<Held>, SessionError> {
         let now = Instant::now();
         match self.local.get(&key, now) {
-            Some(Entry::Ended(_) | Entry::Lost(..)) => Err(SessionError::SIGNED_OUT),
+            Some(Entry::Ended(_) | Entry::Lost(..)) => Err(self.gone(&key)),
             Some(Entry::Live(held)) if held.trusted_until > now => Ok(held),
             _ => self.look_or_trust(key, now + self.settings.wait).await,
         }
@@ -138,11 +138,16 @@ impl Owner {
         self.flights.run(held.key, || owner.flight(held, on_behalf))
     }
 
-    async fn wait_for(&self, flight: Running<Landing>, deadline: Instant) -> Result<Arc<Held>, SessionError> {
+    async fn wait_for(
+        &self,
+        key: Key,
+        flight: Running<Landing>,
+        deadline: Instant,
+    ) -> Result<Arc<Held>, SessionError> {
         match flight.until(deadline).await {
             Some(Landing::Arrived(held)) if !held.left(Instant::now()).is_zero() => Ok(held),
             Some(Landing::Arrived(_)) | None => Err(SessionError::unavailable(SOON)),
-            Some(Landing::Over) => Err(SessionError::SIGNED_OUT),
+            Some(Landing::Over) => Err(self.gone(&key)),
             Some(Landing::Later(after)) => Err(SessionError::unavailable(after)),
         }
     }

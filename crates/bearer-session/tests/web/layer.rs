@@ -306,6 +306,31 @@ async fn a_process_with_the_wrong_key_takes_no_cookie_away() {
 }
 
 #[tokio::test]
+async fn a_store_that_knows_a_session_no_more_takes_its_cookie_away_unless_it_finds_it_again() {
+    let store = Switch::new();
+    let world = World::with(store.clone(), |sessions| sessions.local_for(Duration::ZERO)).await;
+    for (expired, path) in [(false, "/me"), (true, "/me"), (false, "/auth/refresh")] {
+        let left = if expired { Duration::ZERO } else { HOUR };
+        let mut browser = world.signed_in(left).await;
+        let ask = async |browser: &mut Browser| match path {
+            "/me" => browser.get(path).await,
+            _ => browser.post(path).await,
+        };
+        store.flush();
+        for cookies in [0, 1] {
+            let answer = ask(&mut browser).await;
+            let case = format!("{path} {expired} {cookies}");
+            assert_eq!(
+                (answer.status, answer.set_cookies().len()),
+                (StatusCode::UNAUTHORIZED, cookies),
+                "{case}"
+            );
+            after_a_minute().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_the_issuer_withdraws_signs_nobody_out() {
     let world = World::start().await;
     let mut browser = world.signed_in(HOUR).await;
