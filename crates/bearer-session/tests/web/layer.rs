@@ -353,17 +353,26 @@ async fn a_key_that_the_issuer_withdraws_signs_nobody_out() {
 #[tokio::test]
 async fn what_would_be_refused_of_the_next_token_too_or_was_revoked_calls_for_none() {
     const STANDS: StatusCode = StatusCode::OK;
+    const ANOTHER: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
     let world = World::start().await;
-    let browser = world.signed_in(HOUR).await;
-    after_a_minute().await;
-    let cookie = format!("__Host-session={}", browser.session().unwrap());
+    let mut refreshes = 0;
     for (reason, status) in [
         (Reason::Revoked, STANDS),
         (Reason::Scope, STANDS),
         (Reason::Audience, STANDS),
         (Reason::StaleKeys, STANDS),
-        (Reason::Signature, StatusCode::SERVICE_UNAVAILABLE),
+        (Reason::NoCredential, STANDS),
+        (Reason::NotYetValid, STANDS),
+        (Reason::Algorithm, ANOTHER),
+        (Reason::Expired, ANOTHER),
+        (Reason::KeyAlgorithm, ANOTHER),
+        (Reason::Signature, ANOTHER),
+        (Reason::TooOld, ANOTHER),
+        (Reason::UnknownKey, ANOTHER),
     ] {
+        let browser = world.signed_in(HOUR).await;
+        after_a_minute().await;
+        let cookie = format!("__Host-session={}", browser.session().unwrap());
         let inner = service_fn(move |_: Request<Body>| {
             let mut response = Response::new(Body::empty());
             response.extensions_mut().insert(AuthError::from(reason));
@@ -376,7 +385,8 @@ async fn what_would_be_refused_of_the_next_token_too_or_was_revoked_calls_for_no
         // Whoever asks now waits for a refresh that was begun.
         let key = bearer_session::SessionId::parse(browser.session().unwrap()).unwrap().key();
         world.sessions.access(key, OnBehalf::default()).await.unwrap();
-        assert_eq!(world.supabase.refreshes(), usize::from(status != STANDS), "{reason}");
+        refreshes += usize::from(status == ANOTHER);
+        assert_eq!(world.supabase.refreshes(), refreshes, "{reason}");
     }
 }
 
