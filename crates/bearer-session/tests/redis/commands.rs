@@ -104,3 +104,45 @@ async fn a_session_is_one_key_and_shows_nothing_but_its_seal() {
     let fields: Vec<String> = server.ask(&["HKEYS", &name(&one)]);
     assert_eq!(fields, ["ended"], "of an ended session nothing is left but that it ended");
 }
+
+#[tokio::test]
+async fn a_user_needs_the_rights_that_are_documented_and_no_others() {
+    const COMMANDS: [&str; 14] = [
+        "evalsha",
+        "script|load",
+        "time",
+        "hmget",
+        "hset",
+        "hdel",
+        "hincrby",
+        "pexpire",
+        "del",
+        "get",
+        "set",
+        "publish",
+        "subscribe",
+        "ping",
+    ];
+    let Some(server) = Server::start(&[]) else { return };
+    for (database, more, is_enough) in [("0", None, true), ("1", None, false), ("1", Some("+select"), true)] {
+        let commands = COMMANDS.map(|command| format!("+{command}"));
+        let mut words = vec!["ACL", "SETUSER", "app", "reset", "on", ">pw", "~bearer:*", "&bearer:*"];
+        words.extend(commands.iter().map(String::as_str).chain(more));
+        let _: () = server.ask(&words);
+        let url = format!("redis://app:pw@127.0.0.1:{}/{database}", server.port());
+        let store = RedisStore::builder(&url).timeout(Duration::from_secs(10)).build().unwrap();
+        let one = key("one");
+        assert_eq!(store.load(&one).await.is_ok(), is_enough, "{database} {more:?}");
+        if !is_enough {
+            continue;
+        }
+        warm_up(&server, &store, &one).await;
+        let _: () = server.ask(&["SCRIPT", "FLUSH"]);
+        store.link(&one, &one, HOUR).await.unwrap();
+        assert_eq!(store.resolve(&one).await.unwrap(), Some(one));
+        store.create(&key("two"), b"0", HOUR).await.unwrap();
+        let changed = store.changed(&key("two"));
+        store.end(&key("two"), HOUR).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(5), changed).await.expect("a notice");
+    }
+}

@@ -66,7 +66,7 @@ use tokio::task::AbortHandle;
 ///   (`min-replicas-to-write` narrows that down).
 /// * **Rights** of the user, where there are ACLs: `~bearer:*`, `&bearer:*`, and the commands `evalsha`,
 ///   `script|load`, `time`, `hmget`, `hset`, `hdel`, `hincrby`, `pexpire`, `del`, `get`, `set`, `publish`,
-///   `subscribe`, `ping`.
+///   `subscribe`, `ping`; and `select`, where the address names another database than 0.
 /// * **Cluster**: each step touches a single key, an alias being one of its own, so a cluster may hold them.
 ///   This client follows no redirections: it needs a proxy in front that does, as managed ones have.
 ///
