@@ -120,6 +120,12 @@ impl SessionsBuilder {
 
     /// The owner.
     pub fn build(mut self) -> Sessions {
+        /// As good as for ever, and no instant is too far away for it.
+        const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+        let Settings { wait, local_for, request_timeout, store_timeout, lease, .. } = &mut self.settings;
+        for time in [wait, local_for, request_timeout, store_timeout, lease] {
+            *time = LONGEST.min(*time);
+        }
         self.settings.lease =
             self.settings.lease.max(self.settings.for_an_exchange() + self.settings.store_timeout);
         Sessions::from_builder(self)

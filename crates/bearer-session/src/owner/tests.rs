@@ -188,6 +188,21 @@ async fn to_look_at_a_session_refreshes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_time_without_end_is_no_panic() {
+    const EVER: Duration = Duration::MAX;
+    let issuer = Issuer::strict();
+    let builder = Sessions::builder(issuer.clone(), MemoryStore::new(9), keyring()).margin(EVER).wait(EVER);
+    let builder =
+        builder.local_for(EVER).request_timeout(EVER).store_timeout(EVER).lease(EVER).lifetime(EVER);
+    let sessions = builder.build();
+    let id = sessions.create(tokens(0, Duration::ZERO)).await.unwrap();
+    assert_eq!(access(&sessions, &id).await, got("a1"));
+    assert_eq!(sessions.peek(&id).await.unwrap().token().expose(), "a1");
+    sessions.sign_out(&id, SignOutScope::Global, OnBehalf::default()).await.unwrap();
+    sessions.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_that_is_printed_holds_a_token() {
     let (issuer, store) = (Issuer::strict(), MemoryStore::new(1));
     let sessions = Sessions::builder(issuer.clone(), store, keyring()).build();

@@ -67,7 +67,7 @@ pub(super) async fn refresh(State(shared): Shared, request: Request) -> Response
         Err(error) => return shared.without(&parts.headers, &error),
     };
     if let Err(left) = shared.forced.permit(key, Instant::now()) {
-        return too_often(left.as_secs() + 1);
+        return too_often(left.as_secs().saturating_add(1));
     }
     let on_behalf = match shared.sessions.peek(key).await {
         // Nothing hangs on it, and it must not use up what others need.
@@ -104,7 +104,7 @@ impl Forced {
 
     /// Or else how long to wait.
     fn permit(&self, key: Key, now: Instant) -> Result<(), Duration> {
-        let left = |last: Instant| (last + self.every).saturating_duration_since(now);
+        let left = |last: Instant| self.every.saturating_sub(now.saturating_duration_since(last));
         match self.last.get(&key).map(left) {
             Some(left) if !left.is_zero() => Err(left),
             _ => {
@@ -129,5 +129,8 @@ mod tests {
         assert_eq!(forced.permit(other, after(4)), Ok(()));
         assert_eq!(forced.permit(one, after(5)), Ok(()));
         assert_eq!(forced.permit(one, after(6)), Err(Duration::from_secs(4)));
+        let never_again = Forced::new(Duration::MAX);
+        assert_eq!(never_again.permit(one, now), Ok(()));
+        assert!(never_again.permit(one, after(5)).is_err());
     }
 }
