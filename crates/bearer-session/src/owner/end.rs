@@ -10,9 +10,14 @@ use tracing::warn;
 pub(super) const REMEMBERED: Duration = Duration::from_secs(3600);
 
 impl Owner {
-    /// Remembers that a session is over, and tells those who listen, if it lived here until now.
-    pub(super) fn over(&self, key: &Key, scope: SignOutScope) -> bool {
+    /// Remembers that a session is over, and tells those who listen, if it lived here until now. The issuer
+    /// hears of tokens that nobody but this process knows.
+    pub(super) fn over(self: &Arc<Self>, key: &Key, scope: SignOutScope) -> bool {
         let now = Instant::now();
+        if let Some(successor) = self.unsaved.forget(key) {
+            let owner = Arc::clone(self);
+            tokio::spawn(async move { owner.drop_tokens(&successor.record).await });
+        }
         let Some(held) = self.forget(key, self.local.end(key, now, now + REMEMBERED)) else { return false };
         self.announce(&held, scope, now);
         true
@@ -49,7 +54,7 @@ impl Owner {
 
     /// Ends a session that is over, in the store too if that can be reached until then. Otherwise others will
     /// find out for themselves.
-    pub(super) async fn end(&self, key: Key, until: Instant) {
+    pub(super) async fn end(self: &Arc<Self>, key: Key, until: Instant) {
         if !self.end_row(key, until).await {
             warn!(?key, "the store could not be told that a session is over");
         }

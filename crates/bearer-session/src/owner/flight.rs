@@ -222,7 +222,7 @@ impl Owner {
     }
 
     /// Takes the refresh token out of the row. The access token serves until it expires.
-    pub(super) async fn burn(&self, claim: Claimed, held: &Arc<Held>) -> Landing {
+    pub(super) async fn burn(self: &Arc<Self>, claim: Claimed, held: &Arc<Held>) -> Landing {
         warn!(key = ?claim.key, "a refresh token may be spent and is not presented again");
         if held.left(Instant::now()).is_zero() {
             // Until the store has taken it, whoever has the successor may still store that.
@@ -258,7 +258,7 @@ impl Owner {
     }
 
     /// Tells the issuer to forget tokens that came for a session which was signed out meanwhile.
-    async fn drop_tokens(&self, record: &Record) {
+    pub(super) async fn drop_tokens(&self, record: &Record) {
         let (access, refresh) = (&record.access_token, record.refresh_token.as_ref());
         let deadline = Instant::now() + self.settings.request_timeout;
         let behalf = OnBehalf::default();

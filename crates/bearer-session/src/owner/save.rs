@@ -33,7 +33,7 @@ impl Owner {
                 }
             }
             Looked::Live(held) => self.unsaved.forget_before(&held),
-            Looked::Over => self.unsaved.forget(&key),
+            Looked::Over => drop(self.unsaved.forget(&key)),
             Looked::Unreadable | Looked::Unreachable => return false,
         }
         true

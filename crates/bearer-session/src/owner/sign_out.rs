@@ -98,7 +98,7 @@ impl Owner {
     /// A session whose tokens nobody here knows: it is over, or cannot be read. Whatever lies in the store is
     /// ended.
     async fn sign_out_unseen(
-        &self,
+        self: &Arc<Self>,
         key: Key,
         scope: SignOutScope,
         why: SessionErrorKind,

@@ -105,8 +105,9 @@ impl Unsaved {
         }
     }
 
-    pub(super) fn forget(&self, key: &Key) {
-        self.all().successors.remove(key);
+    /// Returns what waited.
+    pub(super) fn forget(&self, key: &Key) -> Option<Successor> {
+        self.all().successors.remove(key)
     }
 
     fn all(&self) -> MutexGuard<'_, Waiting> {

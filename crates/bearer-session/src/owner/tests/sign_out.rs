@@ -76,6 +76,25 @@ async fn a_sign_out_wins_over_a_refresh_under_way_and_the_issuer_hears_of_both()
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_issuer_hears_of_the_tokens_too_that_the_store_had_not_taken_before_a_sign_out() {
+    for is_here in [true, false] {
+        let (issuer, store) = (Issuer::strict(), Faulty::new());
+        let (sessions, id) = aging(&issuer, &store).await;
+        store.set(|faults| faults.commits_before = usize::MAX);
+        assert_eq!(access(&sessions, &id).await, got("a0"));
+        sleep(secs(35)).await;
+        let other = Sessions::builder(issuer.clone(), store.elsewhere(), keyring()).build();
+        let signs_out = if is_here { &sessions } else { &other };
+        signs_out.sign_out(&id, SignOutScope::Local, OnBehalf::default()).await.unwrap();
+        sleep(HOUR).await;
+        let mut told = issuer.0.lock().unwrap().signed_out.clone();
+        told.sort_by(|one, other| one.0.cmp(&other.0));
+        let local = |token: &str| (token.to_owned(), SignOutScope::Local);
+        assert_eq!(told, [local("a0"), local("a1")], "{is_here}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sign_out_that_the_issuer_did_not_hear_of_is_told_again_and_not_said_to_be_done_before() {
     for takes in [Duration::ZERO, HOUR] {
         let issuer = Issuer::supabase();
