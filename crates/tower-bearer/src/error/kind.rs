@@ -23,6 +23,7 @@ pub enum AuthErrorKind {
     /// around it: 500.
     Misconfigured,
 }
+
 impl AuthErrorKind {
     /// The error code that the client gets (RFC 6750 §3.1, RFC 9470 §3), where there is one.
     pub const fn code(self) -> Option<&'static str> {

@@ -5,7 +5,7 @@ use super::{
     session_name::{Part, SessionName},
     session_text::{base64url_decoded, percent_decoded},
 };
-use crate::error::Reason;
+use crate::{error::Reason, jwt::Text};
 use http::HeaderMap;
 use serde::{
     Deserializer as _,
@@ -99,10 +99,6 @@ impl<'de> Visitor<'de> for Session {
         token.ok_or_else(|| A::Error::missing_field("access_token"))
     }
 }
-
-/// A string, borrowed unless it has escapes.
-#[derive(serde::Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {
