@@ -69,8 +69,10 @@ mod rejection;
 mod relay;
 mod require;
 mod resource;
+mod return_path;
 pub mod revocation;
 mod scope;
+mod seldom;
 mod service;
 mod short_cut;
 mod source;
@@ -90,7 +92,6 @@ pub use layer::BearerLayer;
 #[cfg(feature = "logout")]
 pub use logout::{LogoutFuture, LogoutReceiver};
 pub use observe::{Accepted, Observe, Refused};
-pub use pages::ReturnPath;
 pub use refresh_tokens::{StripRefreshTokens, StripRefreshTokensLayer};
 pub use refusal::Refusal;
 pub use rejection::{EmptyRejection, ProblemDetails, Rejection};
@@ -100,6 +101,7 @@ pub use resource::{
     ProtectedResource, ResourceMetadata, ResourceMetadataFuture, ResourceMetadataLayer,
     ResourceMetadataService,
 };
+pub use return_path::ReturnPath;
 pub use service::Bearer;
 pub use source::Source;
 #[cfg(feature = "cookies")]

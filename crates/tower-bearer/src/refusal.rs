@@ -4,6 +4,7 @@ use crate::{
     Rejection, Unauthenticated, Verified,
     challenge::{Challenge, Dialect},
     error::{AuthError, AuthErrorKind, Reason},
+    seldom::Seldom,
 };
 use http::{
     Extensions, HeaderMap, Method, Request, Response, StatusCode, Version,
@@ -12,11 +13,7 @@ use http::{
 use std::{
     error::Error,
     fmt,
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
+    sync::{Arc, LazyLock},
 };
 
 /// A refusal by who stands behind the gate: a policy, an extractor, a handler.
@@ -178,26 +175,6 @@ pub(crate) fn log(error: &AuthError) {
     }
 }
 
-/// Says yes once a second: in an outage, or where the set-up is wrong, every request has the same to say, and
-/// one line is enough for an alarm.
-pub(crate) struct Seldom(AtomicU64);
-
-impl Seldom {
-    pub(crate) const fn new() -> Self {
-        Self(AtomicU64::new(0))
-    }
-
-    pub(crate) fn is_time(&self) -> bool {
-        static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
-        // Zero is never.
-        self.is_time_at(BEGAN.elapsed().as_secs() + 1)
-    }
-
-    fn is_time_at(&self, second: u64) -> bool {
-        self.0.fetch_max(second, Ordering::Relaxed) < second
-    }
-}
-
 /// The challenge of the gate that the request came through.
 fn challenge_of(extensions: &Extensions) -> Arc<Challenge> {
     /// For a proof that no gate vouches for, as in a test that made it by hand.
@@ -253,14 +230,6 @@ mod tests {
             let answer = rendered(Dialect::Http, reason, 401, None);
             assert_eq!((answer.status().as_u16(), &**answer.body()), (status, "mine"), "{reason}");
         }
-    }
-
-    #[test]
-    fn what_every_request_would_say_is_said_once_a_second() {
-        assert!(Seldom::new().is_time(), "the first time");
-        let seldom = Seldom::new();
-        let said = [1, 1, 1, 2, 1, 2, 5, 5].map(|second| seldom.is_time_at(second));
-        assert_eq!(said, [true, false, false, true, false, false, true, false]);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The response future of [`LogoutReceiver`](super::LogoutReceiver).
 
-use super::{LIMIT, LogoutReceiver, Refusal, answer};
+use super::{
+    LIMIT, LogoutReceiver,
+    answer::{Refusal, answer},
+};
 use crate::VerifyLogoutToken;
 use bytes::{Buf, BufMut as _};
 use http::{Response, StatusCode};

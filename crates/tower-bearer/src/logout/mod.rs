@@ -1,23 +1,21 @@
 //! The receiver of logout tokens (OpenID Connect Back-Channel Logout 1.0 §2.5–2.8).
 
+mod answer;
+mod effect;
 mod future;
 
 pub use future::LogoutFuture;
 
 use crate::{
-    AuthError, AuthErrorKind, JwtVerifier, LogoutToken, VerifyLogoutToken,
-    challenge::RETRY_AFTER_SECONDS,
-    refusal::Seldom,
-    revocation::{DenyList, Full, Key, Kind, Table, Term},
+    JwtVerifier, LogoutToken, VerifyLogoutToken,
+    revocation::{DenyList, Table},
 };
-use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
-};
+use answer::Refusal;
+use effect::Effect;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
 use http_body::Body;
 use std::{
     convert::Infallible,
-    error::Error,
     fmt,
     marker::PhantomData,
     sync::Arc,
@@ -48,8 +46,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 ///
 /// A token with `sid` revokes that session; one with `sub` alone revokes what was issued to the user up to
 /// the second of its `iat`. Access tokens that name no session are not touched by a logout that names one.
-/// Every answer has `Cache-Control: no-store`, and a refusal its [`AuthError`] in the response extensions.
-/// Anybody may post: no gate belongs around it. How long a request may take is the server's to bound.
+/// Every answer has `Cache-Control: no-store`, and a refusal its [`AuthError`](crate::AuthError) in the
+/// response extensions. Anybody may post: no gate belongs around it. How long a request may take is the
+/// server's to bound.
 ///
 /// ```
 /// use http::{Request, StatusCode};
@@ -83,14 +82,6 @@ pub struct LogoutReceiver<ResBody = String> {
     effect: Effect,
     clock: fn() -> SystemTime,
     body: PhantomData<fn() -> ResBody>,
-}
-
-/// What a good logout token brings about.
-#[derive(Clone)]
-struct Effect {
-    list: DenyList,
-    seen: Arc<Table>,
-    lifetime: Duration,
 }
 
 impl LogoutReceiver {
@@ -170,15 +161,6 @@ impl<ResBody> LogoutReceiver<ResBody> {
     }
 }
 
-/// Why there is no logout.
-#[derive(Debug)]
-enum Refusal {
-    Method,
-    /// The request, before the token is looked at.
-    Form(&'static str),
-    Token(AuthError),
-}
-
 fn check_head(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
     if method != Method::POST {
         return Err(Refusal::Method);
@@ -203,98 +185,6 @@ fn logout_token(form: &[u8]) -> Result<String, Refusal> {
         (None, _) => Err(Refusal::Form("no logout_token")),
         _ => Err(Refusal::Form("more than one logout_token")),
     }
-}
-
-impl Effect {
-    /// Takes the `jti`, and revokes (Back-Channel Logout §2.6, §2.7).
-    fn of(&self, token: &LogoutToken, now: SystemTime) -> Result<(), Refusal> {
-        let full =
-            |full: Full| Refusal::Token(AuthError::unavailable("no room for a logout").with_source(full));
-        let id = Key { kind: Kind::LogoutToken, iss: &token.iss, name: &token.jti };
-        let mut is_new = false;
-        let seen = Term { until: token.refused_from, issued_before: None };
-        self.seen
-            .update(&id, now, |before| {
-                is_new = before.is_none();
-                before.or(Some(seen))
-            })
-            .map_err(full)?;
-        if !is_new {
-            return Err(Refusal::Token(AuthError::invalid_token("the logout token came before")));
-        }
-        self.revoke(token).map_err(|error| {
-            // Nothing happened, so the issuer may repeat it. Forgetting one makes room, and so cannot fail.
-            let _ = self.seen.update(&id, now, |_| None);
-            full(error)
-        })
-    }
-
-    fn revoke(&self, token: &LogoutToken) -> Result<(), Full> {
-        match (&token.sid, &token.sub) {
-            (Some(sid), _) => self.list.revoke_session(&token.iss, sid, self.lifetime),
-            (None, Some(sub)) => {
-                // Both dates are of the issuer's clock, so no leeway: it would refuse who signs in again at
-                // once. But issuers count in whole seconds, and a token of the same second may be one from
-                // before.
-                let issued_before = token.iat + Duration::from_secs(1);
-                self.list.revoke_subject(&token.iss, sub, issued_before, self.lifetime)
-            }
-            // The verifier lets none of these through.
-            (None, None) => Err(Full),
-        }
-    }
-}
-
-impl Refusal {
-    fn into_response<B: From<&'static str>>(self) -> Response<B> {
-        /// Whoever can reach the receiver may ask, and as often as it likes.
-        static WARNED: Seldom = Seldom::new();
-        let error = match self {
-            Self::Method => return answer(StatusCode::METHOD_NOT_ALLOWED, "", [(ALLOW, "POST")]),
-            Self::Form(detail) => AuthError::invalid_request(detail),
-            Self::Token(error) => error,
-        };
-        let source = error.source().map(tracing::field::display);
-        let bad_request = |body| answer(StatusCode::BAD_REQUEST, body, [(CONTENT_TYPE, "application/json")]);
-        let mut response = if error.kind() == AuthErrorKind::Unavailable {
-            if WARNED.is_time() {
-                tracing::warn!(reason = %error, source, "logout refused: cannot decide");
-            } else {
-                tracing::debug!(reason = %error, source, "logout refused: cannot decide");
-            }
-            let mut response = bad_request(UNAVAILABLE);
-            response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS.into());
-            response
-        } else {
-            tracing::debug!(reason = %error, source, "logout refused");
-            bad_request(INVALID_REQUEST)
-        };
-        response.extensions_mut().insert(error);
-        response
-    }
-}
-
-/// One text for all that is wrong with a request, as at the gate.
-const INVALID_REQUEST: &str =
-    r#"{"error":"invalid_request","error_description":"the logout token is missing or not valid"}"#;
-
-/// It may be repeated: the fault is ours, and passes (Back-Channel Logout §2.5).
-const UNAVAILABLE: &str =
-    r#"{"error":"temporarily_unavailable","error_description":"the logout cannot be carried out now"}"#;
-
-/// Never stored by a cache (Back-Channel Logout §2.8).
-fn answer<B: From<&'static str>, const N: usize>(
-    status: StatusCode,
-    body: &'static str,
-    headers: [(http::HeaderName, &'static str); N],
-) -> Response<B> {
-    let mut response = Response::new(B::from(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    for (name, value) in headers {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
 }
 
 // By hand: a derived `Clone` would demand it of the body.

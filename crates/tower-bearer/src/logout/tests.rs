@@ -1,12 +1,19 @@
 //! The receiver of logout tokens, as its issuer asks it.
 
-use super::*;
+use super::{
+    answer::{INVALID_REQUEST, UNAVAILABLE},
+    *,
+};
 use crate::{
-    Issuer, Reason, RegisteredClaims, Verified,
+    AuthError, Issuer, Reason, RegisteredClaims, Verified,
     keys::{self, KeySet, KeySource},
     revocation::Standing,
 };
 use bearer_testing::{Algorithm, SigningKey, TokenBuilder};
+use http::{
+    StatusCode,
+    header::{ALLOW, CACHE_CONTROL, RETRY_AFTER},
+};
 use std::{
     sync::{
         LazyLock,

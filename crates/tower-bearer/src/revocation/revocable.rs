@@ -1,7 +1,7 @@
 //! [`Revocable`]: any verifier, and the question whether what it accepts was revoked.
 
 use super::{CannotTell, Inquiry, RevocableFuture, Revocation, Standing, WhenUnsure};
-use crate::{AuthError, Presented, Reason, Verification, Verified, Verify, refusal::Seldom};
+use crate::{AuthError, Presented, Reason, Verification, Verified, Verify, seldom::Seldom};
 use std::{error::Error, time::SystemTime};
 
 /// A verifier that asks a [`Revocation`] about everything that another one accepts; see
