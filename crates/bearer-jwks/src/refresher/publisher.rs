@@ -238,47 +238,54 @@ impl Publisher {
         location: Option<String>,
         result: Result<Fetched, FetchError>,
     ) -> Result<(), FetchError> {
-        let now = Instant::now();
         match result.and_then(|fetched| self.take(fetched)) {
             Ok(max_age) => {
-                self.next = later(now, self.schedule.after_success(max_age, fastrand::f64()));
-                self.expires = now.checked_add(self.schedule.max_stale);
-                self.silent_until = None;
-                self.unknown.clear();
-                let failing_for = self.failing_since.take().map(|since| now - since);
-                self.telemetry.fetched(trigger, self.keys().0, failing_for);
-                self.report(|status| {
-                    status.last_success = Some(now);
-                    status.last_error = None;
-                    status.location = location;
-                    status.failures = 0;
-                });
+                self.succeeded(trigger, location, max_age);
                 Ok(())
             }
             Err(error) => {
-                let retry_after = match &error {
-                    FetchError::Status { status: 429 | 503, retry_after } => *retry_after,
-                    _ => None,
-                };
-                let failures = self.status.borrow().failures.saturating_add(1);
-                let random = fastrand::f64();
-                self.next = later(now, self.schedule.after_failure(failures, retry_after, random));
-                self.silent_until = retry_after.map(|asked| later(now, self.schedule.silence(asked, random)));
-                self.failing_since.get_or_insert(now);
-                let (keys, is_ready) = self.keys();
-                let age = self.age();
-                let failure =
-                    Failure { error: &error, location: location.as_deref(), failures, age, keys, is_ready };
-                self.telemetry.failed(trigger, &failure);
-                self.sink.lag();
-                self.report(|status| {
-                    status.last_error = Some(error.clone());
-                    status.location = location;
-                    status.failures = failures;
-                });
+                self.failed(trigger, location, &error);
                 Err(error)
             }
         }
+    }
+
+    fn succeeded(&mut self, trigger: Trigger, location: Option<String>, max_age: Option<Duration>) {
+        let now = Instant::now();
+        self.next = later(now, self.schedule.after_success(max_age, fastrand::f64()));
+        self.expires = now.checked_add(self.schedule.max_stale);
+        self.silent_until = None;
+        self.unknown.clear();
+        let failing_for = self.failing_since.take().map(|since| now - since);
+        self.telemetry.fetched(trigger, self.keys().0, failing_for);
+        self.report(|status| {
+            status.last_success = Some(now);
+            status.last_error = None;
+            status.location = location;
+            status.failures = 0;
+        });
+    }
+
+    fn failed(&mut self, trigger: Trigger, location: Option<String>, error: &FetchError) {
+        let now = Instant::now();
+        let retry_after = match error {
+            FetchError::Status { status: 429 | 503, retry_after } => *retry_after,
+            _ => None,
+        };
+        let failures = self.status.borrow().failures.saturating_add(1);
+        let random = fastrand::f64();
+        self.next = later(now, self.schedule.after_failure(failures, retry_after, random));
+        self.silent_until = retry_after.map(|asked| later(now, self.schedule.silence(asked, random)));
+        self.failing_since.get_or_insert(now);
+        let ((keys, is_ready), age) = (self.keys(), self.age());
+        let failure = Failure { error, location: location.as_deref(), failures, age, keys, is_ready };
+        self.telemetry.failed(trigger, &failure);
+        self.sink.lag();
+        self.report(|status| {
+            status.last_error = Some(error.clone());
+            status.location = location;
+            status.failures = failures;
+        });
     }
 
     /// Publishes what was fetched; says how long it may be kept.
