@@ -91,21 +91,8 @@ impl LayerState {
         ResBody: Default,
     {
         let on_behalf = self.client.of(request.headers(), request.extensions());
-        let mut is_ready = true;
-        let found = {
-            let mut finding =
-                pin!(self.keeping.access(&self.sessions, &brought, request.headers(), on_behalf));
-            match poll_fn(|context| Poll::Ready(finding.as_mut().poll(context))).await {
-                Poll::Ready(found) => found,
-                Poll::Pending => {
-                    // It may take seconds. What the service had reserved is for others meanwhile, and an unready
-                    // clone is asked again when it is needed.
-                    inner = inner.clone();
-                    is_ready = false;
-                    finding.await
-                }
-            }
-        };
+        let finding = self.keeping.access(&self.sessions, &brought, request.headers(), on_behalf);
+        let (found, is_ready) = lending(&mut inner, finding).await;
         let (found, lines) = match found {
             Ok((access, lines)) => (Some(access), lines),
             Err(error) if error.kind() == SessionErrorKind::SignedOut => {
@@ -189,6 +176,20 @@ fn refused<B: Default>(status: StatusCode, error: AuthError) -> Response<B> {
     forbid_caching(response.headers_mut());
     response.extensions_mut().insert(error);
     response
+}
+
+/// Waits, which may take seconds: what the service has reserved is for others meanwhile. Says whether it is
+/// ready still, because there was nothing to wait for; if not, it is a clone, to be asked again when it is
+/// needed.
+async fn lending<S: Clone, F: Future>(service: &mut S, future: F) -> (F::Output, bool) {
+    let mut future = pin!(future);
+    match poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
+        Poll::Ready(output) => (output, true),
+        Poll::Pending => {
+            *service = service.clone();
+            (future.await, false)
+        }
+    }
 }
 
 /// Takes the service that was polled ready and leaves its clone behind, because readiness does not
