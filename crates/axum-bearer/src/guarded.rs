@@ -255,7 +255,7 @@ impl<S: Clone + Send + Sync + 'static> Methods<S> {
     }
 }
 
-/// To those that are layered there.
+/// Adds methods to those of the same kind at that path, where there are any.
 fn add<S: Clone + Send + Sync + 'static>(to: &mut Option<MethodRouter<S>>, methods: MethodRouter<S>) {
     *to = Some(match to.take() {
         Some(others) => others.merge(methods),

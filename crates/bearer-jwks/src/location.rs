@@ -1,4 +1,4 @@
-//! From where keys may be fetched.
+//! Where keys may be fetched from.
 
 use crate::off_limits::is_off_limits;
 use std::{error::Error, fmt, net::IpAddr, sync::Arc};

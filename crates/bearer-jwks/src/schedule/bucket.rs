@@ -1,4 +1,4 @@
-//! What fetches for strangers' tokens cost.
+//! [`Bucket`]: how many fetches the tokens of strangers can cause.
 
 use super::{Schedule, later};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! To where tokens may be sent.
+//! Where tokens may be sent to.
 
 use std::{error::Error, fmt};
 use url::{Host, Url};

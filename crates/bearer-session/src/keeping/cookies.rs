@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header::COOKIE};
 use std::{error::Error, fmt};
 
-/// What no such cookie can be called.
+/// Not the name of a cookie that begins with `__Host-`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct InvalidCookie(pub(super) String);
 

@@ -85,7 +85,7 @@ impl Kind {
         }
     }
 
-    /// Where a form goes on to that is no good otherwise. A script goes nowhere.
+    /// Where the user goes on to from a form of which nothing else can be read. A script goes nowhere.
     fn return_to(self, body: &[u8]) -> Option<String> {
         match self {
             Self::Json => None,

@@ -16,7 +16,7 @@ use serde::Serialize;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What everybody may know of a session whose it is.
+/// What a page may know of its own session.
 #[derive(Serialize)]
 pub(super) struct Shown<'a> {
     signed_in: bool,

@@ -89,7 +89,7 @@ pub enum Commit {
     Fenced,
 }
 
-/// A store cannot be reached, or does not understand itself. It never says what was in it.
+/// A store cannot be reached, or answers what makes no sense. The error never says what was in the store.
 #[derive(Debug)]
 pub struct StoreError(Box<dyn Error + Send + Sync>);
 

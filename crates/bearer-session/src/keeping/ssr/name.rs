@@ -1,9 +1,9 @@
-//! Of what the cookies of a session are named, and what none can be.
+//! How the cookies of a session get their name: by their project, or by one that was chosen.
 
 use std::{error::Error, fmt};
 use tower_bearer::supabase::cookies::SessionName;
 
-/// What no cookie can have.
+/// The cookies of a session cannot be set up so.
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum InvalidSsrCookie {
@@ -15,13 +15,13 @@ pub enum InvalidSsrCookie {
     Domain(String),
 }
 
-/// By the URL of a project.
+/// The name by the URL of a project.
 pub(super) fn of_project(url: &str) -> Result<SessionName, InvalidSsrCookie> {
     let name = url.contains("://").then(|| SessionName::new(url).ok()).flatten();
     name.ok_or_else(|| InvalidSsrCookie::Project(url.to_owned()))
 }
 
-/// By the name itself.
+/// The name itself.
 pub(super) fn named(name: &str) -> Result<SessionName, InvalidSsrCookie> {
     let found = (!name.contains("://")).then(|| SessionName::new(name).ok()).flatten();
     found.ok_or_else(|| InvalidSsrCookie::Name(name.to_owned()))
