@@ -1,7 +1,7 @@
 //! What whoever runs a service reads of refusals: why, of which issuer, and nothing of a token.
 
 use crate::support::{
-    app::{app, bearer},
+    app::{app, ask, bearer, request},
     keys::{AUD, ISS, es256, gate, issuer, jwks, source, token},
     logs::Logs,
 };
@@ -57,6 +57,28 @@ async fn a_set_up_that_fits_no_token_is_warned_about_once_and_says_what_to_look_
 }
 
 #[tokio::test]
+async fn what_is_no_jwt_is_warned_about_beside_what_does_not_fit() {
+    let (logs, _guard) = Logs::capture();
+    let app = app(gate(issuer().algorithms([Algorithm::RS256])));
+    let encrypted = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..aaaa.bbbb.cccc";
+    for _ in 0..9 {
+        bearer(&app, "opaque").await.assert_invalid_token("not_a_jwt");
+    }
+    assert_eq!(lines(&logs, " WARN "), [""; 0], "a few may be strangers");
+    for _ in 0..9 {
+        bearer(&app, encrypted).await.assert_invalid_token("encrypted");
+    }
+    let warned = lines(&logs, " WARN ");
+    assert_eq!(warned.len(), 1, "the tenth of either kind: {warned:?}");
+    assert!(warned[0].contains("\"encrypted\"") && warned[0].contains("ask it for a JWT"), "{warned:?}");
+    for _ in 0..20 {
+        bearer(&app, &token().sign()).await.assert_invalid_token("algorithm");
+    }
+    let warned = lines(&logs, " WARN ");
+    assert!(warned.len() == 2 && warned[1].contains("`legacy_jwt_secret`"), "{warned:?}");
+}
+
+#[tokio::test]
 async fn who_has_accepted_a_token_is_not_warned_about_strangers_nor_about_what_expired() {
     let fine = app(gate(issuer()));
     let of_nobody = TokenBuilder::new(es256(), "https://nobody.example", AUD).sign();
@@ -71,6 +93,24 @@ async fn who_has_accepted_a_token_is_not_warned_about_strangers_nor_about_what_e
     let named =
         lines(&logs, "expired").iter().filter(|line| line.contains(&format!("issuer=\"{ISS}\""))).count();
     assert_eq!(named, 20, "the issuer of a refused token is named where it is known");
+}
+
+/// Once a second for the whole process, so that another test may be the one that warned.
+#[tokio::test]
+async fn a_sign_in_page_behind_its_own_gate_is_warned_about() {
+    let app = app(gate(issuer()).sign_in_page("/").unwrap().step_up_page("/up?more").unwrap());
+    let (logs, _guard) = Logs::capture();
+    let since = Instant::now();
+    for path in ["/", "/up?return_to=/"] {
+        let warned =
+            || lines(&logs, " WARN ").iter().any(|line| line.contains("behind the gate that sends to it"));
+        while !warned() && since.elapsed() < Duration::from_secs(10) {
+            let mut request = request([]);
+            *request.uri_mut() = path.parse().unwrap();
+            ask(&app, request).await.assert_missing(path);
+        }
+        assert!(warned(), "{path}");
+    }
 }
 
 /// Once a second for the whole process, so that another test may be the one that warned.

@@ -8,6 +8,7 @@ use crate::{
     pages::{Pages, Redirect},
     preflight::is_preflight,
     refusal::{Content, FromWithin, log, render},
+    seldom::Seldom,
     source::{Caching, Sources},
 };
 use http::{
@@ -106,11 +107,26 @@ impl<V> Gate<V> {
             observer.refused(&Refused { method, uri, error: &error, verified: None });
         }
         log(&error);
+        self.look_at_own_pages(request);
         let redirect = self.redirect_for(request).and_then(|redirect| redirect.instead_of(&error));
         redirect.unwrap_or_else(|| {
             let dialect = Dialect::of_request(request);
             render(dialect, Content::of(request), rejection, self.challenge.answer(dialect, error))
         })
+    }
+
+    /// Whoever is sent to sign in gets there only outside of this gate.
+    fn look_at_own_pages<B>(&self, refused: &Request<B>) {
+        static WARNED: Seldom = Seldom::new();
+        let Some(pages) = &self.pages else { return };
+        let target = self.sources.target(refused.uri());
+        if pages.include(&target) && WARNED.is_time() {
+            let path = target.path();
+            tracing::warn!(
+                path,
+                "the page to sign in or step up stands behind the gate that sends to it: nobody gets there"
+            );
+        }
     }
 
     fn redirect_for<B>(&self, request: &Request<B>) -> Option<Redirect> {

@@ -241,6 +241,10 @@ impl<V: Clone, R> BearerLayer<V, R> {
     /// The sign-in page must hold `return_to` to [`ReturnPath`](crate::ReturnPath), since anybody can make a
     /// link to it.
     ///
+    /// It stands outside of this gate. One that signs in without asking anybody, because the user is signed in at
+    /// the issuer, has to notice who comes back at once: a token that this gate never takes, for its audience
+    /// say, would lead round for ever. The routes of `bearer-session` notice.
+    ///
     /// The path is the one that this gate sees. What takes a prefix off before, as axum's `Router::nest`
     /// does, has the browser come back without it: such a gate stands outside of that.
     ///

@@ -34,7 +34,9 @@
 //! and at WARN those for want of keys and the like (503), and of good tokens whose claims do not fit the
 //! application's type: one a second of each kind, the others at DEBUG, since all say the same. So it is with
 //! tokens that are accepted [in doubt](revocation::WhenUnsure::Accept). A verifier that has accepted nothing
-//! yet warns once, at its tenth refusal, and says what in the set-up may not be as in the tokens. No event holds a piece of a token or another credential.
+//! yet warns at its tenth refusal, and says what in the set-up may not be as in the tokens: once for tokens
+//! that do not fit, once for what is no JWT. A gate around its own sign-in page warns too. No event
+//! holds a piece of a token or another credential.
 //!
 //! # Cryptography
 //!

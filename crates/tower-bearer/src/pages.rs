@@ -38,6 +38,11 @@ impl Pages {
         Ok(Self { step_up: Some(Page::new(path)?), ..self.clone() })
     }
 
+    /// Whether this is one of the pages themselves.
+    pub(crate) fn include(&self, target: &Uri) -> bool {
+        [&self.sign_in, &self.step_up].into_iter().flatten().any(|page| target.path() == &*page.path)
+    }
+
     /// The redirects for this request, should it be refused; `None` for what is not a page that a person asked
     /// for.
     pub(crate) fn redirect_for(

@@ -14,7 +14,9 @@ const MANY: u32 = 10;
 #[derive(Default)]
 pub(super) struct FirstTokens {
     was_one_accepted: AtomicBool,
-    refused: AtomicU32,
+    misfits: AtomicU32,
+    /// Counted by themselves: what scanners send must not use up the word about the others.
+    no_jwts: AtomicU32,
 }
 
 impl FirstTokens {
@@ -25,11 +27,15 @@ impl FirstTokens {
         }
     }
 
-    /// Whether this is the refusal to warn at: once in the life of a verifier.
+    /// Whether this is the refusal to warn at: once in the life of a verifier for tokens that do not fit, and
+    /// once for what is no JWT that it could read.
     pub(super) fn is_time_to_warn(&self, error: &AuthError) -> bool {
-        can_be_a_mistake(error.reason())
-            && !self.was_one_accepted.load(Ordering::Relaxed)
-            && self.refused.fetch_add(1, Ordering::Relaxed) == MANY - 1
+        let refused = match error.reason() {
+            Reason::NotAJwt | Reason::Encrypted => &self.no_jwts,
+            reason if can_be_a_mistake(reason) => &self.misfits,
+            _ => return false,
+        };
+        !self.was_one_accepted.load(Ordering::Relaxed) && refused.fetch_add(1, Ordering::Relaxed) == MANY - 1
     }
 }
 
@@ -70,6 +76,10 @@ fn hint(reason: Reason, is_almost: bool) -> &'static str {
             "the keys are not those of this issuer, or it has not published the one that signs"
         }
         Reason::NotYetValid | Reason::IssuedInTheFuture => "the clock of this machine may be behind",
+        Reason::NotAJwt | Reason::Encrypted => {
+            "if no strangers sent them, the issuer hands out opaque or encrypted tokens: ask it for a JWT, which \
+            with some takes an `audience` in the authorization request"
+        }
         Reason::TokenType | Reason::NotAnAccessToken => "clients may be sending ID tokens",
         _ => "clients may be sending something else than a user's access token",
     }
