@@ -29,6 +29,8 @@ impl RouteOptions {
         let invalid = || InvalidRoutes::Callback(callback.to_owned());
         let uri: Uri = callback.parse().map_err(|_| invalid())?;
         let is_secure = match uri.scheme_str() {
+            // Which an `Uri` leaves out, and no issuer takes (RFC 6749 §3.1.2).
+            _ if callback.contains('#') => return Err(invalid()),
             Some("https") => true,
             Some("http") => false,
             _ => return Err(invalid()),
@@ -104,7 +106,7 @@ impl RouteOptions {
 #[non_exhaustive]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum InvalidRoutes {
-    /// Not an absolute URL of `https` or `http`.
+    /// Not an absolute URL of `https` or `http`, or one with a fragment.
     Callback(String),
     /// Not a path of this site without a query.
     Page(String),
@@ -120,3 +122,31 @@ impl fmt::Display for InvalidRoutes {
 }
 
 impl Error for InvalidRoutes {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_come_back_to_an_absolute_url_without_a_fragment() {
+        for (url, is_secure) in
+            [("https://app.example/auth/callback?a=b", true), ("http://localhost:3000/cb", false)]
+        {
+            assert_eq!(RouteOptions::new(url).expect(url).is_secure, is_secure, "{url}");
+        }
+        for bad in ["", "/cb", "app.example/cb", "//app.example/cb", "ftp://app.example/cb", "https:///cb"] {
+            assert_eq!(RouteOptions::new(bad).err(), Some(InvalidRoutes::Callback(bad.into())), "{bad}");
+        }
+        assert!(RouteOptions::new("https://app.example/cb#here").is_err(), "RFC 6749 §3.1.2");
+    }
+
+    #[test]
+    fn users_choose_on_a_page_of_this_site() {
+        let options = RouteOptions::new("https://app.example/cb").expect("a URL");
+        assert_eq!(options.clone().sign_in_page("/login").expect("a path").page, ReturnPath::parse("/login"));
+        for bad in ["", "login", "//evil.example", "https://app.example/login", "/login?a", "/login#a"] {
+            let refused = options.clone().sign_in_page(bad);
+            assert_eq!(refused.err(), Some(InvalidRoutes::Page(bad.into())), "{bad}");
+        }
+    }
+}
