@@ -291,7 +291,8 @@ impl Sessions {
     /// first: otherwise anybody can fill the store.
     ///
     /// # Errors
-    /// [`SignedOut`](SessionErrorKind::SignedOut) when the session has ended, or there is no refresh token;
+    /// [`SignedOut`](SessionErrorKind::SignedOut) when there is no refresh token, or the session has ended;
+    /// where its name is still known, it is [`access`](Self::access) that says so.
     /// [`Unavailable`](SessionErrorKind::Unavailable) when the store cannot be reached or is full.
     pub async fn adopt(&self, tokens: TokenSet) -> Result<Key, SessionError> {
         self.0.adopt(tokens).await
