@@ -246,6 +246,26 @@ async fn a_sign_out_ends_what_its_scope_says() {
 }
 
 #[tokio::test]
+async fn a_sign_out_everywhere_that_the_issuer_does_not_hear_of_is_one_here_and_not_said_to_be_done() {
+    let world = World::start().await;
+    // The issuer takes no sign-out from an expired token, and gives no other.
+    world.supabase.set_access_token_expires_in(-3600);
+    world.supabase.fail_refresh_with(503);
+    for (scope, status, is_over) in [
+        ("local", StatusCode::NO_CONTENT, true),
+        ("others", StatusCode::SERVICE_UNAVAILABLE, false),
+        ("global", StatusCode::SERVICE_UNAVAILABLE, true),
+    ] {
+        let mut browser = world.signed_in(HOUR).await;
+        let mut copy = browser.clone();
+        let answer = browser.post(&format!("/auth/logout?scope={scope}")).await;
+        assert_eq!((answer.status, browser.session().is_none()), (status, is_over), "{scope}");
+        assert_eq!(answer.header("retry-after").is_some(), status != StatusCode::NO_CONTENT, "{scope}");
+        assert_eq!(json(&copy.get("/auth/session").await.body)["signed_in"], !is_over, "{scope}");
+    }
+}
+
+#[tokio::test]
 async fn a_sign_out_the_day_after_ends_the_session_at_the_issuer_too() {
     for scope in ["local", "global"] {
         let world = World::start().await;
