@@ -76,7 +76,10 @@ pub(super) async fn refresh(State(shared): Shared, request: Request) -> Response
     };
     match shared.sessions.refresh(key, on_behalf).await {
         Ok(access) => shared.shown(&parts, &access),
-        Err(error) => shared.without(&parts.headers, &error),
+        Err(error) => {
+            shared.forced.take_back(&key);
+            shared.without(&parts.headers, &error)
+        }
     }
 }
 
@@ -112,6 +115,11 @@ impl Forced {
                 Ok(())
             }
         }
+    }
+
+    /// Nothing came of it. How soon the issuer is asked again is the owner's to say.
+    fn take_back(&self, key: &Key) {
+        self.last.remove(key);
     }
 }
 

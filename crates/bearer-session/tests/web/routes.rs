@@ -7,6 +7,7 @@ use crate::{
 };
 use axum::http::{Request, StatusCode};
 use bearer_session::{Keyring, Sessions, endpoint::RateBudget, keeping::OpaqueCookie, store::MemoryStore};
+use bearer_testing::TokenFault;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -210,6 +211,20 @@ async fn tokens_of_a_sign_in_that_cannot_be_stored_are_given_up_at_the_issuer_to
         let given_up = tokio::time::timeout(Duration::from_secs(3), given_up).await;
         assert!(given_up.is_ok(), "{is_lost}: {}", world.supabase.sessions_alive());
     }
+}
+
+#[tokio::test]
+async fn a_refresh_on_demand_of_which_nothing_came_may_be_tried_again() {
+    let world = World::start().await;
+    let mut browser = world.signed_in(HOUR).await;
+    world.supabase.script_refreshes([TokenFault::TooManyRequests(Some(1))]);
+    let answer = browser.post("/auth/refresh").await;
+    assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("1")));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(2)).await;
+    tokio::time::resume();
+    assert_eq!(browser.post("/auth/refresh").await.status, StatusCode::OK);
+    assert_eq!(browser.post("/auth/refresh").await.status, StatusCode::TOO_MANY_REQUESTS);
 }
 
 #[tokio::test]
