@@ -5,7 +5,6 @@ use http::{
     HeaderMap, HeaderValue,
     header::{CACHE_CONTROL, SET_COOKIE},
 };
-use std::time::Duration;
 
 /// Adds lines about the session's cookies, unless whoever was behind has said something of them: that is
 /// newer.
@@ -40,7 +39,7 @@ pub(crate) fn forbid_caching(response: &mut HeaderMap) {
 /// `Retry-After` in whole seconds (RFC 9110 §10.2.3): never too early.
 pub(crate) fn retry_after(error: &SessionError) -> HeaderValue {
     let time = error.retry_after().unwrap_or_default();
-    let seconds = time.as_secs() + u64::from(time > Duration::from_secs(time.as_secs()));
+    let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
     HeaderValue::from(seconds.max(1))
 }
 
@@ -48,6 +47,7 @@ pub(crate) fn retry_after(error: &SessionError) -> HeaderValue {
 mod tests {
     use super::*;
     use crate::keeping::OpaqueCookie;
+    use std::time::Duration;
 
     #[test]
     fn no_cache_keeps_a_cookie_and_nothing_stricter_is_loosened() {
@@ -109,5 +109,6 @@ mod tests {
             let error = SessionError::unavailable(Duration::from_millis(time));
             assert_eq!(retry_after(&error), seconds);
         }
+        assert_eq!(retry_after(&SessionError::unavailable(Duration::MAX)), u64::MAX.to_string());
     }
 }
