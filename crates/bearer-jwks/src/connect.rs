@@ -126,7 +126,7 @@ pub(crate) mod sealed {
 #[cfg(test)]
 mod tests {
     use crate::{Connector, FetchError, Schedule};
-    use bearer_testing::{ScriptedJwks, Step};
+    use bearer_testing::{Algorithm, ScriptedJwks, SigningKey, Step};
     use serde_json::json;
     use std::time::Duration;
     use tower_bearer::Issuer;
@@ -208,9 +208,16 @@ mod tests {
     #[tokio::test]
     async fn the_status_tells_where_metadata_says_that_the_keys_are() {
         let server = ScriptedJwks::start().await;
-        server.at(METADATA, metadata(&server)).at(KEYS, Step::status(500));
+        let issuer = || Issuer::new(server.url("/tenant"), "api");
+        let key = SigningKey::generate(Algorithm::EdDSA).kid("a");
+        server.at(METADATA, metadata(&server)).at(KEYS, Step::jwks([&key]));
+        let up = connector();
+        let _verifier = up.connect(issuer()).await.expect("keys");
+        assert_eq!(up.statuses().remove(0).1.borrow().location, Some(server.url("/keys")));
+
+        server.at(KEYS, Step::status(500));
         let connector = connector();
-        let _verifier = connector.connect_lazy(Issuer::new(server.url("/tenant"), "api")).expect("a set-up");
+        let _verifier = connector.connect_lazy(issuer()).expect("a set-up");
         let mut status = connector.statuses().remove(0).1;
         let status = status.wait_for(|status| status.failures == 1).await.expect("it runs");
         assert_eq!(status.location, Some(server.url("/keys")));

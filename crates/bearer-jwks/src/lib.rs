@@ -70,7 +70,8 @@
 //! The first holds when requests are answered 503: the issuer has been down since the start, or for too long,
 //! or the refresher was stopped while its keys are read. (With `for: 1m`, a service may start in peace.) The
 //! second holds hours before, while there is time to see to it: the default [`Schedule`] fetches once an hour
-//! at least. Neither holds for an issuer that was removed.
+//! at least. Neither holds for an issuer that was removed. (Who stops a refresher by hand removes its issuer
+//! first: afterwards nobody is there to notice that the keys are not read any more.)
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

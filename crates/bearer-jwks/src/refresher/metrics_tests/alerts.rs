@@ -220,6 +220,34 @@ fn a_refresher_that_was_stopped_while_its_keys_are_read_is_alerted_on_until_ther
 }
 
 #[test]
+fn one_of_two_that_was_stopped_is_alerted_on_though_the_other_is_ready() {
+    const ISS: &str = "https://half.example";
+    recorded(async |gauges| {
+        let (stopped, stopped_keys) = refresher(ISS, [Answer::Set]);
+        let (running, running_keys) = refresher(ISS, [Answer::Set]);
+        let _verifiers = [verifier(ISS, stopped_keys), verifier(ISS, running_keys)];
+        let handle = stopped.spawn();
+        tokio::spawn(running.run());
+        soon().await;
+        assert!(!gauges.is_unavailable(ISS));
+        drop(handle);
+        soon().await;
+        assert_eq!(gauges.state(ISS), [Some(1.0), Some(0.0), Some(1.0)]);
+    });
+}
+
+#[test]
+fn what_is_fetched_by_hand_is_told_and_is_nobodys_business_else() {
+    const ISS: &str = "https://by-hand.example";
+    recorded(async |gauges| {
+        let (mut refresher, _keys) = refresher(ISS, [Answer::Set]);
+        refresher.refresh().await.expect("a set");
+        assert_eq!(gauges.state(ISS), [Some(1.0), None, None]);
+        assert!(gauges.of("last_success_timestamp_seconds", ISS).is_some_and(|at| at > 0.0));
+    });
+}
+
+#[test]
 fn the_keys_of_a_seed_are_counted_and_as_old_as_it_is() {
     const ISS: &str = "https://seed.example";
     recorded(async |gauges| {
