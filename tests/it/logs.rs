@@ -1,14 +1,23 @@
 //! What whoever runs a service reads of refusals: why, of which issuer, and nothing of a token.
 
 use crate::support::{
-    app::{app, ask, bearer, request},
+    app::{app, ask, bearer, guarded, reached, request},
     keys::{AUD, ISS, es256, gate, issuer, jwks, source, token},
     logs::Logs,
 };
-use axum_bearer::{Algorithm, Issuer};
+use axum::Router;
+use axum_bearer::{
+    Algorithm, AuthError, BearerLayer, Issuer, JwtVerifier, RequireLayer, Verified,
+    policy::{Policy, claims, scope},
+    revocation::{CannotTell, WhenUnsure},
+};
 use bearer_testing::TokenBuilder;
 use serde::Deserialize;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    future::ready,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tower_bearer::Verify;
 
 fn keys() -> tower_bearer::keys::KeySource {
     source(&jwks(&[es256()]))
@@ -130,4 +139,48 @@ async fn a_user_without_the_claims_that_the_application_asks_for_is_no_secret_of
     }
     let warned = lines(&logs, " WARN ");
     assert!(warned[0].contains("claims_type") && warned[0].contains("missing field `org_id`"), "{warned:?}");
+}
+
+/// An outage, or a wrong set-up, is the same for every request.
+#[tokio::test]
+async fn what_every_request_would_say_does_not_fill_the_log_and_is_one_event_of_each() {
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "what a handler would read")]
+    struct Own {
+        org_id: String,
+    }
+    struct Other;
+    let unsure = |when_unsure| {
+        let down = |_: &Verified| ready(Err(CannotTell::new("the store is down")));
+        app(BearerLayer::new(JwtVerifier::new([issuer()]).unwrap().revocable(down, when_unsure)))
+    };
+    let no_gate = Router::new().fallback(reached).layer(RequireLayer::new(scope("a")));
+    for (app, status, said) in [
+        (app(gate(issuer().claims::<Own>())), 401, "missing field `org_id`"),
+        (no_gate, 500, "no_layer"),
+        (guarded(claims(|_: &Other| true)), 500, "::Other"),
+        (unsure(WhenUnsure::Refuse), 503, "the store is down"),
+        (unsure(WhenUnsure::Accept), 200, "the store is down"),
+    ] {
+        // The first token of a verifier is not to be the first of many that are refused.
+        bearer(&app, &token().claim("org_id", "o").sign()).await;
+        let (logs, _guard) = Logs::capture();
+        let began = Instant::now();
+        for _ in 0..50 {
+            assert_eq!(bearer(&app, &token().sign()).await.status, status, "{said}");
+        }
+        let loud = lines(&logs, " WARN ").len() + lines(&logs, "ERROR ").len();
+        let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
+        assert!(loud <= seconds + 2, "{said}: {loud} in {seconds} s");
+        assert_eq!((lines(&logs, " tower_bearer").len(), lines(&logs, said).len()), (50, 50), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_another_policy_permits_is_no_mistake_of_the_set_up() {
+    struct Other;
+    let app = guarded(claims(|_: &Other| true).or(|_: &Verified| Ok::<(), AuthError>(())));
+    let (logs, _guard) = Logs::capture();
+    bearer(&app, &token().sign()).await.assert_passed("by the other");
+    assert_eq!(lines(&logs, "ERROR "), [""; 0]);
 }
