@@ -339,6 +339,24 @@ async fn while_strangers_have_all_turns_nobody_waits_for_those_who_wait_for_the_
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_tenants_are_asked_about_again_a_few_at_a_time() {
+    const TENANTS: usize = 2 * QUESTIONS;
+    let directory = Directory::default();
+    let tenants: Vec<_> =
+        (0..TENANTS).map(|n| Local::of(&directory, &format!("https://tenant-{n}.example"))).collect();
+    let verifier = new(&directory);
+    for turn in 0..2 {
+        for tenant in &tenants {
+            assert!(verify(&verifier, &tenant.token().sign()).await.is_ok());
+        }
+        directory.delay(Duration::from_millis(10));
+        sleep(Duration::from_secs(600)).await;
+        assert_eq!(directory.questions(), (turn + 1) * TENANTS);
+    }
+    assert_eq!(directory.0.most_at_once.load(Ordering::Relaxed), QUESTIONS);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_resolver_that_does_not_answer_holds_up_no_known_tenant() {
     let directory = Directory::default();
     let tenant = Local::of(&directory, "https://tenant.example");
