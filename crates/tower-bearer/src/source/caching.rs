@@ -10,7 +10,8 @@ const PRIVATE: HeaderValue = HeaderValue::from_static("private");
 pub(crate) enum Caching {
     /// Whatever the answer says.
     AsAnswered,
-    /// Private unless the answer says otherwise.
+    /// Private unless the answer says that it is everybody's. A lifetime alone does not: of an answer to
+    /// `Authorization` no shared cache would take it for that.
     PrivateByDefault,
     /// Private whatever the answer says: the token was part of the URL, which is what caches go by (RFC 6750
     /// §2.3).
@@ -21,16 +22,21 @@ impl Caching {
     pub(crate) fn apply(self, headers: &mut HeaderMap) {
         match self {
             Self::AsAnswered => {}
-            Self::PrivateByDefault => {
-                headers.entry(CACHE_CONTROL).or_insert(PRIVATE);
-            }
-            Self::Private => {
+            Self::PrivateByDefault if is_public(headers) => {}
+            _ if !headers.contains_key(CACHE_CONTROL) => drop(headers.insert(CACHE_CONTROL, PRIVATE)),
+            Self::PrivateByDefault | Self::Private => {
                 if let Some(value) = made_private(headers) {
                     headers.insert(CACHE_CONTROL, value);
                 }
             }
         }
     }
+}
+
+/// Whether shared caches are invited.
+fn is_public(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|text| is(text, &["public", "s-maxage"]))
 }
 
 /// The directives without those that invite shared caches. `None` where the answer keeps itself from them
@@ -41,16 +47,18 @@ fn made_private(headers: &HeaderMap) -> Option<HeaderValue> {
     let lines = lines.ok().filter(|lines| !lines.iter().any(|line| line.contains('"'))).unwrap_or_default();
     let directives =
         || lines.iter().flat_map(|line| line.split(',')).map(str::trim).filter(|text| !text.is_empty());
-    let is = |text: &str, names: &[&str]| {
-        let name = text.split('=').next().unwrap_or_default().trim();
-        names.iter().any(|known| name.eq_ignore_ascii_case(known))
-    };
     if directives().any(|text| is(text, &["private", "no-store"])) {
         return None;
     }
     let kept = directives().filter(|text| !is(text, &["public", "s-maxage", "proxy-revalidate"]));
     let value = std::iter::once("private").chain(kept).collect::<Vec<_>>().join(", ");
     Some(HeaderValue::try_from(value).unwrap_or(PRIVATE))
+}
+
+/// Whether a directive is one of these.
+fn is(directive: &str, names: &[&str]) -> bool {
+    let name = directive.split('=').next().unwrap_or_default().trim();
+    names.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 #[cfg(test)]
@@ -86,7 +94,18 @@ mod tests {
         ] {
             assert_eq!(applied(Caching::Private, lines), expected, "{lines:?}");
         }
-        for (lines, expected) in [(&[][..], &["private"][..]), (&["public"], &["public"])] {
+        for (lines, expected) in [
+            (&[][..], &["private"][..]),
+            (&["public"], &["public"]),
+            (&["Public, max-age=60"], &["Public, max-age=60"]),
+            (&["max-age=60", "s-maxage = 9"], &["max-age=60", "s-maxage = 9"]),
+            (&["max-age=60"], &["private, max-age=60"]),
+            (&["max-age=0, must-revalidate"], &["private, max-age=0, must-revalidate"]),
+            (&["no-cache"], &["private, no-cache"]),
+            (&["no-cache=\"public\""], &["private"]),
+            (&["private, max-age=5"], &["private, max-age=5"]),
+            (&["no-store"], &["no-store"]),
+        ] {
             assert_eq!(applied(Caching::PrivateByDefault, lines), expected, "{lines:?}");
             assert_eq!(applied(Caching::AsAnswered, lines), lines, "{lines:?}");
         }

@@ -42,7 +42,7 @@ use {session_name::SessionName, std::cell::LazyCell, tower_http::csrf::CsrfLayer
 ///
 /// Shared caches do not hand out to others what answers a request with an `Authorization` header (RFC 9111
 /// §3.5), and know nothing of other sources: where one is open, an answer to a request without that header
-/// gets `Cache-Control: private` when it has none.
+/// becomes `Cache-Control: private`, whatever its lifetime, unless it says `public` or `s-maxage`.
 ///
 /// ```
 /// use http::{HeaderName, Request, Response, StatusCode};
