@@ -41,9 +41,9 @@ use tower_layer::Layer;
 ///
 /// Whatever is behind sees neither the session's cookie nor a refresh token: the cookie is taken out of the
 /// request, and all others are left as they were. An answer that sets or deletes a cookie of the session has
-/// `Cache-Control: private, no-store`. Any other to a request with a session that says nothing of caches has
-/// `Cache-Control: private`: a shared cache in front sees no `Authorization` in the request, by which it
-/// would know.
+/// `Cache-Control: private, no-store`. Any other to a request with a session that does not say to be everybody's
+/// (`public`, `s-maxage`) has `Cache-Control: private`: a shared cache in front sees no `Authorization` in the
+/// request, by which it would know.
 ///
 /// A request of a script whose session is over (`Sec-Fetch-Mode` other than `navigate`) does not take the
 /// cookie away: its answer may arrive after that of a sign-in in another tab, and would take the new session

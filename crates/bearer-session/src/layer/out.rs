@@ -20,20 +20,29 @@ pub(super) fn set_cookies(response: &mut HeaderMap, keeping: &Keeping, lines: Ve
 }
 
 /// The request that a shared cache has seen had no `Authorization`, by which it would know that the answer is
-/// one user's (RFC 9111 §3.5). What the handler says of it stands.
+/// one user's (RFC 9111 §3.5). What the handler says of it stands: that it is everybody's, too. A lifetime alone
+/// does not say that.
 pub(super) fn keep_private(response: &mut HeaderMap) {
-    response.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
+    if !says(response, &["private", "no-store", "public", "s-maxage"]) {
+        response.append(CACHE_CONTROL, HeaderValue::from_static("private"));
+    }
 }
 
 /// What a cache keeps of an answer with somebody's cookie, it hands out to others (RFC 9111 §5.2.2.5, §7.3).
 pub(crate) fn forbid_caching(response: &mut HeaderMap) {
-    let is_forbidden = response.get_all(CACHE_CONTROL).iter().any(|line| {
-        let mut directives = line.as_bytes().split(|byte| *byte == b',');
-        directives.any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-store"))
-    });
-    if !is_forbidden {
+    if !says(response, &["no-store"]) {
         response.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     }
+}
+
+/// Whether a directive for caches has one of these names.
+fn says(response: &HeaderMap, names: &[&str]) -> bool {
+    response.get_all(CACHE_CONTROL).iter().any(|line| {
+        line.as_bytes().split(|byte| *byte == b',').any(|directive| {
+            let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+            names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+        })
+    })
 }
 
 /// `Retry-After` in whole seconds (RFC 9110 §10.2.3): never too early.
@@ -77,13 +86,23 @@ mod tests {
 
     #[test]
     fn an_answer_to_one_user_is_kept_private_unless_it_says_otherwise() {
-        for (before, after) in [(None, "private"), (Some("public, max-age=600"), "public, max-age=600")] {
+        for (before, after) in [
+            (None, &["private"][..]),
+            (Some("max-age=600"), &["max-age=600", "private"]),
+            (Some("no-cache"), &["no-cache", "private"]),
+            (Some("public, max-age=600"), &["public, max-age=600"]),
+            (Some("S-MAXAGE=600"), &["S-MAXAGE=600"]),
+            (Some("max-age=0, s-maxage = 600"), &["max-age=0, s-maxage = 600"]),
+            (Some("Private , max-age=0"), &["Private , max-age=0"]),
+            (Some("no-store"), &["no-store"]),
+        ] {
             let mut headers = HeaderMap::new();
             if let Some(before) = before {
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static(before));
             }
             keep_private(&mut headers);
-            assert_eq!(headers[CACHE_CONTROL], after);
+            let lines: Vec<_> = headers.get_all(CACHE_CONTROL).iter().collect();
+            assert_eq!(lines, after, "{before:?}");
         }
     }
 
