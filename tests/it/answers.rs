@@ -13,10 +13,10 @@ use axum::{Router, body::Body, extract::Request, routing::get};
 use axum_bearer::{AuthUser, RegisteredClaims};
 use http::{
     Response,
-    header::{CONTENT_LENGTH, WWW_AUTHENTICATE},
+    header::{CONTENT_LENGTH, SET_COOKIE, WWW_AUTHENTICATE},
 };
 use std::sync::{Arc, Mutex};
-use tower::Layer as _;
+use tower::{Layer as _, util::MapResponseLayer};
 use tower_bearer::{
     Accepted, AuthError, Observe, ProblemDetails, Reason, Refused, RelayedToken, RequireLayer, Verified,
     policy::scope,
@@ -255,6 +255,23 @@ async fn a_browser_that_opens_a_page_is_sent_to_sign_in_and_everybody_else_gets_
     // A script asks for the same.
     at(&app, "/orders", Some(&expired)).await.assert_invalid("a script", Reason::Expired);
     ask(&app, page("/", Some(&good))).await.assert_passed("signed in");
+}
+
+#[tokio::test]
+async fn who_is_sent_to_sign_in_gets_the_cookies_that_a_layer_further_in_has_set() {
+    let counted = |mut response: Response<Body>| {
+        for line in ["visits=7", "theme=dark"] {
+            response.headers_mut().append(SET_COOKIE, line.parse().unwrap());
+        }
+        response
+    };
+    let handler = get(async |_: AuthUser<RegisteredClaims>| "in");
+    let gate = gate(issuer()).sign_in_page("/sign-in").unwrap().allow_anonymous();
+    let app = Router::new().route("/user", handler).layer(MapResponseLayer::new(counted)).layer(gate);
+    let answer = ask(&app, page("/user", None)).await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/sign-in?return_to=/user")));
+    let cookies: Vec<_> = answer.headers.get_all(SET_COOKIE).iter().collect();
+    assert_eq!(cookies, ["visits=7", "theme=dark"]);
 }
 
 #[tokio::test]

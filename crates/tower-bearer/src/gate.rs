@@ -13,7 +13,7 @@ use crate::{
 };
 use http::{
     HeaderMap, Request, Response,
-    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, TRANSFER_ENCODING},
 };
 use std::{fmt, mem, sync::Arc, time::SystemTime};
 
@@ -186,8 +186,11 @@ impl Outward {
             if let Some(observer) = &watch.observer {
                 observer.refused(&watch.seen.refused(error));
             }
-            if let Some(redirected) = watch.redirect.as_ref().and_then(|redirect| redirect.instead_of(error))
-            {
+            let redirected = watch.redirect.as_ref().and_then(|redirect| redirect.instead_of(error));
+            if let Some(mut redirected) = redirected {
+                // What a layer further in told the browser, it would have heard with a 401 too.
+                let cookies = response.headers().get_all(SET_COOKIE).iter();
+                redirected.headers_mut().extend(cookies.map(|line| (SET_COOKIE, line.clone())));
                 return redirected;
             }
         }
