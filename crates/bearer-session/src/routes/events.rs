@@ -6,7 +6,7 @@ use super::{
     session::Shown,
     streams::Place,
 };
-use crate::{Access, SessionErrorKind, Sessions, store::Key};
+use crate::{Access, SessionErrorKind, Sessions};
 use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
@@ -34,20 +34,19 @@ const TERM: Duration = Duration::from_secs(3600);
 
 pub(super) async fn stream(State(shared): Shared, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let key = match shared.key(&parts).await {
-        Ok(key) => key,
+    let initial = match shared.key(&parts).await {
+        Ok(key) => shared.sessions.peek(key).await,
+        Err(error) => Err(error),
+    };
+    let initial = match initial {
+        Ok(access) => access,
         // By which an EventSource knows that it need not ask again.
         Err(error) if error.kind() == SessionErrorKind::SignedOut => return empty(StatusCode::NO_CONTENT),
         Err(error) => return unavailable(&error),
     };
-    let initial = match shared.sessions.peek(key).await {
-        Ok(access) => access,
-        Err(error) if error.kind() == SessionErrorKind::SignedOut => return empty(StatusCode::NO_CONTENT),
-        Err(error) => return unavailable(&error),
-    };
-    let Some(place) = shared.streams.enter(key) else { return too_often(PULSE.as_secs()) };
+    let Some(place) = shared.streams.enter(initial.key()) else { return too_often(PULSE.as_secs()) };
     let (events, receiver) = mpsc::channel(4);
-    tokio::spawn(tell(shared.sessions.clone(), key, initial, events, place));
+    tokio::spawn(tell(shared.sessions.clone(), initial, events, place));
     let mut response = Response::new(Body::from_stream(Lines(receiver)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -57,10 +56,10 @@ pub(super) async fn stream(State(shared): Shared, request: Request) -> Response 
 }
 
 /// Tells of a session until it is over, the page has gone away, or the time is, or the process is to end.
-async fn tell(sessions: Sessions, key: Key, initial: Access, events: mpsc::Sender<Bytes>, place: Place) {
+async fn tell(sessions: Sessions, initial: Access, events: mpsc::Sender<Bytes>, place: Place) {
     let end = Instant::now() + TERM;
+    let (key, mut known) = (initial.key(), initial.generation());
     let mut changed = sessions.changed(key);
-    let mut known = initial.generation();
     let mut line = event("INITIAL_SESSION", &Shown::of(&initial));
     drop(initial);
     loop {
