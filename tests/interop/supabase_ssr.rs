@@ -11,7 +11,7 @@ use axum::{Router, body::Body, extract::Request, response::IntoResponse};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use serde::Deserialize;
 use serde_json::Value;
-use tower_bearer::{BearerLayer, Issuer, JwtVerifier, Source};
+use tower_bearer::{BearerLayer, Issuer, Source};
 use tower_http::csrf::CsrfLayer;
 
 #[derive(Deserialize)]
@@ -31,7 +31,7 @@ struct Case {
 }
 
 impl Written {
-    fn gate(&self) -> BearerLayer<JwtVerifier> {
+    fn gate(&self) -> BearerLayer {
         let session = Source::supabase_session(&self.project_url, CsrfLayer::new()).unwrap();
         let issuer = Issuer::supabase(&self.project_url).unwrap().keys(source(&self.jwks));
         gate(issuer).also_from(session)

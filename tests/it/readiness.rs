@@ -4,7 +4,7 @@ use crate::support::{
     keys::{AUD, ISS, es256, gate, issuer, jwks, rs256, token, token_by},
     soon,
 };
-use axum_bearer::{BearerLayer, Issuer, JwtVerifier, RequireLayer};
+use axum_bearer::{BearerLayer, Issuer, RequireLayer};
 use http::{Request, Response, header::AUTHORIZATION};
 use std::{
     convert::Infallible,
@@ -53,7 +53,7 @@ fn verified(granted: &str) -> Asked {
 }
 
 /// A gate whose keys come when the test publishes them.
-fn late_gate() -> (KeySink, BearerLayer<JwtVerifier>) {
+fn late_gate() -> (KeySink, BearerLayer) {
     let (sink, source) = channel();
     (sink, gate(Issuer::new(ISS, AUD).keys(source)))
 }

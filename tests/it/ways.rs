@@ -58,7 +58,7 @@ fn query() -> Source {
     Source::query_parameter_that_leaks("access_token").unwrap()
 }
 
-fn from(source: Source) -> BearerLayer<JwtVerifier> {
+fn from(source: Source) -> BearerLayer {
     gate(issuer()).also_from(source)
 }
 

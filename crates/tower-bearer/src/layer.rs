@@ -1,7 +1,7 @@
 //! [`BearerLayer`]: configuration, given to every service it makes.
 
 use crate::{
-    Bearer, EmptyRejection, Observe, ProtectedResource, Verify,
+    Bearer, EmptyRejection, JwtVerifier, Observe, ProtectedResource, Verify,
     challenge::Challenge,
     config::ConfigError,
     gate::{Absent, Gate, Preflight},
@@ -112,7 +112,7 @@ const LIMIT: usize = 16 * 1024;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct BearerLayer<V, R = EmptyRejection> {
+pub struct BearerLayer<V = JwtVerifier, R = EmptyRejection> {
     pub(crate) rejection: R,
     pub(crate) gate: Arc<Gate<V>>,
 }

@@ -241,7 +241,7 @@ fn what_is_remembered_keeps_to_its_size_whatever_users_write_into_their_claims()
 }
 
 /// How many the gate makes for a request that it lets in, those of the inner service not counted.
-fn of_gate(gate: &BearerLayer<JwtVerifier>, token: &str) -> u64 {
+fn of_gate(gate: &BearerLayer, token: &str) -> u64 {
     let inner = || {
         service_fn(|request: Request<()>| {
             drop(request);

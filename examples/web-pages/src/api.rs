@@ -11,18 +11,14 @@ use axum::{
     routing::{delete, get},
 };
 use axum_bearer::{
-    AuthUser, BearerLayer, GuardedRouter, JwtVerifier,
+    AuthUser, BearerLayer, GuardedRouter,
     policy::{aal, authenticated},
 };
 use std::time::Duration;
 use tower_http::cors::CorsLayer;
 
 /// Every route has its policy. Around the gate, CORS for one origin.
-pub(crate) fn router(
-    notes: Notes,
-    gate: BearerLayer<JwtVerifier>,
-    origin: &str,
-) -> Result<Router, InvalidHeaderValue> {
+pub(crate) fn router(notes: Notes, gate: BearerLayer, origin: &str) -> Result<Router, InvalidHeaderValue> {
     let api = GuardedRouter::new()
         .public("/health", get(async || "ok"))
         .route("/notes", authenticated(), get(list))

@@ -26,7 +26,7 @@ fn resource() -> ProtectedResource {
         .unwrap()
 }
 
-fn gate(resource: &ProtectedResource) -> BearerLayer<JwtVerifier> {
+fn gate(resource: &ProtectedResource) -> BearerLayer {
     let issuer = Issuer::new(ISS, resource.identifier()).keys(source(&jwks(&[es256()])));
     BearerLayer::new(JwtVerifier::new([issuer]).unwrap()).resource_metadata(resource)
 }

@@ -50,12 +50,12 @@ pub(crate) fn issuer_publishing(set: &Value) -> Issuer {
 }
 
 /// A gate that trusts this issuer.
-pub(crate) fn gate(issuer: Issuer) -> BearerLayer<JwtVerifier> {
+pub(crate) fn gate(issuer: Issuer) -> BearerLayer {
     gate_of([issuer])
 }
 
 /// A gate that trusts these issuers.
-pub(crate) fn gate_of(issuers: impl IntoIterator<Item = Issuer>) -> BearerLayer<JwtVerifier> {
+pub(crate) fn gate_of(issuers: impl IntoIterator<Item = Issuer>) -> BearerLayer {
     BearerLayer::new(JwtVerifier::new(issuers).unwrap())
 }
 
