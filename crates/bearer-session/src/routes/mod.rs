@@ -1,6 +1,7 @@
 //! Routes ready to mount, for axum.
 
 mod answer;
+mod body;
 mod events;
 mod form;
 mod log;
@@ -43,7 +44,7 @@ use tower_http::csrf::CsrfLayer;
 /// | `POST /password` | signs in with `email`, `password` and `return_to`, as a form or JSON, where the issuer has that; else 404 |
 /// | `GET /session` | who is signed in, for how long; 503 when only time can tell. A cookie that would expire in an old session is written anew |
 /// | `POST /refresh` | new tokens, though the old ones live; the answer is that of `/session`. 429 if it comes too often |
-/// | `POST /logout?scope=local` | signs out here; `others` elsewhere, `global` everywhere. A form goes on to `return_to`. An issuer that ends no sessions but the one it is shown, as those of OAuth alone, has neither: 501 `unsupported_scope`, after which `global` has signed out here, and the user's other sessions go on |
+/// | `POST /logout` | signs out here, or by its `scope`: `local` here, `others` elsewhere, `global` everywhere. A form goes on to `return_to`. Both stand in the query, or in the body as a form or JSON. An issuer that ends no sessions but the one it is shown, as those of OAuth alone, has neither: 501 `unsupported_scope`, after which `global` has signed out here, and the user's other sessions go on |
 /// | `GET /events` | server-sent events: `INITIAL_SESSION`, `TOKEN_REFRESHED`, and `SIGNED_OUT`, with which it ends; 204 without a session |
 ///
 /// `/password` tries whatever it is given: limit its rate for each client, in front of it. The issuer sees
@@ -65,7 +66,7 @@ use tower_http::csrf::CsrfLayer;
 ///
 /// | code | status | from | what it means |
 /// |---|---|---|---|
-/// | `invalid_request` | 400 | `/sign-in`, `/callback`, `/password` | something is missing, is not what it should be, or stands there twice |
+/// | `invalid_request` | 400 | `/sign-in`, `/callback`, `/password`, `/logout` | something is missing, is not what it should be, or stands there twice; or query and body name different places to `return_to` |
 /// | `unknown_provider` | 400 | `/sign-in` | the issuer signs nobody in for such a request: see above |
 /// | `unknown_sign_in` | 400 | `/callback` | this browser has no cookie of that sign-in: it began on another host than that of the callback, or more than ten minutes ago, or it came back before |
 /// | `unknown_issuer` | 400 | `/callback` | it came back in the name of another issuer (RFC 9207) |
@@ -76,11 +77,12 @@ use tower_http::csrf::CsrfLayer;
 /// | `not_found` | 404 | `/password` | the issuer takes no passwords from others |
 /// | `signed_out` | 401 | `/refresh` | there is no session, or no more |
 /// | `too_many_requests` | 429 with `Retry-After` | `/refresh`, `/events` | too soon after the last one; too many listeners |
-/// | `invalid_scope` | 400 | `/logout` | neither `local` nor `others` nor `global` |
+/// | `invalid_scope` | 400 | `/logout` | neither `local` nor `others` nor `global`, or several, as when query and body disagree |
 /// | `unsupported_scope` | 501 | `/logout` | the issuer ends no other sessions: see above |
 ///
 /// There is no code where no page of this site and no script of its own comes: 403 to other sites, and for
-/// `/password` 413 (more than 16 KiB) and 415 (neither a form nor JSON).
+/// the bodies of `/password` and `/logout` 413 (more than 16 KiB) and 415 (neither a form nor JSON; `/logout`
+/// needs none).
 ///
 /// # Where they stand
 ///

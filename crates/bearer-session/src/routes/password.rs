@@ -3,22 +3,19 @@
 use super::{
     RouteState, Shared,
     answer::{Failure, empty, json, see_other},
+    body::{self, Kind},
     form::Form,
     log::{self, Grant},
     session::Shown,
 };
 use crate::{Secret, labels::Labels};
 use axum::{
-    body::to_bytes,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header::CONTENT_TYPE, request::Parts},
+    http::{StatusCode, request::Parts},
     response::Response,
 };
 use serde::Deserialize;
 use zeroize::Zeroizing;
-
-/// The longest body, in bytes.
-const LIMIT: usize = 16 * 1024;
 
 #[derive(Deserialize)]
 struct Credentials {
@@ -27,19 +24,13 @@ struct Credentials {
     return_to: Option<String>,
 }
 
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Kind {
-    Form,
-    Json,
-}
-
 pub(super) async fn sign_in(State(shared): Shared, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Some(kind) = Kind::of(&parts.headers) else { return empty(StatusCode::UNSUPPORTED_MEDIA_TYPE) };
-    let Ok(body) = to_bytes(body, LIMIT).await else { return empty(StatusCode::PAYLOAD_TOO_LARGE) };
-    let Some(credentials) = kind.read(&body) else {
+    let Some(body) = body::read(body).await else { return empty(StatusCode::PAYLOAD_TOO_LARGE) };
+    let Some(credentials) = Credentials::read(kind, &body) else {
         let failure = Failure::bad_request("invalid_request");
-        let return_to = shared.return_to(kind.return_to(&body).as_deref());
+        let return_to = shared.return_to(return_to_of(kind, &body).as_deref());
         return shared.failed(&parts.headers, &failure, Some(return_to.as_str()));
     };
     let return_to = shared.return_to(credentials.return_to.as_deref());
@@ -75,31 +66,22 @@ impl RouteState {
     }
 }
 
-impl Kind {
-    fn of(request: &HeaderMap) -> Option<Self> {
-        let content_type = request.get(CONTENT_TYPE)?.to_str().ok()?;
-        match content_type.split(';').next()?.trim().to_ascii_lowercase().as_str() {
-            "application/x-www-form-urlencoded" => Some(Self::Form),
-            "application/json" => Some(Self::Json),
-            _ => None,
-        }
+/// Where the user goes on to from a form of which nothing else can be read. A script goes nowhere.
+fn return_to_of(kind: Kind, body: &[u8]) -> Option<String> {
+    match kind {
+        Kind::Json => None,
+        Kind::Form => Form::parse(body).one("return_to").ok()?.map(str::to_owned),
     }
+}
 
-    /// Where the user goes on to from a form of which nothing else can be read. A script goes nowhere.
-    fn return_to(self, body: &[u8]) -> Option<String> {
-        match self {
-            Self::Json => None,
-            Self::Form => Form::parse(body).one("return_to").ok()?.map(str::to_owned),
-        }
-    }
-
-    fn read(self, body: &[u8]) -> Option<Credentials> {
-        match self {
-            Self::Json => serde_json::from_slice(body).ok(),
-            Self::Form => {
+impl Credentials {
+    fn read(kind: Kind, body: &[u8]) -> Option<Self> {
+        match kind {
+            Kind::Json => serde_json::from_slice(body).ok(),
+            Kind::Form => {
                 let form = Form::parse(body);
                 let password = Zeroizing::new(form.one("password").ok()??.to_owned());
-                Some(Credentials {
+                Some(Self {
                     email: form.one("email").ok()??.to_owned(),
                     password: password.as_str().into(),
                     return_to: form.one("return_to").ok()?.map(str::to_owned),

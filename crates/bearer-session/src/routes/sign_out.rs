@@ -3,7 +3,8 @@
 use super::{
     RouteState, Shared,
     answer::{add_cookies, empty, refused, see_other, unavailable, unsupported_scope},
-    form::Form,
+    body::{self, Kind},
+    form::{Form, Repeated},
     is_for_a_page, jar,
 };
 use crate::{
@@ -15,23 +16,41 @@ use axum::{
     http::{StatusCode, request::Parts},
     response::Response,
 };
+use serde::Deserialize;
 use tower_bearer::ReturnPath;
 
+/// What a sign-out is asked for, by the query or the body.
+#[derive(Default, Deserialize)]
+struct Wish {
+    scope: Option<String>,
+    return_to: Option<String>,
+}
+
 pub(super) async fn sign_out(State(shared): Shared, request: Request) -> Response {
-    let (parts, _) = request.into_parts();
-    let query = Form::parse(parts.uri.query().unwrap_or_default().as_bytes());
-    let scope = match query.one("scope") {
-        Ok(None | Some("local")) => SignOutScope::Local,
-        Ok(Some("others")) => SignOutScope::Others,
-        Ok(Some("global")) => SignOutScope::Global,
-        _ => return refused("invalid_scope"),
+    let (parts, body) = request.into_parts();
+    let Some(body) = body::read(body).await else { return empty(StatusCode::PAYLOAD_TOO_LARGE) };
+    let kind = match Kind::of(&parts.headers) {
+        Some(kind) => kind,
+        None if body.is_empty() => Kind::Form,
+        // What is asked for in a form that nobody reads would pass for done.
+        None => return empty(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+    };
+    let wish = match Wish::read(parts.uri.query().unwrap_or_default(), kind, &body) {
+        Ok(wish) => wish,
+        Err(code) => return refused(code),
+    };
+    let scope = match wish.scope.as_deref() {
+        None | Some("local") => SignOutScope::Local,
+        Some("others") => SignOutScope::Others,
+        Some("global") => SignOutScope::Global,
+        Some(_) => return refused("invalid_scope"),
     };
     // What the issuer cannot do is not said to be done.
     let can_end_all = scope == SignOutScope::Local || shared.sign_in.ends_other_sessions();
     if scope == SignOutScope::Others && !can_end_all {
         return unsupported_scope();
     }
-    let return_to = shared.return_to(query.one("return_to").unwrap_or_default());
+    let return_to = shared.return_to(wish.return_to.as_deref());
     let key = match shared.key(&parts).await {
         Err(error) if error.kind() == SessionErrorKind::Unavailable => return unavailable(&error),
         key => key.ok(),
@@ -60,6 +79,43 @@ pub(super) async fn sign_out(State(shared): Shared, request: Request) -> Respons
         add_cookies(&mut response, shared.keeping.clear(&jar(&parts)));
     }
     response
+}
+
+impl Wish {
+    /// Of the query and the body together.
+    ///
+    /// # Errors
+    /// The code for what cannot be read, or is said twice and not the same.
+    fn read(query: &str, kind: Kind, body: &[u8]) -> Result<Self, &'static str> {
+        let query = Self::of_form(query.as_bytes())?;
+        let body = match kind {
+            // Of no body, some clients name the type all the same.
+            Kind::Json if body.is_empty() => Self::default(),
+            Kind::Json => serde_json::from_slice(body).map_err(|_| "invalid_request")?,
+            Kind::Form => Self::of_form(body)?,
+        };
+        Ok(Self {
+            scope: one_of(query.scope, body.scope).map_err(|Repeated| "invalid_scope")?,
+            return_to: one_of(query.return_to, body.return_to).map_err(|Repeated| "invalid_request")?,
+        })
+    }
+
+    fn of_form(text: &[u8]) -> Result<Self, &'static str> {
+        let form = Form::parse(text);
+        let one = |name| form.one(name).map(|found| found.map(str::to_owned));
+        Ok(Self {
+            scope: one("scope").map_err(|Repeated| "invalid_scope")?,
+            return_to: one("return_to").map_err(|Repeated| "invalid_request")?,
+        })
+    }
+}
+
+/// What the query says, or else the body, unless they disagree.
+fn one_of(query: Option<String>, body: Option<String>) -> Result<Option<String>, Repeated> {
+    match (query, body) {
+        (Some(query), Some(body)) if query != body => Err(Repeated),
+        (query, body) => Ok(query.or(body)),
+    }
 }
 
 fn is_over(session: Result<Access, SessionError>) -> bool {

@@ -64,9 +64,16 @@ async fn a_form_goes_on_within_this_site_and_nowhere_else() {
         } else {
             assert_eq!(answer.location(), expected, "{return_to}");
         }
-        let out =
-            world.signed_in(HOUR).await.post_form(&format!("/auth/logout?return_to={return_to}"), "").await;
-        assert_eq!(out.location(), if expected.is_empty() { "/" } else { expected }, "{return_to}");
+        let return_to = format!("return_to={return_to}");
+        for (query, body) in [(&*return_to, ""), ("", &*return_to), (&*return_to, &*return_to)] {
+            let path = format!("/auth/logout?{query}");
+            let out = world.signed_in(HOUR).await.post_form(&path, body).await;
+            if expected.is_empty() {
+                assert_eq!(out.status, StatusCode::BAD_REQUEST);
+            } else {
+                assert_eq!(out.location(), expected, "{query} {body}");
+            }
+        }
     }
 }
 
@@ -83,6 +90,7 @@ async fn each_failure_has_the_code_and_the_status_of_the_table() {
         ("POST", "/password", "email=nobody&password=a", 400, "invalid_credentials"),
         ("POST", "/refresh", "", 401, "signed_out"),
         ("POST", "/logout?scope=all", "", 400, "invalid_scope"),
+        ("POST", "/logout?return_to=/a", "return_to=/b", 400, "invalid_request"),
     ] {
         let request = Request::builder().method(method).uri(format!("/auth{path}"));
         let answer = world.browser().send(request.header("content-type", form), body).await;
@@ -277,6 +285,50 @@ async fn a_sign_out_everywhere_that_the_issuer_does_not_hear_of_is_one_here_and_
         assert_eq!((answer.status, browser.session().is_none()), (status, is_over), "{scope}");
         assert_eq!(answer.header("retry-after").is_some(), status != StatusCode::NO_CONTENT, "{scope}");
         assert_eq!(json(&copy.get("/auth/session").await.body)["signed_in"], !is_over, "{scope}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_out_reads_its_scope_wherever_it_stands_and_none_that_it_does_not_know() {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    const JSON: &str = "application/json";
+    let world = World::start().await;
+    for (query, content_type, body, status, code, alive) in [
+        ("", FORM, "scope=global", 204, "", 0),
+        ("", JSON, r#"{"scope":"global"}"#, 204, "", 0),
+        ("", "application/json; charset=utf-8", r#"{"scope":"global","return_to":"/"}"#, 204, "", 0),
+        ("?scope=global", FORM, "scope=global", 204, "", 0),
+        ("?scope=global", JSON, "{}", 204, "", 0),
+        ("?scope=global", JSON, "", 204, "", 0),
+        ("?scope=global", "text/plain", "", 204, "", 0),
+        ("", JSON, r#"{"scope":null}"#, 204, "", 1),
+        ("", FORM, "other=global", 204, "", 1),
+        ("?scope=local", FORM, "scope=global", 400, "invalid_scope", 2),
+        ("?scope=local", JSON, r#"{"scope":"global"}"#, 400, "invalid_scope", 2),
+        ("", FORM, "scope=everywhere", 400, "invalid_scope", 2),
+        ("", FORM, "scope=", 400, "invalid_scope", 2),
+        ("", FORM, "scope=local&scope=global", 400, "invalid_scope", 2),
+        ("", JSON, r#"{"scope":"everywhere"}"#, 400, "invalid_scope", 2),
+        ("", JSON, r#"{"scope":"local","scope":"global"}"#, 400, "invalid_request", 2),
+        ("", JSON, r#"{"scope":["global"]}"#, 400, "invalid_request", 2),
+        ("", JSON, "scope=global", 400, "invalid_request", 2),
+        ("?return_to=/a", JSON, r#"{"return_to":"/b"}"#, 400, "invalid_request", 2),
+        // As a script sends a `FormData`, or a text.
+        ("", "multipart/form-data; boundary=b", "--b--", 415, "", 2),
+        ("", "text/plain", "scope=global", 415, "", 2),
+        ("", JSON, &"x".repeat(16 * 1024 + 1), 413, "", 2),
+    ] {
+        let (mut one, _other) = (world.signed_in(HOUR).await, world.signed_in(HOUR).await);
+        let request = Request::post(format!("/auth/logout{query}")).header("content-type", content_type);
+        let answer = one.send(request, body).await;
+        let name = format!("{query} {content_type} {body:.60}");
+        assert_eq!(answer.status.as_u16(), status, "{name}");
+        if !code.is_empty() {
+            assert_eq!(answer.body, format!(r#"{{"error":"{code}"}}"#), "{name}");
+        }
+        assert_eq!(world.supabase.sessions_alive(), alive, "{name}");
+        assert_eq!(one.get("/me").await.status == StatusCode::OK, alive == 2, "{name}");
+        world.signed_in(HOUR).await.post("/auth/logout?scope=global").await;
     }
 }
 
