@@ -146,7 +146,7 @@ pub(super) fn see_other(location: &str) -> Response {
     }
 }
 
-pub(super) fn add_cookies(response: &mut Response, lines: Vec<HeaderValue>) {
+pub(super) fn add_cookies(response: &mut Response, lines: impl IntoIterator<Item = HeaderValue>) {
     for line in lines {
         response.headers_mut().append(SET_COOKIE, line);
     }

@@ -68,6 +68,18 @@ pub(super) fn no_provider() {
     );
 }
 
+/// Whose fault it is, is not known here. Anybody can come with such a cookie: hence not of each.
+pub(super) fn sign_in_loop(others: u64) {
+    warn!(
+        others,
+        "a user who has just signed in three times in a row was sent to sign in once more, and was stopped: \
+        either the gate refuses the access token, which is then in its log at DEBUG with the `reason` (it is \
+        opaque, or for another audience, as at an issuer that was not asked for one by \
+        `authorization_parameter`; or it lacks the `acr` or `auth_time` that a step-up asks for), or the \
+        browser does not keep the cookie of the session"
+    );
+}
+
 fn blame(error: &ExchangeError, grant: Grant) -> Blame {
     /// What issuers say of a user who may not come in (RFC 6749 §5.2, and Supabase Auth).
     const OF_USERS: [&str; 8] = [

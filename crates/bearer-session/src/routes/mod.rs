@@ -8,6 +8,7 @@ mod log;
 mod options;
 mod password;
 mod pending;
+mod rounds;
 mod session;
 mod sign_in;
 mod sign_out;
@@ -69,6 +70,7 @@ use tower_http::csrf::CsrfLayer;
 /// | `invalid_request` | 400 | `/sign-in`, `/callback`, `/password`, `/logout` | something is missing, is not what it should be, or stands there twice; or query and body name different places to `return_to` |
 /// | `unknown_provider` | 400 | `/sign-in` | the issuer signs nobody in for such a request: see above |
 /// | `unknown_sign_in` | 400 | `/callback` | this browser has no cookie of that sign-in: it began on another host than that of the callback, or more than ten minutes ago, or it came back before |
+/// | `sign_in_loop` | 403 | `/sign-in` | three sign-ins were completed, one within 30 seconds of the other, and still the user is sent here: see [below](#sign-ins-that-go-round) |
 /// | `unknown_issuer` | 400 | `/callback` | it came back in the name of another issuer (RFC 9207) |
 /// | `missing_id_token`, `invalid_id_token` | 400 | `/callback` | the tokens came without an ID token where one belongs, or with that of another sign-in |
 /// | `sign_in_failed` | 400 | `/callback`, `/password` | the issuer said no, and not why, or in words that are no code |
@@ -83,6 +85,22 @@ use tower_http::csrf::CsrfLayer;
 /// There is no code where no page of this site and no script of its own comes: 403 to other sites, and for
 /// the bodies of `/password` and `/logout` 413 (more than 16 KiB) and 415 (neither a form nor JSON; `/logout`
 /// needs none).
+///
+/// # Sign-ins that go round
+///
+/// An issuer that knows its user signs them in again without a question. If the page that they come back to
+/// sends them to sign in all the same, they would go round for ever, with a new session each time. So
+/// `/callback` counts, in a cookie of 30 seconds, how many sign-ins followed each other, and after three of
+/// them `/sign-in` sends nobody to the issuer: it answers `sign_in_loop`, and a warning names what to look
+/// at. 30 seconds later, or after `/logout`, the user may try again. Mostly it is one of these:
+///
+/// * The gate refuses the access token, and says why in its log at `DEBUG` (`reason`): it is opaque, or for
+///   another audience. Auth0, for one, wants to be asked for an `audience`
+///   ([`authorization_parameter`](crate::endpoint::OAuthEndpoint::authorization_parameter)).
+/// * A [`step_up_page`](tower_bearer::BearerLayer::step_up_page) leads here, and the issuer puts no `acr` or
+///   `auth_time` into its access tokens: the gate asks for more than it can get.
+/// * The browser does not keep the cookie of the session, which is `Secure`, at a site of plain `http`; or
+///   the [`SessionLayer`](crate::SessionLayer) is not around the gate, or looks for another cookie.
 ///
 /// # Where they stand
 ///
@@ -142,6 +160,7 @@ pub fn session_routes(
         streams: Streams::new(options.streams),
         missed_provider: Once::new(),
         unknown_sign_ins: Seldom::default(),
+        sign_in_loops: Seldom::default(),
         options,
     });
     Router::new()
@@ -166,6 +185,7 @@ struct RouteState {
     streams: Streams,
     missed_provider: Once,
     unknown_sign_ins: Seldom,
+    sign_in_loops: Seldom,
     options: RouteOptions,
 }
 

@@ -59,7 +59,7 @@ impl<'a> PendingCookies<'a> {
         let others = self.all(request);
         let mut lines = Vec::new();
         if others.len() >= MOST {
-            lines.extend(others.iter().map(|name| self.line(name, "", 0)));
+            lines.extend(others.iter().map(|name| line(self.is_secure, name, "", 0)));
         }
         let written = Written {
             state,
@@ -70,7 +70,7 @@ impl<'a> PendingCookies<'a> {
         };
         let plain = Zeroizing::new(serde_json::to_vec(&written).expect("strings and a number are JSON"));
         let sealed = URL_SAFE_NO_PAD.encode(self.keyring.seal(&purpose(), 0, &plain));
-        lines.push(self.line(&self.name(state), &sealed, TERM.as_secs()));
+        lines.push(line(self.is_secure, &self.name(state), &sealed, TERM.as_secs()));
         lines
     }
 
@@ -101,7 +101,7 @@ impl<'a> PendingCookies<'a> {
 
     /// The line that forgets it: a state is good once.
     pub(super) fn forget(self, state: &str) -> HeaderValue {
-        self.line(&self.name(state), "", 0)
+        line(self.is_secure, &self.name(state), "", 0)
     }
 
     /// One for each sign-in, told apart by the first characters of the state.
@@ -121,14 +121,16 @@ impl<'a> PendingCookies<'a> {
             .filter_map(|name| str::from_utf8(name).ok())
             .collect()
     }
+}
 
-    fn line(self, name: &str, value: &str, max_age: u64) -> HeaderValue {
-        let secure = if self.is_secure { "; Secure" } else { "" };
-        let line = format!("{name}={value}; Max-Age={max_age}; Path=/; HttpOnly{secure}; SameSite=Lax");
-        let mut line = HeaderValue::try_from(line).expect("names and base64url are visible ASCII");
-        line.set_sensitive(true);
-        line
-    }
+/// A cookie of a sign-in: for this host alone where it can be, out of reach of scripts, and there when the
+/// user is sent here from another site. `max_age` is in seconds.
+pub(super) fn line(is_secure: bool, name: &str, value: &str, max_age: u64) -> HeaderValue {
+    let secure = if is_secure { "; Secure" } else { "" };
+    let line = format!("{name}={value}; Max-Age={max_age}; Path=/; HttpOnly{secure}; SameSite=Lax");
+    let mut line = HeaderValue::try_from(line).expect("names and base64url are visible ASCII");
+    line.set_sensitive(true);
+    line
 }
 
 /// As states are written, and so the names of these cookies: what else is sent under the prefix is not ours.

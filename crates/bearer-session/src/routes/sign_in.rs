@@ -6,11 +6,12 @@ use super::{
     form::{Form, Repeated},
     log::{self, Grant},
     pending::{Pending, PendingCookies},
+    rounds::Rounds,
 };
 use crate::endpoint::{CodeExchange, SignInRequest};
 use axum::{
     extract::{Request, State},
-    http::request::Parts,
+    http::{StatusCode, request::Parts},
     response::Response,
 };
 use std::time::SystemTime;
@@ -23,6 +24,15 @@ pub(super) async fn begin(State(shared): Shared, request: Request) -> Response {
         return shared.failed(headers, &Failure::bad_request("invalid_request"), None);
     };
     let return_to = shared.return_to(return_to);
+    if shared.rounds().are_too_many(headers) {
+        if let Some(others) = shared.sign_in_loops.is_time(Instant::now()) {
+            log::sign_in_loop(others);
+        }
+        // Nothing that comes of the same request again would help; and it takes no more than a cookie to get
+        // here, which is not to look like a fault of the server (RFC 9110 §15.5.4).
+        let failure = Failure::new(StatusCode::FORBIDDEN, "sign_in_loop");
+        return shared.failed(headers, &failure, Some(return_to.as_str()));
+    }
     if let (None, Some(page)) = (provider, &shared.options.page) {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("return_to", return_to.as_str());
@@ -93,7 +103,7 @@ pub(super) async fn callback(State(shared): Shared, request: Request) -> Respons
         Ok(response) => response,
         Err(failure) => shared.failed(headers, &failure, Some(pending.return_to.as_str())),
     };
-    add_cookies(&mut response, vec![shared.pending().forget(returned.state)]);
+    add_cookies(&mut response, [shared.pending().forget(returned.state)]);
     response
 }
 
@@ -122,6 +132,10 @@ impl RouteState {
         PendingCookies::new(&self.sessions, self.options.is_secure)
     }
 
+    pub(super) fn rounds(&self) -> Rounds {
+        Rounds { is_secure: self.options.is_secure }
+    }
+
     async fn come_back(
         &self,
         request: &Parts,
@@ -144,6 +158,7 @@ impl RouteState {
         let tokens = exchanged.map_err(|error| Failure::exchange(&error))?;
         let mut response = see_other(pending.return_to.as_str());
         self.begin(request, tokens, on_behalf, &mut response).await?;
+        add_cookies(&mut response, [self.rounds().one_more(&request.headers)]);
         Ok(response)
     }
 }

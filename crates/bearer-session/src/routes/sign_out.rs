@@ -77,6 +77,7 @@ pub(super) async fn sign_out(State(shared): Shared, request: Request) -> Respons
     };
     if is_over {
         add_cookies(&mut response, shared.keeping.clear(&jar(&parts)));
+        add_cookies(&mut response, shared.rounds().forget(&parts.headers));
     }
     response
 }

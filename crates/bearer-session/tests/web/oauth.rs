@@ -24,11 +24,16 @@ use url::Url;
 
 /// A site whose users sign in at this provider.
 async fn site(provider: &TestOAuth, options: RouteOptions) -> Router {
+    site_for("test-api", provider, options).await
+}
+
+/// Such a site, whose gate takes access tokens for this audience.
+async fn site_for(audience: &str, provider: &TestOAuth, options: RouteOptions) -> Router {
     let client = OAuthClient::secret_basic("app", Secret::new("its-secret"));
     let endpoint = OAuthEndpoint::discover(provider.issuer(), client).await.unwrap();
     let endpoint = endpoint.scope("openid offline_access");
     let sessions = Sessions::builder(endpoint.clone(), MemoryStore::new(100), Keyring::random()).build();
-    let issuer = Issuer::new(provider.issuer(), "test-api");
+    let issuer = Issuer::new(provider.issuer(), audience);
     let jwks = format!("{}/.well-known/jwks.json", provider.issuer());
     let gate = BearerLayer::new(issuer.jwks_uri(jwks).connect().await.unwrap());
     let (keeping, csrf) = (OpaqueCookie::new(), CsrfLayer::new());
@@ -50,8 +55,13 @@ async fn sign_in(browser: &mut Browser, change: impl FnOnce(&mut Url)) -> Answer
     let leaving = browser.open("/auth/sign-in?return_to=/me").await;
     let mut url = Url::parse(leaving.location()).unwrap();
     change(&mut url);
+    come_back(browser, url.as_str()).await
+}
+
+/// Comes back from the provider, which asks nothing.
+async fn come_back(browser: &mut Browser, leaving_for: &str) -> Answer {
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-    let answer = client.build().unwrap().get(url).send().await.unwrap();
+    let answer = client.build().unwrap().get(leaving_for).send().await.unwrap();
     let back = answer.headers()["location"].to_str().unwrap();
     assert!(back.starts_with(CALLBACK), "{back}");
     browser.open(&back["https://app.example".len()..]).await
@@ -161,4 +171,70 @@ async fn what_the_issuer_cannot_end_is_not_said_to_be_over() {
     assert!(other.post("/auth/refresh").await.status.is_success(), "and the other goes on");
     assert_eq!(one.post("/auth/logout?scope=global").await.status, StatusCode::NO_CONTENT, "none is left");
     assert_eq!(other.post("/auth/logout").await.status, StatusCode::NO_CONTENT);
+}
+
+/// Where a browser ends that goes wherever it is sent, and how often it was at the provider.
+async fn follow(browser: &mut Browser, page: &str) -> (Answer, usize) {
+    let (mut answer, mut rounds) = (browser.open(page).await, 0);
+    while answer.status == StatusCode::SEE_OTHER && rounds < 20 {
+        let next = answer.location().to_owned();
+        if next.starts_with("/login") {
+            break;
+        }
+        answer = if next.starts_with('/') {
+            browser.open(&next).await
+        } else {
+            rounds += 1;
+            come_back(browser, &next).await
+        };
+    }
+    (answer, rounds)
+}
+
+#[tokio::test]
+async fn a_user_whose_token_the_gate_refuses_does_not_go_round_for_ever() {
+    let provider = TestOAuth::start().await;
+    // Tokens for another audience; and good ones without the `acr` that a step-up asks for.
+    for (audience, page) in [("another-api", "/me"), ("test-api", "/payouts")] {
+        let app = site_for(audience, &provider, options()).await;
+        let mut browser = Browser::new(app.clone());
+        let (log, _guard) = Log::start();
+        let (answer, rounds) = follow(&mut browser, page).await;
+        let stopped = (StatusCode::FORBIDDEN, r#"{"error":"sign_in_loop"}"#);
+        assert_eq!((answer.status, answer.body.as_str(), rounds), (stopped.0, stopped.1, 3), "{page}");
+        assert_eq!(browser.cookies["__Host-sign-ins"], "3");
+        for _ in 0..2 {
+            assert_eq!(browser.open("/auth/sign-in?acr_values=urn:mfa").await.status, stopped.0);
+        }
+        let warnings = log.take("WARN");
+        let [line] = &warnings[..] else { panic!("{warnings:?}") };
+        assert!(["DEBUG", "audience", "auth_time"].iter().all(|word| line.contains(word)), "{line}");
+        // Nobody else is held up.
+        assert_eq!(sign_in(&mut Browser::new(app), |_| ()).await.location(), "/me");
+        // Half a minute later the browser has forgotten it.
+        browser.cookies.remove("__Host-sign-ins");
+        assert_eq!(sign_in(&mut browser, |_| ()).await.location(), "/me");
+    }
+
+    // A page where users choose says so.
+    let options = options().sign_in_page("/login").unwrap();
+    let mut browser = Browser::new(site(&provider, options).await);
+    browser.cookies.insert("__Host-sign-ins".into(), "3".into());
+    let (answer, rounds) = follow(&mut browser, "/me").await;
+    assert_eq!((answer.location(), rounds), ("/login?error=sign_in_loop&return_to=%2Fme", 0));
+}
+
+#[tokio::test]
+async fn who_signs_out_and_in_again_by_hand_is_not_held_up() {
+    let provider = TestOAuth::start().await;
+    let mut browser = Browser::new(site(&provider, options()).await);
+    for _ in 0..5 {
+        let (answer, rounds) = follow(&mut browser, "/me").await;
+        assert_eq!((answer.body.as_str(), rounds), ("ada", 1));
+        assert_eq!(browser.cookies["__Host-sign-ins"], "1");
+        assert_eq!(browser.post_form("/auth/logout", "").await.location(), "/");
+        assert!(!browser.cookies.contains_key("__Host-sign-ins"), "{:?}", browser.cookies);
+    }
+    // Nothing that is not there is taken away.
+    assert_eq!(browser.post("/auth/logout").await.set_cookies().len(), 1);
 }
