@@ -122,7 +122,7 @@ pub struct CodeExchange<'a> {
 pub struct SignOutRequest<'a> {
     /// The session's ID token, which tells the issuer who it is. It goes through the user's browser.
     pub id_token: Option<&'a Secret>,
-    /// Where the user comes back to, an absolute URL that the issuer was told of.
+    /// Where the user comes back to, an absolute URL that the issuer was told of: `post_logout_redirect_uri`.
     pub redirect_uri: Option<&'a str>,
     /// Comes back with the user.
     pub state: Option<&'a str>,

@@ -46,6 +46,7 @@ use tower_http::csrf::CsrfLayer;
 /// | `GET /session` | who is signed in, for how long; 503 when only time can tell. A cookie that would expire in an old session is written anew |
 /// | `POST /refresh` | new tokens, though the old ones live; the answer is that of `/session`. 429 if it comes too often |
 /// | `POST /logout` | signs out here, or by its `scope`: `local` here, `others` elsewhere, `global` everywhere. A form goes on to `return_to`. Both stand in the query, or in the body as a form or JSON. An issuer that ends no sessions but the one it is shown, as those of OAuth alone, has neither: 501 `unsupported_scope`, after which `global` has signed out here, and the user's other sessions go on |
+/// | `GET /signed-out` | takes the user back from a [sign-out at the issuer](RouteOptions::post_logout_redirect_uri), and goes on to the `return_to` of `/logout` |
 /// | `GET /events` | server-sent events: `INITIAL_SESSION`, `TOKEN_REFRESHED`, and `SIGNED_OUT`, with which it ends; 204 without a session |
 ///
 /// `/password` tries whatever it is given: limit its rate for each client, in front of it. The issuer sees
@@ -170,6 +171,7 @@ pub fn session_routes(
         .route("/session", get(session::show))
         .route("/refresh", post(session::refresh))
         .route("/logout", post(sign_out::sign_out))
+        .route("/signed-out", get(sign_out::come_back))
         .route("/events", get(events::stream))
         .with_state(shared)
         .layer(csrf)

@@ -12,6 +12,7 @@ pub struct RouteOptions {
     pub(super) is_secure: bool,
     pub(super) page: Option<ReturnPath>,
     pub(super) at_the_issuer: bool,
+    pub(super) post_logout_redirect_uri: Option<Box<str>>,
     pub(super) home: ReturnPath,
     pub(super) client: Client,
     pub(super) refresh_every: Duration,
@@ -27,19 +28,13 @@ impl RouteOptions {
     /// When that is not such a URL.
     pub fn new(callback: &str) -> Result<Self, InvalidRoutes> {
         let invalid = || InvalidRoutes::Callback(callback.to_owned());
-        let uri: Uri = callback.parse().map_err(|_| invalid())?;
-        let is_secure = match uri.scheme_str() {
-            // Which an `Uri` leaves out, and no issuer takes (RFC 6749 §3.1.2).
-            _ if callback.contains('#') => return Err(invalid()),
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(invalid()),
-        };
+        let is_secure = is_https(callback).ok_or_else(invalid)?;
         Ok(Self {
             callback: callback.into(),
             is_secure,
             page: None,
             at_the_issuer: false,
+            post_logout_redirect_uri: None,
             home: ReturnPath::parse("/").ok_or_else(invalid)?,
             client: Client::default(),
             refresh_every: Duration::from_secs(60),
@@ -94,11 +89,48 @@ impl RouteOptions {
 
     /// Whoever signs out on a page goes on to the issuer's, which ends its own session too (OpenID Connect
     /// RP-Initiated Logout 1.0), where it has such a page. The ID token goes along in the URL, as the
-    /// specification wants it: hence not by default.
+    /// specification wants it: hence not by default. Nobody comes back from there, unless the issuer is told
+    /// [where to](Self::post_logout_redirect_uri).
     #[must_use]
     pub fn sign_out_at_the_issuer(mut self) -> Self {
         self.at_the_issuer = true;
         self
+    }
+
+    /// Whoever [signs out at the issuer](Self::sign_out_at_the_issuer), which this implies, comes back to
+    /// this URL: absolute, of this site, and among those that the issuer was told of for sign-outs, to the
+    /// letter (OpenID Connect RP-Initiated Logout 1.0 §3).
+    ///
+    /// With that of the route `/signed-out`, such as `https://app.example/auth/signed-out`, users go on to
+    /// `return_to`, which travels sealed in the `state` (up to 2.8 KB). On a page of your own they stay, with
+    /// a `state` in the query that means nothing to anybody else.
+    ///
+    /// ```
+    /// use bearer_session::RouteOptions;
+    ///
+    /// let options = RouteOptions::new("https://app.example/auth/callback")?;
+    /// assert!(options.clone().post_logout_redirect_uri("https://app.example/auth/signed-out").is_ok());
+    /// assert!(options.post_logout_redirect_uri("/auth/signed-out").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When that is not such a URL.
+    pub fn post_logout_redirect_uri(mut self, url: &str) -> Result<Self, InvalidRoutes> {
+        is_https(url).ok_or_else(|| InvalidRoutes::PostLogout(url.to_owned()))?;
+        self.post_logout_redirect_uri = Some(url.into());
+        Ok(self.sign_out_at_the_issuer())
+    }
+}
+
+/// `None` for what is no absolute URL of `https` or `http` without a fragment.
+fn is_https(url: &str) -> Option<bool> {
+    match url.parse::<Uri>().ok()?.scheme_str()? {
+        // Which an `Uri` leaves out, and no issuer takes (RFC 6749 §3.1.2).
+        _ if url.contains('#') => None,
+        "https" => Some(true),
+        "http" => Some(false),
+        _ => None,
     }
 }
 
@@ -110,12 +142,16 @@ pub enum InvalidRoutes {
     Callback(String),
     /// Not a path of this site without a query.
     Page(String),
+    /// Not an absolute URL of `https` or `http` for those who have signed out, or one with a fragment.
+    PostLogout(String),
 }
 
 impl fmt::Display for InvalidRoutes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Callback(url) => write!(f, "{url:?} is not a URL where users could come back to"),
+            Self::Callback(url) | Self::PostLogout(url) => {
+                write!(f, "{url:?} is not a URL where users could come back to")
+            }
             Self::Page(path) => write!(f, "{path:?} is not a path of this site without a query"),
         }
     }

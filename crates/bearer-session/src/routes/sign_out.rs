@@ -8,14 +8,16 @@ use super::{
     is_for_a_page, jar,
 };
 use crate::{
-    Access, SessionError, SessionErrorKind,
+    Access, Keyring, SessionError, SessionErrorKind,
     endpoint::{SignOutRequest, SignOutScope},
+    store::Key,
 };
 use axum::{
     extract::{Request, State},
     http::{StatusCode, request::Parts},
     response::Response,
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use tower_bearer::ReturnPath;
 
@@ -136,9 +138,40 @@ impl RouteState {
             return empty(StatusCode::NO_CONTENT);
         }
         let at_the_issuer = self.options.at_the_issuer && scope != SignOutScope::Others;
-        let url = was
-            .filter(|_| at_the_issuer)
-            .and_then(|access| self.sign_in.sign_out_url(&SignOutRequest::new(access.id_token())));
+        let url = was.filter(|_| at_the_issuer).and_then(|access| self.at_the_issuer(access, return_to));
         see_other(url.as_deref().unwrap_or(return_to.as_str()))
     }
+
+    fn at_the_issuer(&self, access: &Access, return_to: &ReturnPath) -> Option<String> {
+        let request = SignOutRequest::new(access.id_token());
+        let Some(back) = &self.options.post_logout_redirect_uri else {
+            return self.sign_in.sign_out_url(&request);
+        };
+        let state = state(self.sessions.keyring(), return_to);
+        self.sign_in.sign_out_url(&request.back_to(back, &state))
+    }
+}
+
+/// The issuer has sent the user back.
+pub(super) async fn come_back(State(shared): Shared, request: Request) -> Response {
+    let query = Form::parse(request.uri().query().unwrap_or_default().as_bytes());
+    let state = query.one("state").unwrap_or_default();
+    let return_to = state.and_then(|state| opened(shared.sessions.keyring(), state));
+    see_other(return_to.as_ref().unwrap_or(&shared.options.home).as_str())
+}
+
+/// A path to go on to, which is none of the issuer's business. Nothing is begun or ended by it, so it is not
+/// bound to the browser: whoever gives somebody else a link with it could give them a link to the path.
+fn state(keyring: &Keyring, return_to: &ReturnPath) -> String {
+    URL_SAFE_NO_PAD.encode(keyring.seal(&purpose(), 0, return_to.as_str().as_bytes()))
+}
+
+fn opened(keyring: &Keyring, state: &str) -> Option<ReturnPath> {
+    let plain = keyring.open(&purpose(), 0, &URL_SAFE_NO_PAD.decode(state).ok()?)?;
+    ReturnPath::parse(str::from_utf8(&plain).ok()?)
+}
+
+/// Keeps what is sealed here apart from all else.
+fn purpose() -> Key {
+    Key::of("sign-out", "")
 }

@@ -11,7 +11,7 @@ use axum_bearer::{
     policy::{Policy as _, acr_any, max_age},
 };
 use bearer_session::{
-    Keyring, RouteOptions, Secret, SessionLayer, Sessions,
+    InvalidRoutes, Keyring, RouteOptions, Secret, SessionLayer, Sessions,
     endpoint::{OAuthClient, OAuthEndpoint},
     keeping::OpaqueCookie,
     session_routes,
@@ -60,11 +60,16 @@ async fn sign_in(browser: &mut Browser, change: impl FnOnce(&mut Url)) -> Answer
 
 /// Comes back from the provider, which asks nothing.
 async fn come_back(browser: &mut Browser, leaving_for: &str) -> Answer {
-    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-    let answer = client.build().unwrap().get(leaving_for).send().await.unwrap();
-    let back = answer.headers()["location"].to_str().unwrap();
+    let back = sent_back(leaving_for).await;
     assert!(back.starts_with(CALLBACK), "{back}");
     browser.open(&back["https://app.example".len()..]).await
+}
+
+/// Where the provider sends a user.
+async fn sent_back(leaving_for: &str) -> String {
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    let answer = client.build().unwrap().get(leaving_for).send().await.unwrap();
+    answer.headers()["location"].to_str().unwrap().to_owned()
 }
 
 /// With `nonce` in place of the one that was asked for, or without any.
@@ -96,6 +101,62 @@ async fn a_user_of_a_provider_signs_in_goes_on_and_signs_out_there_too() {
     let hint = there.query_pairs().find(|(name, _)| name == "id_token_hint").unwrap().1.into_owned();
     assert_eq!((there.path(), hint.split('.').count()), ("/logout", 3));
     assert_eq!((browser.session(), provider.grants_alive()), (None, 0));
+}
+
+#[tokio::test]
+async fn who_signs_out_at_the_issuer_comes_back_to_where_they_wanted_to_go() {
+    const BACK: &str = "https://app.example/auth/signed-out";
+    let provider = TestOAuth::start().await;
+    let options = || options().post_logout_redirect_uri(BACK).unwrap();
+    let app = site(&provider, options()).await;
+    let mut states = Vec::new();
+    for (return_to, expected) in
+        [("/bye%3Fa=1%26b", "/bye?a=1&b"), ("", "/"), ("//evil.example", "/"), ("https://evil.example/", "/")]
+    {
+        let mut browser = Browser::new(app.clone());
+        assert_eq!(sign_in(&mut browser, |_| ()).await.location(), "/me");
+        let answer = browser.post_form("/auth/logout", &format!("return_to={return_to}")).await;
+        let leaving = answer.location().to_owned();
+        let there = Url::parse(&leaving).unwrap();
+        let of = |wanted: &str| {
+            let mut values = there.query_pairs().filter(|(name, _)| name == wanted);
+            let value = values.next().map(|(_, value)| value.into_owned());
+            assert!(values.next().is_none(), "{wanted} stands there twice");
+            value.unwrap_or_default()
+        };
+        assert_eq!((of("post_logout_redirect_uri").as_str(), of("client_id").as_str()), (BACK, "app"));
+        assert!(!of("state").is_empty() && !of("id_token_hint").is_empty());
+        assert!(!of("state").contains("bye"), "it is for nobody else");
+        let back = sent_back(&leaving).await;
+        assert!(back.starts_with(&format!("{BACK}?state=")), "{back}");
+        let answer = browser.open(&back["https://app.example".len()..]).await;
+        assert_eq!((answer.location(), answer.set_cookies().len()), (expected, 0));
+        states.push(of("state"));
+    }
+
+    // What this site has not sealed leads home.
+    let elsewhere = site(&provider, options()).await;
+    let good = &states[0];
+    for (app, query, expected) in [
+        (&app, format!("?state={good}"), "/bye?a=1&b"),
+        (&app, String::new(), "/"),
+        (&app, "?state=".to_owned(), "/"),
+        (&app, "?state=%2Fbye".to_owned(), "/"),
+        (&app, "?state=Ly9ldmlsLmV4YW1wbGU".to_owned(), "/"),
+        (&app, format!("?state={}", &good[..good.len() - 4]), "/"),
+        (&app, format!("?state={good}&state={good}"), "/"),
+        (&elsewhere, format!("?state={good}"), "/"),
+    ] {
+        let answer = Browser::new(app.clone()).open(&format!("/auth/signed-out{query}")).await;
+        assert_eq!(answer.location(), expected, "{query}");
+    }
+
+    // Without a session there is nothing to end at the issuer, and a sign-out elsewhere ends none there.
+    assert_eq!(Browser::new(app).post_form("/auth/logout", "return_to=/bye").await.location(), "/bye");
+    for bad in ["", "/auth/signed-out", "app.example/bye", "ftp://app.example/", "https://app.example/#bye"] {
+        let refused = crate::world::options().post_logout_redirect_uri(bad);
+        assert_eq!(refused.err(), Some(InvalidRoutes::PostLogout(bad.into())));
+    }
 }
 
 #[tokio::test]
