@@ -38,13 +38,13 @@ mod sign_in;
 #[cfg(feature = "http")]
 mod supabase;
 
-#[cfg(feature = "axum")]
-pub(crate) use self::error::is_code;
 #[cfg(feature = "http")]
 pub use self::{
     budget::RateBudget, client::OAuthClient, location::InvalidEndpoint, oauth::OAuthEndpoint,
     supabase::SupabaseEndpoint,
 };
+#[cfg(feature = "axum")]
+pub(crate) use self::{error::is_code, sign_in::is_free};
 pub use self::{
     error::{ExchangeError, Outcome},
     pkce::PkceVerifier,

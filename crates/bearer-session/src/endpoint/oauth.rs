@@ -164,7 +164,8 @@ impl OAuthEndpoint {
     }
 
     /// One more parameter of the authorization URL, such as `audience`, `prompt` or `resource`. A request that
-    /// says the same of its own, such as a stronger [`acr_values`](SignInRequest::step_up), has its way.
+    /// says the same of its own, such as a stronger [`acr_values`](SignInRequest::step_up) or one of its
+    /// [`parameters`](SignInRequest::parameters), has its way.
     #[must_use]
     pub fn authorization_parameter(mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
         self.extra.push((name.into(), value.into()));
@@ -315,11 +316,18 @@ impl SignIn for OAuthEndpoint {
             ("acr_values", request.acr_values),
             ("max_age", max_age.as_deref()),
         ];
-        // None stands there twice (RFC 6749 §3.1): what is asked for now takes the place of what usually is.
-        let is_usual = |name: &str| parameters.iter().all(|(asked, value)| *asked != name || value.is_none());
+        // None stands there twice (RFC 6749 §3.1): what is asked for now takes the place of what usually is,
+        // and of nothing that belongs to the location.
+        let mut more = request.free_parameters();
+        more.retain(|(name, _)| url.query_pairs().all(|(known, _)| known != *name));
+        let is_usual = |name: &str| {
+            parameters.iter().all(|(asked, value)| *asked != name || value.is_none())
+                && more.iter().all(|(asked, _)| *asked != name)
+        };
         let extra = self.extra.iter().filter(|(name, _)| is_usual(name));
         let mut query = url.query_pairs_mut();
         query.extend_pairs(parameters.iter().filter_map(|(name, value)| Some((name, (*value)?))));
+        query.extend_pairs(&more);
         query.extend_pairs(extra.map(|(name, value)| (name, value)));
         drop(query);
         Some(url.into())

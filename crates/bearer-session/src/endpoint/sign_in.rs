@@ -100,6 +100,8 @@ pub struct SignInRequest<'a> {
     pub acr_values: Option<&'a str>,
     /// How long ago the user may have signed in at the issuer, in seconds (the same).
     pub max_age: Option<u32>,
+    /// More parameters for the issuer, names and values, such as `login_hint`.
+    pub parameters: &'a [(&'a str, &'a str)],
 }
 
 /// What a sign-in ends with. It prints nothing: the code is a secret until it is exchanged.
@@ -132,7 +134,8 @@ impl<'a> SignInRequest<'a> {
     /// A request for no provider in particular and the default scope.
     pub const fn new(redirect_uri: &'a str, state: &'a str, pkce_challenge: &'a str, nonce: &'a str) -> Self {
         let (provider, scope, acr_values, max_age) = (None, None, None, None);
-        Self { redirect_uri, state, pkce_challenge, nonce, provider, scope, acr_values, max_age }
+        let parameters = &[];
+        Self { redirect_uri, state, pkce_challenge, nonce, provider, scope, acr_values, max_age, parameters }
     }
 
     /// At this provider of the issuer.
@@ -157,6 +160,73 @@ impl<'a> SignInRequest<'a> {
         self.max_age = max_age;
         self
     }
+
+    /// With more parameters for the issuer, names and values, each of which takes the place of what the
+    /// endpoint says by default. What a sign-in sets itself, such as `state`, `scope` or `audience`, is left
+    /// out, and so is a name that comes again.
+    #[must_use]
+    pub const fn parameters(mut self, parameters: &'a [(&'a str, &'a str)]) -> Self {
+        self.parameters = parameters;
+        self
+    }
+
+    /// Of the parameters, those that may go along, each once.
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "used by the endpoints"))]
+    pub(super) fn free_parameters(&self) -> Vec<(&'a str, &'a str)> {
+        let mut free: Vec<(&str, &str)> = Vec::new();
+        for (name, value) in self.parameters {
+            if is_free(name) && free.iter().all(|(earlier, _)| earlier != name) {
+                free.push((name, value));
+            }
+        }
+        free
+    }
+}
+
+/// Names that a sign-in sets itself, or that decide what comes of it: who asks, what for, for whom and where
+/// the answer goes. They are of OAuth 2 (RFC 6749 §4.1.1, RFC 7636 §4.3, RFC 8707 §2, RFC 9101 §5, RFC 9396
+/// §2, RFC 9449 §10), of OpenID Connect (Core 1.0 §3.1.2.1, §5.5, §7.2.1), of Supabase Auth, and of the routes.
+const RESERVED: [&str; 31] = [
+    "acr_values",
+    "audience",
+    "authorization_details",
+    "claims",
+    "client_assertion",
+    "client_assertion_type",
+    "client_id",
+    "client_secret",
+    "code",
+    "code_challenge",
+    "code_challenge_method",
+    "dpop_jkt",
+    "error",
+    "invite_token",
+    "iss",
+    "max_age",
+    "nonce",
+    "provider",
+    "redirect_to",
+    "redirect_uri",
+    "registration",
+    "request",
+    "request_uri",
+    "resource",
+    "response_mode",
+    "response_type",
+    "return_to",
+    "scope",
+    "scopes",
+    "skip_http_redirect",
+    "state",
+];
+
+/// Whether this name may be one of [`SignInRequest::parameters`]. In capitals a name is refused too: not
+/// every issuer goes by the book.
+pub(crate) fn is_free(name: &str) -> bool {
+    let is_name_char = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    // A `param-name` (RFC 6749 §8.2).
+    let is_name = !name.is_empty() && name.bytes().all(is_name_char);
+    is_name && !RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
 }
 
 impl<'a> CodeExchange<'a> {

@@ -250,7 +250,8 @@ impl TokenEndpoint for SupabaseEndpoint {
 impl SignIn for SupabaseEndpoint {
     /// Supabase has a `state` of its own with the provider, and gives none back: ours travels in the query of
     /// `redirect_to`, and so comes back all the same. The project's list of redirect URLs must allow for that
-    /// (`https://app.example/auth/callback?*`). There is no nonce.
+    /// (`https://app.example/auth/callback?*`). There is no nonce. More
+    /// [`parameters`](SignInRequest::parameters) are for the provider, to which Supabase hands them on.
     fn authorization_url(&self, request: &SignInRequest<'_>) -> Option<String> {
         let mut back = Url::parse(request.redirect_uri).ok()?;
         back.query_pairs_mut().append_pair("state", request.state);
@@ -263,6 +264,7 @@ impl SignIn for SupabaseEndpoint {
         if let Some(scope) = request.scope {
             url.query_pairs_mut().append_pair("scopes", scope);
         }
+        url.query_pairs_mut().extend_pairs(request.free_parameters());
         Some(url.into())
     }
 

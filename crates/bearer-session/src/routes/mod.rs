@@ -40,7 +40,7 @@ use tower_http::csrf::CsrfLayer;
 ///
 /// | route | what it does |
 /// |---|---|
-/// | `GET /sign-in?return_to=…&provider=…` | sends the user to the issuer, with PKCE, a state and a nonce, and with the `acr_values` and `max_age` of a gate's [`step_up_page`](tower_bearer::BearerLayer::step_up_page), for issuers of OpenID Connect. Without a `provider` it needs [one that is set](crate::endpoint::SupabaseEndpoint::provider), where the issuer has several, or a [page](RouteOptions::sign_in_page) where users choose: else 400 `unknown_provider`, and a warning |
+/// | `GET /sign-in?return_to=…&provider=…` | sends the user to the issuer, with PKCE, a state and a nonce, and with the `acr_values` and `max_age` of a gate's [`step_up_page`](tower_bearer::BearerLayer::step_up_page), for issuers of OpenID Connect, and with the parameters that [may be passed on](RouteOptions::pass_on). Without a `provider` it needs [one that is set](crate::endpoint::SupabaseEndpoint::provider), where the issuer has several, or a [page](RouteOptions::sign_in_page) where users choose: else 400 `unknown_provider`, and a warning |
 /// | `GET /callback` | takes the user back, begins a session and goes on to `return_to` |
 /// | `POST /password` | signs in with `email`, `password` and `return_to`, as a form or JSON, where the issuer has that; else 404 |
 /// | `GET /session` | who is signed in, for how long; 503 when only time can tell. A cookie that would expire in an old session is written anew |
@@ -68,7 +68,7 @@ use tower_http::csrf::CsrfLayer;
 ///
 /// | code | status | from | what it means |
 /// |---|---|---|---|
-/// | `invalid_request` | 400 | `/sign-in`, `/callback`, `/password`, `/logout` | something is missing, is not what it should be, or stands there twice; or query and body name different places to `return_to` |
+/// | `invalid_request` | 400 | `/sign-in`, `/callback`, `/password`, `/logout` | something is missing, is too long or otherwise not what it should be, or stands there twice; or query and body name different places to `return_to` |
 /// | `unknown_provider` | 400 | `/sign-in` | the issuer signs nobody in for such a request: see above |
 /// | `unknown_sign_in` | 400 | `/callback` | this browser has no cookie of that sign-in: it began on another host than that of the callback, or more than ten minutes ago, or it came back before |
 /// | `sign_in_loop` | 403 | `/sign-in` | three sign-ins were completed, one within 30 seconds of the other, and still the user is sent here: see [below](#sign-ins-that-go-round) |

@@ -1,6 +1,6 @@
 //! [`RouteOptions`]: how the routes are set up.
 
-use crate::layer::Client;
+use crate::{endpoint::is_free, layer::Client};
 use axum::http::{Extensions, HeaderMap, Uri};
 use std::{error::Error, fmt, net::IpAddr, time::Duration};
 use tower_bearer::ReturnPath;
@@ -17,6 +17,7 @@ pub struct RouteOptions {
     pub(super) client: Client,
     pub(super) refresh_every: Duration,
     pub(super) streams: usize,
+    pub(super) passed_on: Vec<Box<str>>,
 }
 
 impl RouteOptions {
@@ -39,6 +40,7 @@ impl RouteOptions {
             client: Client::default(),
             refresh_every: Duration::from_secs(60),
             streams: 1000,
+            passed_on: Vec::new(),
         })
     }
 
@@ -85,6 +87,45 @@ impl RouteOptions {
     pub fn streams(mut self, most: usize) -> Self {
         self.streams = most;
         self
+    }
+
+    /// Parameters that `/sign-in` takes from its own query and passes on to the issuer, such as `login_hint`,
+    /// `prompt`, `screen_hint` or `ui_locales` (OpenID Connect Core 1.0 §3.1.2.1, and the issuer's own); by
+    /// way of the [sign-in page](Self::sign_in_page) where users choose there. None by default: whoever makes
+    /// a link to `/sign-in` says what is in it, so name only what the issuer takes for a hint.
+    ///
+    /// A value may have 512 bytes, and an empty one counts for nothing. It takes the place of the endpoint's
+    /// [own](crate::endpoint::OAuthEndpoint::authorization_parameter) of the same name: what must stay as it
+    /// is has no place here.
+    ///
+    /// ```
+    /// use bearer_session::RouteOptions;
+    ///
+    /// let options = RouteOptions::new("https://app.example/auth/callback")?;
+    /// let options = options.pass_on(["login_hint", "ui_locales"])?;
+    /// assert!(options.pass_on(["redirect_uri"]).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a name is none (RFC 6749 §8.2), or says what a sign-in says itself: who asks (`client_id`…), what
+    /// for (`scope`, `audience`, `resource`, `claims`…), how (`code_challenge`, `state`, `request`…) and
+    /// where to (`redirect_uri`, `response_mode`…); `acr_values`, `max_age` and `provider`, which `/sign-in`
+    /// takes anyhow.
+    pub fn pass_on<N: AsRef<str>>(
+        mut self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Result<Self, InvalidRoutes> {
+        for name in names {
+            let name = name.as_ref();
+            if !is_free(name) {
+                return Err(InvalidRoutes::Parameter(name.to_owned()));
+            }
+            if !self.passed_on.iter().any(|known| **known == *name) {
+                self.passed_on.push(name.into());
+            }
+        }
+        Ok(self)
     }
 
     /// Whoever signs out on a page goes on to the issuer's, which ends its own session too (OpenID Connect
@@ -144,6 +185,8 @@ pub enum InvalidRoutes {
     Page(String),
     /// Not an absolute URL of `https` or `http` for those who have signed out, or one with a fragment.
     PostLogout(String),
+    /// Not the name of a parameter that a request may set.
+    Parameter(String),
 }
 
 impl fmt::Display for InvalidRoutes {
@@ -151,6 +194,9 @@ impl fmt::Display for InvalidRoutes {
         match self {
             Self::Callback(url) | Self::PostLogout(url) => {
                 write!(f, "{url:?} is not a URL where users could come back to")
+            }
+            Self::Parameter(name) => {
+                write!(f, "{name:?} is not the name of a parameter that a request may set")
             }
             Self::Page(path) => write!(f, "{path:?} is not a path of this site without a query"),
         }

@@ -20,7 +20,8 @@ use tokio::time::Instant;
 pub(super) async fn begin(State(shared): Shared, request: Request) -> Response {
     let headers = request.headers();
     let query = Form::parse(request.uri().query().unwrap_or_default().as_bytes());
-    let Some(Wish { return_to, provider, acr_values, max_age }) = Wish::read(&query) else {
+    let wish = Wish::read(&query, &shared.options.passed_on);
+    let Some(Wish { return_to, provider, acr_values, max_age, passed_on }) = wish else {
         return shared.failed(headers, &Failure::bad_request("invalid_request"), None);
     };
     let return_to = shared.return_to(return_to);
@@ -42,13 +43,14 @@ pub(super) async fn begin(State(shared): Shared, request: Request) -> Response {
         if let Some(max_age) = max_age {
             query.append_pair("max_age", &max_age.to_string());
         }
+        query.extend_pairs(passed_on);
         return see_other(&format!("{page}?{}", query.finish()));
     }
     let pending = Pending::new(return_to);
     let challenge = pending.verifier.challenge();
     let (state, nonce) = (pending.state.expose(), pending.nonce.expose());
     let mut asked = SignInRequest::new(&shared.options.callback, state, &challenge, nonce);
-    asked = asked.step_up(acr_values, max_age);
+    asked = asked.step_up(acr_values, max_age).parameters(&passed_on);
     if let Some(provider) = provider {
         asked = asked.provider(provider);
     }
@@ -70,15 +72,26 @@ struct Wish<'a> {
     provider: Option<&'a str>,
     acr_values: Option<&'a str>,
     max_age: Option<u32>,
+    passed_on: Vec<(&'a str, &'a str)>,
 }
 
+/// The longest value that is passed on, in bytes.
+const LONGEST: usize = 512;
+
 impl<'a> Wish<'a> {
-    /// `None` where something stands there twice, or is no number where one belongs.
-    fn read(query: &'a Form<'_>) -> Option<Self> {
+    /// `None` where something stands there twice, is too long, or is no number where one belongs.
+    fn read(query: &'a Form<'_>, names: &'a [Box<str>]) -> Option<Self> {
         let text = |name| Some(query.one(name).ok()?.filter(|text| !text.is_empty()));
         let max_age = text("max_age")?.map(str::parse).transpose().ok()?;
         let (provider, acr_values) = (text("provider")?, text("acr_values")?);
-        Some(Self { return_to: query.one("return_to").ok()?, provider, acr_values, max_age })
+        let mut passed_on = Vec::new();
+        for name in names {
+            match text(name)? {
+                Some(value) if value.len() > LONGEST => return None,
+                value => passed_on.extend(value.map(|value| (&**name, value))),
+            }
+        }
+        Some(Self { return_to: query.one("return_to").ok()?, provider, acr_values, max_age, passed_on })
     }
 }
 

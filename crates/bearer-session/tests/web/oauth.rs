@@ -31,7 +31,7 @@ async fn site(provider: &TestOAuth, options: RouteOptions) -> Router {
 async fn site_for(audience: &str, provider: &TestOAuth, options: RouteOptions) -> Router {
     let client = OAuthClient::secret_basic("app", Secret::new("its-secret"));
     let endpoint = OAuthEndpoint::discover(provider.issuer(), client).await.unwrap();
-    let endpoint = endpoint.scope("openid offline_access");
+    let endpoint = endpoint.scope("openid offline_access").authorization_parameter("prompt", "login");
     let sessions = Sessions::builder(endpoint.clone(), MemoryStore::new(100), Keyring::random()).build();
     let issuer = Issuer::new(provider.issuer(), audience);
     let jwks = format!("{}/.well-known/jwks.json", provider.issuer());
@@ -298,4 +298,80 @@ async fn who_signs_out_and_in_again_by_hand_is_not_held_up() {
     }
     // Nothing that is not there is taken away.
     assert_eq!(browser.post("/auth/logout").await.set_cookies().len(), 1);
+}
+
+#[tokio::test]
+async fn parameters_of_a_sign_in_are_passed_on_if_they_are_on_the_list() {
+    let provider = TestOAuth::start().await;
+    let listed = || options().pass_on(["login_hint", "prompt"]).unwrap().pass_on(["ui_locales"]).unwrap();
+    let app = site(&provider, listed()).await;
+    let closed = site(&provider, options()).await;
+    let names = ["login_hint", "prompt", "ui_locales", "screen_hint", "scope"];
+    let of = |url: &str| {
+        let url = Url::parse("https://app.example").unwrap().join(url).unwrap();
+        names.map(|wanted| {
+            let all: Vec<_> = url.query_pairs().filter(|(name, _)| name == wanted).collect();
+            all.iter().map(|(_, value)| value.as_ref()).collect::<Vec<_>>().join(" and ")
+        })
+    };
+    let all = "login_hint=bob%26prompt%3Dnone&prompt=create&ui_locales=de&screen_hint=signup&scope=admin";
+    let usual = "openid offline_access";
+    for (app, query, expected) in [
+        (&app, all, ["bob&prompt=none", "create", "de", "", usual]),
+        (&app, "", ["", "login", "", "", usual]),
+        (&app, "login_hint=&prompt=", ["", "login", "", "", usual]),
+        (&closed, all, ["", "login", "", "", usual]),
+        (&closed, "login_hint=a&login_hint=b", ["", "login", "", "", usual]),
+    ] {
+        let mut browser = Browser::new(app.clone());
+        let answer = browser.open(&format!("/auth/sign-in?return_to=/me&{query}")).await;
+        assert!(answer.location().starts_with(provider.issuer()));
+        assert_eq!(of(answer.location()), expected, "{query}");
+    }
+    let longest = "x".repeat(512);
+    for (query, is_good) in [
+        (format!("login_hint={longest}"), true),
+        (format!("login_hint={longest}x"), false),
+        ("login_hint=a&login_hint=a".to_owned(), false),
+    ] {
+        let answer = Browser::new(app.clone()).get(&format!("/auth/sign-in?{query}")).await;
+        assert_eq!(answer.status == StatusCode::SEE_OTHER, is_good, "{query}");
+        assert!(is_good || answer.body == r#"{"error":"invalid_request"}"#, "{}", answer.body);
+    }
+
+    // By way of the page where users choose.
+    let app = site(&provider, listed().sign_in_page("/login").unwrap()).await;
+    let answer = Browser::new(app).open(&format!("/auth/sign-in?return_to=/me&{all}")).await;
+    assert!(answer.location().starts_with("/login?return_to=%2Fme&"), "{}", answer.location());
+    assert_eq!(of(answer.location()), ["bob&prompt=none", "create", "de", "", ""]);
+
+    for bad in [
+        "",
+        "a b",
+        "a&b",
+        "ä",
+        "client_id",
+        "redirect_uri",
+        "response_type",
+        "response_mode",
+        "scope",
+        "state",
+        "nonce",
+        "code_challenge",
+        "code_challenge_method",
+        "acr_values",
+        "max_age",
+        "request",
+        "request_uri",
+        "resource",
+        "audience",
+        "claims",
+        "provider",
+        "return_to",
+        "error",
+        "Redirect_URI",
+    ] {
+        let refused = options().pass_on(["login_hint", bad]);
+        assert_eq!(refused.err(), Some(InvalidRoutes::Parameter(bad.into())));
+    }
 }

@@ -224,6 +224,38 @@ fn no_parameter_of_the_authorization_url_stands_there_twice() {
     }
 }
 
+#[test]
+fn a_request_adds_parameters_and_takes_the_place_of_none_that_a_sign_in_sets() {
+    let endpoint = OAuthEndpoint::new("https://issuer.example/token", app()).expect("a location");
+    let endpoint = endpoint.authorization_endpoint("https://issuer.example/authorize?tenant=ours");
+    let endpoint = endpoint.expect("a location");
+    let endpoint =
+        endpoint.authorization_parameter("prompt", "login").authorization_parameter("audience", "api");
+    let url_of = |parameters: &[(&str, &str)]| {
+        let asked = SignInRequest::new(BACK, "s", "c", "n").parameters(parameters);
+        let url = Url::parse(&endpoint.authorization_url(&asked).expect("a URL")).expect("a URL");
+        url.query().expect("a query").to_owned()
+    };
+    let ours = "tenant=ours&response_type=code&client_id=app&redirect_uri=http%3A%2F%2Flocalhost%3A3000%2Fcallback\
+                &state=s&code_challenge=c&code_challenge_method=S256&nonce=n";
+    for (parameters, rest) in [
+        (&[][..], "&prompt=login&audience=api"),
+        (
+            &[("login_hint", "a&b=c"), ("ui_locales", "de")],
+            "&login_hint=a%26b%3Dc&ui_locales=de&prompt=login&audience=api",
+        ),
+        (&[("prompt", "create")], "&prompt=create&audience=api"),
+        (&[("prompt", "create"), ("prompt", "none")], "&prompt=create&audience=api"),
+        (&[("tenant", "theirs")], "&prompt=login&audience=api"),
+        (
+            &[("state", "x"), ("scope", "all"), ("audience", "x"), ("Client_ID", "x"), ("max_age", "0")],
+            "&prompt=login&audience=api",
+        ),
+    ] {
+        assert_eq!(url_of(parameters), format!("{ours}{rest}"), "{parameters:?}");
+    }
+}
+
 #[tokio::test]
 async fn only_its_own_metadata_makes_an_issuer() {
     let (provider, endpoint) = start(OAuthOptions::default()).await;

@@ -147,6 +147,10 @@ async fn a_sign_in_comes_back_with_its_state_and_a_code_for_its_verifier_alone()
         Some(url.clone())
     );
     assert!(url.contains("scopes=repo"));
+    let more =
+        [("login_hint", "ada@example.com"), ("redirect_to", "https://evil.example"), ("provider", "x")];
+    let with_more = endpoint.authorization_url(&request.provider("github").scope("repo").parameters(&more));
+    assert_eq!(with_more, Some(format!("{url}&login_hint=ada%40example.com")));
 
     let code = async || {
         let query = sent_back(&url).await;
