@@ -166,6 +166,15 @@ impl Keeping {
         }
     }
 
+    /// Whether browsers keep the session over `https` alone.
+    #[cfg(feature = "axum")]
+    pub(crate) fn is_secure(&self) -> bool {
+        match &self.0 {
+            Kind::Opaque(cookie) => cookie.is_secure(),
+            Kind::SupabaseSsr { cookies, .. } => cookies.is_secure(),
+        }
+    }
+
     /// Takes the session's cookies out of a request.
     pub(crate) fn remove_from(&self, request: &mut HeaderMap) -> Removed {
         match &self.0 {

@@ -63,6 +63,11 @@ impl OpaqueCookie {
         &self.name
     }
 
+    #[cfg(feature = "axum")]
+    pub(super) const fn is_secure(&self) -> bool {
+        self.is_secure
+    }
+
     /// What the request says. `None` when it has no such cookie.
     pub(super) fn read(&self, request: &HeaderMap) -> Option<Result<SessionId, Untrusted>> {
         let mut values = of_name(request, &self.name);

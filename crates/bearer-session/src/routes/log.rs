@@ -68,6 +68,16 @@ pub(super) fn no_provider() {
     );
 }
 
+/// No error, because it may yet work: behind a proxy that leads the user on to `https`.
+pub(super) fn plain_http(callback_host: &str) {
+    warn!(
+        callback_host,
+        "users come back from a sign-in over plain http, and the cookie of their session is Secure: browsers \
+        drop it, and the sign-in does nothing; name the callback with https, or, for development alone, make \
+        the cookie by `OpaqueCookie::insecure_for_development()` (`SsrCookies` without `secure()`)"
+    );
+}
+
 /// Whose fault it is, is not known here. Anybody can come with such a cookie: hence not of each.
 pub(super) fn sign_in_loop(others: u64) {
     warn!(

@@ -153,10 +153,14 @@ pub fn session_routes(
     csrf: CsrfLayer,
     options: RouteOptions,
 ) -> Router {
+    let keeping = keeping.into();
+    if let Some(host) = options.plain_host().filter(|_| keeping.is_secure()) {
+        log::plain_http(&host);
+    }
     let shared = Arc::new(RouteState {
         sessions,
         sign_in: Arc::new(sign_in),
-        keeping: keeping.into(),
+        keeping,
         forced: Forced::new(options.refresh_every),
         streams: Streams::new(options.streams),
         missed_provider: Once::new(),

@@ -23,7 +23,10 @@ pub struct RouteOptions {
 impl RouteOptions {
     /// Users come back from the issuer to this URL: that of the route `/callback`, absolute, as the issuer
     /// was told of it. With `http` in place of `https` the cookie of a sign-in under way is not `Secure`: for
-    /// development.
+    /// development. That of the session is, unless it is
+    /// [made otherwise](crate::keeping::OpaqueCookie::insecure_for_development): over plain `http`, on
+    /// another host than `localhost`, browsers drop it, and a sign-in does nothing.
+    /// [`session_routes`](crate::session_routes) warns of that.
     ///
     /// # Errors
     /// When that is not such a URL.
@@ -162,6 +165,22 @@ impl RouteOptions {
         self.post_logout_redirect_uri = Some(url.into());
         Ok(self.sign_out_at_the_issuer())
     }
+}
+
+impl RouteOptions {
+    /// The host, where users come back over plain `http` to another machine than their own: a browser keeps
+    /// no `Secure` cookie there.
+    pub(super) fn plain_host(&self) -> Option<String> {
+        let uri: Uri = self.callback.parse().ok().filter(|_| !self.is_secure)?;
+        uri.host().filter(|host| !is_loopback(host)).map(str::to_owned)
+    }
+}
+
+/// Which browsers trust as they trust `https` (W3C Secure Contexts §3.1).
+fn is_loopback(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.is_ok_and(|address| address.is_loopback()) || host == "localhost" || host.ends_with(".localhost")
 }
 
 /// `None` for what is no absolute URL of `https` or `http` without a fragment.

@@ -5,7 +5,11 @@ use crate::{
     world::{ADA, World, options, site},
 };
 use axum::http::StatusCode;
-use bearer_session::{endpoint::SupabaseEndpoint, keeping::OpaqueCookie};
+use bearer_session::{
+    RouteOptions,
+    endpoint::SupabaseEndpoint,
+    keeping::{Keeping, OpaqueCookie, ssr::SsrCookies},
+};
 use std::{
     io,
     sync::{Arc, Mutex},
@@ -129,5 +133,36 @@ async fn a_sign_in_that_lost_its_cookie_is_warned_of_once_a_minute_with_the_host
             matches!(&warnings[..], [line] if line.contains("callback_host=\"app.example\"") && line.contains(said)),
             "{warnings:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_that_browsers_will_drop_is_warned_of_when_the_routes_are_made() {
+    let world = World::start().await;
+    let opaque = Keeping::from(OpaqueCookie::new());
+    let bare = OpaqueCookie::new().insecure_for_development().into();
+    let cookies = SsrCookies::of_project("https://abc.supabase.co").unwrap();
+    let of_ssr = |cookies: SsrCookies| Keeping::supabase_ssr(cookies, world.verifier.clone());
+    for (origin, keeping, is_warned) in [
+        ("http://app.example", opaque.clone(), true),
+        ("http://10.0.0.1:3000", opaque.clone(), true),
+        ("http://localhost.example", opaque.clone(), true),
+        ("http://127.example", opaque.clone(), true),
+        ("http://app.example", of_ssr(cookies.clone().secure()), true),
+        ("http://app.example", of_ssr(cookies), false),
+        ("http://app.example", bare, false),
+        ("https://app.example", opaque.clone(), false),
+        ("http://localhost:3000", opaque.clone(), false),
+        ("http://LOCALHOST", opaque.clone(), false),
+        ("http://app.localhost:3000", opaque.clone(), false),
+        ("http://127.0.0.2:3000", opaque.clone(), false),
+        ("http://[::1]:3000", opaque, false),
+    ] {
+        let options = RouteOptions::new(&format!("{origin}/auth/callback")).unwrap();
+        let (log, _guard) = Log::start();
+        drop(site(&world.sessions, &world.endpoint, &world.verifier, keeping, options));
+        let warnings = log.take("WARN");
+        assert_eq!(warnings.len(), usize::from(is_warned), "{origin}: {warnings:?}");
+        assert!(warnings.iter().all(|line| line.contains("insecure_for_development()")), "{warnings:?}");
     }
 }

@@ -157,6 +157,11 @@ impl SsrCookies {
         self
     }
 
+    #[cfg(feature = "axum")]
+    pub(super) const fn is_secure(&self) -> bool {
+        self.is_secure
+    }
+
     /// The name, without the number of a chunk.
     pub fn name(&self) -> &str {
         self.name.as_str()
