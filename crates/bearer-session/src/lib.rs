@@ -4,14 +4,14 @@
 //! A browser has a cookie; the tokens of its session lie in a store. For each request, [`SessionLayer`] asks
 //! the owner, [`Sessions`], for an access token that lives, and hands it to the gate (`tower-bearer`) as the
 //! credential of the request. The gate verifies it as any other, and knows nothing of this crate.
-//! [`session_routes`] sign users in and out.
+//! [`session_routes`] sign users in and out; [`SessionLayer::routes`] are those that go with a layer.
 //!
 //! ```
 //! use axum::{Router, body::Body, http::{Request, StatusCode, header::{COOKIE, SET_COOKIE}}, routing::get};
 //! use axum_bearer::{AuthUser, BearerLayer, Connect as _, Issuer, supabase::SupabaseClaims};
 //! use bearer_session::{
 //!     CsrfLayer, Keyring, RouteOptions, SessionLayer, Sessions, endpoint::SupabaseEndpoint, keeping::OpaqueCookie,
-//!     session_routes, store::MemoryStore,
+//!     store::MemoryStore,
 //! };
 //! use tower::ServiceExt as _;
 //!
@@ -22,14 +22,15 @@
 //! # let (project_url, key) = (supabase.project_url(), "sb_publishable_1");
 //! let endpoint = SupabaseEndpoint::new(project_url, key)?.provider("github");
 //! let sessions = Sessions::builder(endpoint.clone(), MemoryStore::new(10_000), Keyring::random()).build();
-//! let (cookie, csrf) = (OpaqueCookie::new(), CsrfLayer::new());
+//! let layer = SessionLayer::new(sessions, OpaqueCookie::new(), CsrfLayer::new());
 //! let options = RouteOptions::new("https://app.example/auth/callback")?;
+//! let routes = layer.routes(endpoint, options);
 //!
 //! let app = Router::new()
 //!     .route("/me", get(async |user: AuthUser<SupabaseClaims>| user.sub.clone()))
 //!     .layer(BearerLayer::new(Issuer::supabase(project_url)?.connect().await?).sign_in_page("/auth/sign-in")?)
-//!     .layer(SessionLayer::new(sessions.clone(), cookie.clone(), csrf.clone())) // last: around the gate
-//!     .nest("/auth", session_routes(sessions, endpoint, cookie, csrf, options));
+//!     .layer(layer) // last: around the gate
+//!     .nest("/auth", routes);
 //!
 //! let sign_in = Request::post("/auth/password").header("content-type", "application/json");
 //! let sign_in = sign_in.body(Body::from(r#"{"email":"ada@example.com","password":"correct horse"}"#))?;

@@ -12,7 +12,7 @@ use axum_bearer::{
 };
 use bearer_session::{
     CsrfLayer, RouteOptions, SessionLayer, Sessions, SessionsBuilder, endpoint::SupabaseEndpoint,
-    keeping::OpaqueCookie, revoke_in, session_routes,
+    keeping::OpaqueCookie, revoke_in,
 };
 use std::{error::Error, time::Duration};
 
@@ -41,13 +41,12 @@ pub(crate) async fn site(
     let gate = BearerLayer::new(verifier).sign_in_page(SIGN_IN)?;
 
     let sessions = sessions.on_sign_out(revoke_in(signed_out, HOUR)).build();
-    let (cookie, csrf) = (OpaqueCookie::new(), CsrfLayer::new());
+    let layer = SessionLayer::new(sessions.clone(), OpaqueCookie::new(), CsrfLayer::new());
     let options = RouteOptions::new(&format!("{url}/auth/callback"))?.sign_in_page(SIGN_IN)?;
     let options = options.refresh_every(ON_DEMAND);
     about.refreshes.listen(&sessions);
 
-    let routes = session_routes(sessions.clone(), endpoint, cookie.clone(), csrf.clone(), options);
-    let routes = routes.layer(from_fn_with_state(Guesses::new(), limited));
+    let routes = layer.routes(endpoint, options).layer(from_fn_with_state(Guesses::new(), limited));
 
     let site = Router::new()
         .route("/", get(pages::dashboard))
@@ -55,7 +54,7 @@ pub(crate) async fn site(
         .route("/api/me", get(api::me))
         .fallback(async || StatusCode::NOT_FOUND) // named, or the merge below would put an open one in its place
         .layer(gate)
-        .layer(SessionLayer::new(sessions.clone(), cookie, csrf)) // last: around the gate
+        .layer(layer) // last: around the gate
         .route(SIGN_IN, get(pages::sign_in))
         .route("/refreshes", get(api::refreshes))
         .with_state(about)

@@ -17,6 +17,12 @@ impl Client {
         Self(Some(Arc::new(find)))
     }
 
+    /// This way, or else that of the other.
+    #[cfg(feature = "axum")]
+    pub(crate) fn or(self, other: &Self) -> Self {
+        Self(self.0.or_else(|| other.0.clone()))
+    }
+
     pub(crate) fn of(&self, headers: &HeaderMap, extensions: &Extensions) -> OnBehalf {
         OnBehalf::client(self.0.as_ref().and_then(|find| find(headers, extensions)))
     }

@@ -135,6 +135,22 @@ impl SessionLayer {
         Arc::make_mut(&mut self.0).client = Client::by(address);
         self
     }
+
+    /// The [routes](crate::session_routes) for this layer: of the same sessions, with the same cookies, for
+    /// the same sites, so that what they begin is found here. They tell the issuer of the same
+    /// [client](Self::client), unless the options name another.
+    ///
+    /// `sign_in` is the endpoint that the sessions were made with.
+    #[cfg(feature = "axum")]
+    pub fn routes(
+        &self,
+        sign_in: impl crate::endpoint::SignIn,
+        options: crate::RouteOptions,
+    ) -> axum::Router {
+        let LayerState { sessions, keeping, csrf, client, .. } = &*self.0;
+        let options = options.or_client(client);
+        crate::session_routes(sessions.clone(), sign_in, keeping.clone(), csrf.clone(), options)
+    }
 }
 
 impl<S> Layer<S> for SessionLayer {

@@ -105,8 +105,9 @@ use tower_http::csrf::CsrfLayer;
 ///
 /// # Where they stand
 ///
-/// Mount them beside the gate and the [`SessionLayer`](crate::SessionLayer), with the same `keeping`. A page
-/// that somebody may not see is redirected here by the gate itself:
+/// Mount them beside the gate and the [`SessionLayer`](crate::SessionLayer), with the same sessions and
+/// `keeping`; [`SessionLayer::routes`](crate::SessionLayer::routes) sees to that. A page that somebody may
+/// not see is redirected here by the gate itself:
 ///
 /// ```
 /// use axum::{Router, body::Body, http::{Request, StatusCode, header::LOCATION}, routing::get};

@@ -168,6 +168,11 @@ impl RouteOptions {
 }
 
 impl RouteOptions {
+    pub(crate) fn or_client(mut self, client: &Client) -> Self {
+        self.client = self.client.or(client);
+        self
+    }
+
     /// The host, where users come back over plain `http` to another machine than their own: a browser keeps
     /// no `Secure` cookie there.
     pub(super) fn plain_host(&self) -> Option<String> {

@@ -3,16 +3,22 @@
 use crate::{
     browser::Browser,
     log::Log,
-    world::{ADA, World},
+    world::{ADA, PASSWORD, World, options},
 };
 use axum::{
     Router,
-    http::{Request, StatusCode},
+    http::{Extensions, HeaderMap, Request, StatusCode},
     routing::get,
 };
 use axum_bearer::{AuthUser, BearerLayer, supabase::SupabaseClaims};
 use bearer_session::{SessionLayer, keeping::OpaqueCookie};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 use tower_http::csrf::CsrfLayer;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -70,4 +76,41 @@ async fn a_layer_between_two_gates_serves_the_inner_one_and_around_a_gate_has_no
         assert_eq!(Browser::new(browser.app).get("/").await.status, StatusCode::UNAUTHORIZED);
         assert_eq!(log.take("WARN").len(), warnings);
     }
+}
+
+#[tokio::test]
+async fn the_routes_of_a_layer_begin_the_sessions_that_it_finds() {
+    let world = World::start().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = |counter: &Arc<AtomicUsize>| {
+        let counter = Arc::clone(counter);
+        move |_: &HeaderMap, _: &Extensions| {
+            counter.fetch_add(1, SeqCst);
+            None
+        }
+    };
+    let cookie = OpaqueCookie::named("__Host-of-our-own").unwrap();
+    let csrf = CsrfLayer::new().add_trusted_origin("https://friend.example").unwrap();
+    let layer = SessionLayer::new(world.sessions.clone(), cookie, csrf).client(count(&asked));
+    let gate = BearerLayer::new(world.verifier.clone());
+    let app = handlers().layer(gate).layer(layer.clone());
+    let mut browser = Browser::new(app.nest("/auth", layer.routes(world.endpoint.clone(), options())));
+    let form = format!("email={ADA}&password={PASSWORD}");
+    for (origin, status) in
+        [("https://evil.example", StatusCode::FORBIDDEN), ("https://friend.example", StatusCode::SEE_OTHER)]
+    {
+        let request = Request::post("/auth/password").header("origin", origin).header("host", "app.example");
+        let request = request.header("sec-fetch-site", "cross-site");
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        assert_eq!(browser.send(request, &form).await.status, status, "{origin}");
+    }
+    assert!(browser.cookies.contains_key("__Host-of-our-own"), "{:?}", browser.cookies);
+    assert!(asked.load(SeqCst) > 0, "whom the layer names to the issuer, the routes do too");
+    assert_eq!(browser.get("/").await.body, ADA);
+
+    // Unless they are told otherwise.
+    let (before, own) = (asked.load(SeqCst), Arc::new(AtomicUsize::new(0)));
+    let app = layer.routes(world.endpoint.clone(), options().client(count(&own)));
+    Browser::new(app).post_form("/password", &form).await;
+    assert_eq!((asked.load(SeqCst), own.load(SeqCst) > 0), (before, true));
 }
