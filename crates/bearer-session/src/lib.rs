@@ -72,6 +72,7 @@
 
 pub mod endpoint;
 mod id;
+mod id_claims;
 pub mod keeping;
 mod labels;
 mod layer;
@@ -91,6 +92,7 @@ mod unverified;
 
 pub use self::{
     id::SessionId,
+    id_claims::InvalidIdTokenClaims,
     layer::{CurrentSession, SessionFuture, SessionLayer, SessionService},
     owner::{
         Access, ReplaceError, SessionError, SessionErrorKind, SessionEvent, SessionEvents, Sessions,

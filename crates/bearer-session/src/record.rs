@@ -2,7 +2,10 @@
 
 use crate::{AccessToken, RefreshToken, Secret, TokenSet, labels::Labels};
 use serde::{Deserialize, Serialize};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use zeroize::Zeroizing;
 
 /// A session: its tokens, and what is known of whose they are.
@@ -14,7 +17,8 @@ pub(crate) struct Record {
     pub(crate) refresh_token: Option<RefreshToken>,
     /// What was left of the access token's life when this was written.
     pub(crate) expires_in: Duration,
-    pub(crate) id_token: Option<Secret>,
+    /// Shared with the handlers of requests that are under way.
+    pub(crate) id_token: Option<Arc<Secret>>,
     pub(crate) document: Option<Secret>,
     /// The user signed in: seconds since 1970, by the clock of whoever wrote it. Nothing but the renewal of
     /// its cookie rests on it.
@@ -89,7 +93,7 @@ impl Record {
             access_token,
             refresh_token,
             expires_in,
-            id_token,
+            id_token: id_token.map(Arc::new),
             document,
             signed_in,
             settles_in: Duration::ZERO,
@@ -104,7 +108,7 @@ impl Record {
             access_token: self.access_token.expose(),
             refresh_token: self.refresh_token.as_ref().map(RefreshToken::expose),
             expires_in_ms: milliseconds(self.expires_in),
-            id_token: self.id_token.as_ref().map(Secret::expose),
+            id_token: self.id_token.as_deref().map(Secret::expose),
             document: self.document.as_ref().map(Secret::expose),
             signed_in: self.signed_in,
             settles_in_ms: milliseconds(self.settles_in),
@@ -126,7 +130,7 @@ impl Record {
             access_token: AccessToken::new(written.access_token),
             refresh_token: written.refresh_token.map(RefreshToken::new),
             expires_in: Duration::from_millis(written.expires_in_ms),
-            id_token: written.id_token.map(Secret::new),
+            id_token: written.id_token.map(|token| Arc::new(Secret::new(token))),
             document: written.document.map(Secret::new),
             signed_in: written.signed_in,
             settles_in: Duration::from_millis(written.settles_in_ms),
@@ -179,8 +183,9 @@ mod tests {
         };
         let first = Record::signed_in(tokens(Some("first")), false);
         let second = first.renewed(tokens(None)).unwrap();
-        assert_eq!(second.id_token, Some(Secret::new("first")));
-        assert_eq!(second.renewed(tokens(Some("third"))).unwrap().id_token, Some(Secret::new("third")));
+        assert_eq!(second.id_token.as_deref(), Some(&Secret::new("first")));
+        let third = second.renewed(tokens(Some("third"))).unwrap();
+        assert_eq!(third.id_token.as_deref(), Some(&Secret::new("third")));
     }
 
     #[test]
@@ -221,7 +226,7 @@ mod tests {
                 access_token: AccessToken::new(access),
                 refresh_token: refresh.map(RefreshToken::new),
                 expires_in: Duration::from_millis(ms),
-                id_token: id_token.map(Secret::new),
+                id_token: id_token.map(|token| Arc::new(Secret::new(token))),
                 document: document.map(Secret::new),
                 signed_in,
                 settles_in: Duration::from_millis(settles),

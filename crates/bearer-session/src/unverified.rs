@@ -6,6 +6,11 @@ use serde::de::DeserializeOwned;
 
 /// The claims of a JWT, of three segments and with a JSON object in the middle one; `None` for anything else.
 pub(crate) fn claims<C: DeserializeOwned>(token: &str) -> Option<C> {
+    serde_json::from_slice(&payload(token)?).ok()
+}
+
+/// The middle segment of three, if it looks like a JSON object.
+pub(crate) fn payload(token: &str) -> Option<Vec<u8>> {
     let mut segments = token.split('.');
     let (Some(_), Some(payload), Some(_), None) =
         (segments.next(), segments.next(), segments.next(), segments.next())
@@ -14,10 +19,7 @@ pub(crate) fn claims<C: DeserializeOwned>(token: &str) -> Option<C> {
     };
     let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
     // serde would read an array as well, member by member.
-    if !payload.trim_ascii_start().starts_with(b"{") {
-        return None;
-    }
-    serde_json::from_slice(&payload).ok()
+    payload.trim_ascii_start().starts_with(b"{").then_some(payload)
 }
 
 #[cfg(test)]

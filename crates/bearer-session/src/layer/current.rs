@@ -1,13 +1,14 @@
 //! [`CurrentSession`]: what handlers may know of the session.
 
-use crate::{Access, store::Key};
+use crate::{Access, InvalidIdTokenClaims, Secret, id_claims, store::Key};
+use serde::de::DeserializeOwned;
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
 };
 use tokio::time::Instant;
 
-/// The session that a request came with, in the request's extensions. It has no token, and knows of none.
+/// The session that a request came with, in the request's extensions. It gives no token away.
 ///
 /// Ask the gate who the user is; nothing here was verified: what this says of the user is what the issuer said
 /// when it gave the tokens.
@@ -29,6 +30,7 @@ pub struct CurrentSession {
     signed_in_at: SystemTime,
     subject: Option<Arc<str>>,
     session_id: Option<Arc<str>>,
+    id_token: Option<Arc<Secret>>,
 }
 
 /// Lies in the extensions of each request that came through the layer, with a session or without.
@@ -46,6 +48,7 @@ impl CurrentSession {
             signed_in_at: access.signed_in_at(),
             subject: labels.subject.clone(),
             session_id: labels.session.clone(),
+            id_token: access.shared_id_token(),
         }
     }
 
@@ -78,5 +81,28 @@ impl CurrentSession {
     /// The `session_id` or `sid` of the access token.
     pub fn session_id(&self) -> Option<&str> {
         self.session_id.as_deref()
+    }
+
+    /// What the ID token says of the user, in a type of the application. For display, not for authorization:
+    /// [`Access::id_token_claims`] says what was checked of it, and when. It is read when this is called.
+    ///
+    /// ```
+    /// use bearer_session::{CurrentSession, InvalidIdTokenClaims};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct User {
+    ///     name: String,
+    /// }
+    ///
+    /// fn greeting(session: &CurrentSession) -> Result<String, InvalidIdTokenClaims> {
+    ///     let user = session.id_token_claims::<User>()?;
+    ///     Ok(user.map_or_else(|| "Hello".to_owned(), |user| format!("Hello, {}", user.name)))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [there](Access::id_token_claims).
+    pub fn id_token_claims<C: DeserializeOwned>(&self) -> Result<Option<C>, InvalidIdTokenClaims> {
+        id_claims::read(self.id_token.as_deref())
     }
 }

@@ -19,7 +19,7 @@ use self::{
 };
 use super::*;
 use crate::{
-    AccessToken, RefreshToken,
+    AccessToken, CurrentSession, RefreshToken, Secret,
     endpoint::{AfterUnknown, ExchangeError, Outcome},
     store::{Claim, Commit, Fence, Lookup, MemoryStore, Row, StoreError},
 };
@@ -200,6 +200,37 @@ async fn a_time_without_end_is_no_panic() {
     assert_eq!(sessions.peek(&id).await.unwrap().token().expose(), "a1");
     sessions.sign_out(&id, SignOutScope::Global, OnBehalf::default()).await.unwrap();
     sessions.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_shares_the_id_token_of_its_session_and_reads_it_when_asked() {
+    #[derive(Debug, serde::Deserialize)]
+    struct User {
+        name: String,
+    }
+
+    let sessions = owner(&Issuer::strict(), &Faulty::new());
+    let with = |id_token: Option<&str>| TokenSet { id_token: id_token.map(Secret::new), ..tokens(0, HOUR) };
+    let signed_in = async |id_token| {
+        let id = sessions.create(with(id_token)).await.unwrap();
+        sessions.access(&id, OnBehalf::default()).await.unwrap()
+    };
+    // {"name":"Ada"}
+    let access = signed_in(Some("e30.eyJuYW1lIjoiQWRhIn0.c2ln")).await;
+    let shared = access.shared_id_token().unwrap();
+    let before = Arc::strong_count(&shared);
+    let session = CurrentSession::of(&access);
+    assert_eq!(Arc::strong_count(&shared), before + 1);
+    assert_eq!(access.id_token_claims::<User>().unwrap().unwrap().name, "Ada");
+    assert_eq!(session.id_token_claims::<User>().unwrap().unwrap().name, "Ada");
+    for none in [None, Some("hunter-opaque")] {
+        let access = signed_in(none).await;
+        let read = access.id_token_claims::<User>().map(|user| user.map(|user| user.name));
+        assert_eq!(read.is_err(), none.is_some(), "{none:?}");
+        let session = CurrentSession::of(&access);
+        assert_eq!(session.id_token_claims::<User>().map(|user| user.map(|user| user.name)), read);
+        assert!(!format!("{session:?} {read:?}").contains("hunter"));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use axum_bearer::{
     policy::{Policy as _, acr_any, max_age},
 };
 use bearer_session::{
-    InvalidRoutes, Keyring, RouteOptions, Secret, SessionLayer, Sessions,
+    CurrentSession, InvalidRoutes, Keyring, RouteOptions, Secret, SessionLayer, Sessions,
     endpoint::{OAuthClient, OAuthEndpoint},
     keeping::OpaqueCookie,
     session_routes,
@@ -40,6 +40,7 @@ async fn site_for(audience: &str, provider: &TestOAuth, options: RouteOptions) -
     let stronger = acr_any(["urn:mfa", "urn:hwk"]).and(max_age(Duration::from_secs(300)));
     Router::new()
         .route("/me", get(async |request: axum::extract::Request| me(&request)))
+        .route("/profile", get(profile))
         .route("/payouts", get(async || "payouts").layer(RequireLayer::new(stronger)))
         .layer(gate.sign_in_page("/auth/sign-in").unwrap().step_up_page("/auth/sign-in").unwrap())
         .layer(SessionLayer::new(sessions.clone(), keeping.clone(), csrf.clone()))
@@ -48,6 +49,18 @@ async fn site_for(audience: &str, provider: &TestOAuth, options: RouteOptions) -
 
 fn me(request: &axum::extract::Request) -> String {
     Verified::of(request.extensions()).unwrap().subject().unwrap_or_default().to_owned()
+}
+
+/// What the ID token says.
+async fn profile(session: CurrentSession) -> Result<String, String> {
+    #[derive(serde::Deserialize)]
+    struct User {
+        aud: String,
+        sub: String,
+    }
+
+    let user = session.id_token_claims::<User>().map_err(|error| error.to_string())?;
+    Ok(user.map_or_else(String::new, |User { aud, sub }| format!("{sub} at {aud}")))
 }
 
 /// Leaves for the provider by a URL that `change` had its way with, and comes back.
@@ -90,10 +103,12 @@ async fn a_user_of_a_provider_signs_in_goes_on_and_signs_out_there_too() {
     assert_eq!(browser.open("/me").await.location(), "/auth/sign-in?return_to=/me");
     assert_eq!(sign_in(&mut browser, |_| ()).await.location(), "/me");
     assert_eq!(browser.get("/me").await.body, "ada");
+    assert_eq!(browser.get("/profile").await.body, "ada at app");
 
     assert!(browser.post("/auth/refresh").await.status.is_success());
     assert_eq!((provider.presentations(), provider.grants_alive()), (vec![1], 1));
     assert_eq!(browser.get("/me").await.body, "ada");
+    assert_eq!(browser.get("/profile").await.body, "ada at app");
 
     let answer = browser.post_form("/auth/logout?scope=local", "").await;
     let there = Url::parse(answer.location()).unwrap();
