@@ -99,7 +99,7 @@ pub use self::{
         SessionsBuilder, SignedOut, Who,
     },
     revocation::revoke_in,
-    seal::Keyring,
+    seal::{InvalidSealingKey, Keyring},
     secret::Secret,
     tokens::{AccessToken, RefreshToken, TokenSet},
 };

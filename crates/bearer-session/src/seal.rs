@@ -1,13 +1,19 @@
 //! [`Keyring`]: sessions are encrypted before a store gets to see them.
 
 use crate::{random, store::Key};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _, alphabet,
+    engine::{
+        DecodePaddingMode,
+        general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD},
+    },
+};
 use chacha20poly1305::{
     KeyInit as _, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, Payload},
 };
 use sha2::{Digest as _, Sha256};
-use std::fmt;
+use std::{error::Error, fmt};
 use zeroize::Zeroizing;
 
 /// The first byte of what is sealed.
@@ -15,6 +21,12 @@ const FORMAT: u8 = 1;
 const KEY_ID: usize = 4;
 const NONCE: usize = 24;
 const HEAD: usize = 1 + KEY_ID + NONCE;
+
+/// As people paste it.
+const ANY_PADDING: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const BASE64URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, ANY_PADDING);
+const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, ANY_PADDING);
 
 /// The keys by which sessions are encrypted at rest: one for writing, and old ones that are still read.
 ///
@@ -29,9 +41,19 @@ const HEAD: usize = 1 + KEY_ID + NONCE;
 /// ```
 /// use bearer_session::Keyring;
 ///
-/// let (old, new) = ([1; 32], [2; 32]);
-/// let keyring = Keyring::new(&new).also(&old);
-/// assert!(format!("{keyring:?}").starts_with("Keyring"));
+/// # let variable = |name: &str| match name {
+/// #     "SESSION_KEY" => Some("iNdPgDvxRjVEMmqGVhoLuE4X6Mt8u-bqcU03g5B2Wa4".to_owned()),
+/// #     _ => Some("oszM9c0XZjnF9pGdrl2NoLOwkn5hDBgR2QjGm7J+9SA=\n".to_owned()),
+/// # };
+/// // Each 32 bytes, from `openssl rand -base64 32`. `variable` is `|name| std::env::var(name).ok()`.
+/// let mut keyring = Keyring::from_text(&variable("SESSION_KEY").ok_or("SESSION_KEY is not set")?)?;
+/// if let Some(old) = variable("SESSION_KEY_OLD") {
+///     keyring = keyring.also_from_text(&old)?;
+/// }
+///
+/// let refused = Keyring::from_text("correct horse battery staple").unwrap_err();
+/// assert!(!refused.to_string().contains("horse"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// Sealing is XChaCha20-Poly1305 with a random nonce, bound to the row and the generation: what was copied to
@@ -40,6 +62,17 @@ const HEAD: usize = 1 + KEY_ID + NONCE;
 pub struct Keyring {
     current: SealingKey,
     old: Vec<SealingKey>,
+}
+
+/// A text is no key of a [`Keyring`]. It is not shown: it may be nearly right.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct InvalidSealingKey(Flaw);
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Flaw {
+    NotBase64,
+    /// So many bytes.
+    Length(usize),
 }
 
 struct SealingKey {
@@ -61,7 +94,29 @@ impl Keyring {
         self
     }
 
-    /// A secret that nobody knows: what it seals can be read by this process alone, and ends with it.
+    /// As [`new`](Self::new), with a secret from an environment variable or a file: 32 bytes in base64url or
+    /// base64 (RFC 4648 §5, §4), padded or not. White space around it is left out.
+    ///
+    /// # Errors
+    /// When it is neither, or the bytes are more or fewer. The error does not show the text.
+    pub fn from_text(text: &str) -> Result<Self, InvalidSealingKey> {
+        secret(text).map(|secret| Self::new(&secret))
+    }
+
+    /// As [`also`](Self::also), with a secret as [`from_text`](Self::from_text) reads it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn also_from_text(self, text: &str) -> Result<Self, InvalidSealingKey> {
+        secret(text).map(|secret| self.also(&secret))
+    }
+
+    /// A secret that nobody knows: what it seals can be read by this process alone, and ends with it. For
+    /// tests, and for a [`MemoryStore`](crate::store::MemoryStore), which ends with the process too.
+    ///
+    /// With a store that several instances share, give all of them the same one
+    /// ([`from_text`](Self::from_text)): what one writes here, each other answers with 503 for ten minutes, and
+    /// with 401 from then on.
     ///
     /// # Panics
     /// When the operating system has no randomness.
@@ -100,6 +155,33 @@ impl Keyring {
         })
     }
 }
+
+/// Those that decode read all lengths: only the right one is a key.
+fn secret(text: &str) -> Result<Zeroizing<[u8; 32]>, InvalidSealingKey> {
+    let text = text.trim_ascii();
+    let bytes = BASE64URL.decode(text).or_else(|_| BASE64.decode(text));
+    let bytes = Zeroizing::new(bytes.map_err(|_| InvalidSealingKey(Flaw::NotBase64))?);
+    let mut secret = Zeroizing::new([0; 32]);
+    if bytes.len() != secret.len() {
+        return Err(InvalidSealingKey(Flaw::Length(bytes.len())));
+    }
+    secret.copy_from_slice(&bytes);
+    Ok(secret)
+}
+
+impl fmt::Display for InvalidSealingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a key for sessions is 32 bytes in base64url or base64, as of `openssl rand -base64 32`; ",
+        )?;
+        match self.0 {
+            Flaw::NotBase64 => f.write_str("this text is neither"),
+            Flaw::Length(bytes) => write!(f, "these are {bytes} bytes"),
+        }
+    }
+}
+
+impl Error for InvalidSealingKey {}
 
 impl SealingKey {
     fn new(secret: &[u8; 32]) -> Self {
@@ -158,6 +240,36 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_read_as_people_write_it_and_no_error_shows_it() {
+        let ones = [0xff; 32];
+        let url = URL_SAFE_NO_PAD.encode(ones);
+        let is = |keyring: Keyring| keyring.current.id == SealingKey::new(&ones).id;
+        let with = |from: &str, to: &str| url.replace(from, to);
+        for good in [url.clone(), format!("{url}="), with("_", "/"), format!(" {}=\r\n", with("_", "/"))] {
+            assert!(Keyring::from_text(&good).is_ok_and(is), "{good}");
+            let old = Keyring::new(&[1; 32]).also_from_text(&good).unwrap();
+            assert_eq!(old.old[0].id, SealingKey::new(&ones).id);
+        }
+        let hex = "f".repeat(64);
+        for (bad, said) in [
+            (String::new(), "these are 0 bytes"),
+            (url[4..].to_owned(), "these are 29 bytes"),
+            (format!("{url}AAAA"), "these are 35 bytes"),
+            (hex, "these are 48 bytes"),
+            (url[1..].to_owned(), "this text is neither"),
+            (url.replacen('_', "/", 1), "this text is neither"),
+            (format!("{url}=="), "this text is neither"),
+            (format!("{} {}", &url[..9], &url[9..]), "this text is neither"),
+            ("correct horse battery staple".to_owned(), "this text is neither"),
+        ] {
+            let error = Keyring::from_text(&bad).unwrap_err();
+            assert!(error.to_string().ends_with(said), "{bad}: {error}");
+            assert!(Keyring::new(&ones).also_from_text(&bad).is_err());
+            assert!(bad.is_empty() || !format!("{error} {error:?}").contains(&bad), "{error:?}");
+        }
+    }
+
+    #[test]
     fn debug_does_not_print_the_secret() {
         let debug = format!("{:?}", Keyring::new(&[7; 32]).also(&[8; 32]));
         assert_eq!(debug, r#"Keyring { current: "ipU_6g", old: ["wp88bg"] }"#);
@@ -186,6 +298,17 @@ mod tests {
             changed[at.index(sealed.len())] ^= flip;
             prop_assert!(keyring.open(&row(), 1, &changed).is_none());
             prop_assert!(keyring.open(&row(), 1, &sealed[..at.index(sealed.len())]).is_none());
+        }
+
+        #[test]
+        fn any_key_is_read_and_text_of_any_kind_is_one_or_none(key: [u8; 32], text in "\\PC{0,50}|[A-Za-z0-9_=+/-]{40,46}") {
+            let read = secret(&URL_SAFE_NO_PAD.encode(key)).unwrap();
+            prop_assert_eq!(*read, key);
+            if let Ok(read) = secret(&text) {
+                let written = URL_SAFE_NO_PAD.encode(*read);
+                let plain = text.trim_ascii().trim_end_matches('=').replace('+', "-").replace('/', "_");
+                prop_assert_eq!(written, plain);
+            }
         }
 
         #[test]

@@ -13,7 +13,7 @@ Environment:
   SUPABASE_URL, SUPABASE_PUBLISHABLE_KEY   the users of this project; otherwise a test issuer runs beside the site
   SUPABASE_PROVIDERS                       providers to sign in with, such as \"github google\"
   REDIS_URL                                sessions lie there, and several instances share them; otherwise in memory
-  SESSION_KEY                              encrypts them: 32 bytes in base64url, the same in all instances
+  SESSION_KEY                              encrypts them: 32 bytes in base64url or base64, the same in all instances
   SITE_URL                                 what the browser calls the site, if that is not http://localhost:<port>";
 
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -49,7 +49,7 @@ pub(crate) async fn run() -> Result<ExitCode, Box<dyn Error>> {
 async fn tour() -> Result<Vec<Step>, Box<dyn Error>> {
     let issuer = issuer::start(1).await;
     let (listener, url) = serve::listen(Some(0)).await?;
-    let (site, _) = serve::build(&Settings::default(), Some(&issuer), &url).await?;
+    let (site, _) = serve::build(Settings::default(), Some(&issuer), &url).await?;
     let site = site.into_make_service_with_connect_info::<SocketAddr>();
     let mut tour = Tour { visitor: Visitor::new(url)?, issuer, steps: Vec::new() };
     tokio::select! {

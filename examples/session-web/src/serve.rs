@@ -33,7 +33,7 @@ pub(crate) async fn run(settings: Settings, port: Option<u16>, lifetime: u32) ->
         Some(_) => None,
         None => Some(issuer::start(lifetime).await),
     };
-    let (site, sessions) = build(&settings, issuer.as_ref(), &url).await?;
+    let (site, sessions) = build(settings, issuer.as_ref(), &url).await?;
 
     println!("{url}\n");
     if let Some(issuer) = &issuer {
@@ -71,7 +71,7 @@ async fn terminated() {
 
 /// The site as it is set up, for the users of the project or of the test issuer.
 pub(crate) async fn build(
-    settings: &Settings,
+    settings: Settings,
     issuer: Option<&TestSupabase>,
     url: &str,
 ) -> Result<(Router, Sessions), Box<dyn Error>> {
@@ -82,7 +82,7 @@ pub(crate) async fn build(
         // The project counts all users as one client: half of what it takes is kept for their refreshes.
         endpoint = endpoint.rate_budget(RateBudget::HOSTED);
     }
-    let keyring = keyring(settings);
+    let keyring = settings.keyring.unwrap_or_else(|| random_keyring(settings.redis_url.is_some()));
     let sessions = match &settings.redis_url {
         None => Sessions::builder(endpoint.clone(), MemoryStore::new(MOST), keyring),
         Some(redis) => {
@@ -104,11 +104,8 @@ fn prefix(project: &Project) -> String {
     format!("session-web:{}", host.trim_end_matches('/'))
 }
 
-fn keyring(settings: &Settings) -> Keyring {
-    if let Some(key) = &settings.session_key {
-        return Keyring::new(key);
-    }
-    if settings.redis_url.is_some() {
+fn random_keyring(is_for_redis: bool) -> Keyring {
+    if is_for_redis {
         eprintln!("note: without SESSION_KEY, what this process writes to Redis nobody else can read\n");
     }
     Keyring::random()

@@ -1,6 +1,6 @@
 //! What the environment says.
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use bearer_session::{InvalidSealingKey, Keyring};
 use std::{error::Error, fmt};
 
 /// The variables, empty ones left out.
@@ -8,7 +8,7 @@ use std::{error::Error, fmt};
 pub(crate) struct Settings {
     pub(crate) project: Option<Project>,
     pub(crate) redis_url: Option<String>,
-    pub(crate) session_key: Option<[u8; 32]>,
+    pub(crate) keyring: Option<Keyring>,
     pub(crate) site_url: Option<String>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Project {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum SettingsError {
     NoKey,
-    SessionKey,
+    SessionKey(InvalidSealingKey),
     Providers,
 }
 
@@ -41,11 +41,11 @@ impl Settings {
                 providers: providers(&text("SUPABASE_PROVIDERS").unwrap_or_default())?,
             }),
         };
-        let session_key = text("SESSION_KEY").map(|text| key(&text).ok_or(SettingsError::SessionKey));
+        let keyring = text("SESSION_KEY").map(|text| Keyring::from_text(&text));
         Ok(Self {
             project,
             redis_url: text("REDIS_URL"),
-            session_key: session_key.transpose()?,
+            keyring: keyring.transpose().map_err(SettingsError::SessionKey)?,
             site_url: text("SITE_URL"),
         })
     }
@@ -58,10 +58,6 @@ impl Project {
     }
 }
 
-fn key(text: &str) -> Option<[u8; 32]> {
-    BASE64_URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()?.try_into().ok()
-}
-
 /// Their names go into links.
 fn providers(text: &str) -> Result<Vec<String>, SettingsError> {
     let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
@@ -72,15 +68,13 @@ fn providers(text: &str) -> Result<Vec<String>, SettingsError> {
 /// Without the secret, which may be nearly right.
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoKey => "SUPABASE_URL needs SUPABASE_PUBLISHABLE_KEY beside it",
-            Self::SessionKey => {
-                "SESSION_KEY must be 32 bytes in base64url: head -c 32 /dev/urandom | basenc --base64url"
-            }
+        match self {
+            Self::NoKey => f.write_str("SUPABASE_URL needs SUPABASE_PUBLISHABLE_KEY beside it"),
+            Self::SessionKey(why) => write!(f, "SESSION_KEY: {why}"),
             Self::Providers => {
-                "SUPABASE_PROVIDERS must be names separated by spaces, such as \"github google\""
+                f.write_str("SUPABASE_PROVIDERS must be names separated by spaces, such as \"github google\"")
             }
-        })
+        }
     }
 }
 
@@ -98,7 +92,8 @@ mod tests {
     #[test]
     fn an_empty_variable_is_none() {
         let settings = read(&[("SUPABASE_URL", ""), ("REDIS_URL", ""), ("SESSION_KEY", "")]).unwrap();
-        assert_eq!((settings.project, settings.redis_url, settings.session_key), (None, None, None));
+        assert_eq!((settings.project, settings.redis_url), (None, None));
+        assert!(settings.keyring.is_none());
     }
 
     #[test]
@@ -129,19 +124,9 @@ mod tests {
     }
 
     #[test]
-    fn a_session_key_is_32_bytes_in_base64url() {
-        let ones = BASE64_URL_SAFE_NO_PAD.encode([0xff; 32]);
-        for (text, expected) in [
-            (ones.as_str(), Ok(Some([0xff; 32]))),
-            (&format!("{ones}="), Ok(Some([0xff; 32]))),
-            (&ones[1..], Err(SettingsError::SessionKey)),
-            (&ones.replace('_', "/"), Err(SettingsError::SessionKey)),
-        ] {
-            assert_eq!(
-                read(&[("SESSION_KEY", text)]).map(|settings| settings.session_key),
-                expected,
-                "{text}"
-            );
-        }
+    fn a_session_key_that_is_none_is_an_error_that_does_not_show_it() {
+        let read = |text: &str| read(&[("SESSION_KEY", text)]).map(|settings| settings.keyring.is_some());
+        assert_eq!(read(&"_".repeat(42)).map_err(|error| error.to_string().contains("___")), Err(false));
+        assert_eq!(read(&format!("{}8=", "_".repeat(42))), Ok(true));
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 use std::sync::Arc;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// What came of looking into the store.
 #[derive(Clone, Debug)]
@@ -107,11 +107,25 @@ impl Owner {
     pub(super) fn absorb(&self, key: Key, row: &Row, asked: Instant) -> Option<(Arc<Held>, Kept)> {
         let plain = self.keyring.open(&key, row.generation, &row.sealed);
         let Some(record) = plain.and_then(|plain| Record::decode(&plain)) else {
-            warn!(?key, "a session in the store does not open with the keys of this process");
+            self.say_unreadable(&key, asked);
             return None;
         };
         let held = Held::new(key, row.generation, record, row.age, asked).trusted(self.settings.local_for);
         Some(self.keep(held))
+    }
+
+    /// Where instances have different keys it befalls every request, and else nobody.
+    fn say_unreadable(&self, key: &Key, now: Instant) {
+        if let Some(others) = self.unreadable.is_time(now) {
+            warn!(
+                ?key,
+                others,
+                "a session in the store does not open with the keys of this process: give all instances the same \
+                Keyring, from one secret (Keyring::random is another in each)"
+            );
+        } else {
+            debug!(?key, "a session in the store does not open with the keys of this process");
+        }
     }
 
     /// The row stays where it is in any case: others may have the key.

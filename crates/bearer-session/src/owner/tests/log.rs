@@ -116,3 +116,23 @@ async fn a_store_that_forgot_its_sessions_is_spoken_of_and_one_that_forgot_a_sig
     assert_eq!(access(&sessions, &idle).await, OUT);
     assert_eq!(log.take(Level::WARN), [] as [String; 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn sessions_that_do_not_open_here_are_spoken_of_once_a_minute_and_what_to_do_about_it() {
+    let (issuer, store) = (Issuer::supabase(), Faulty::new());
+    let (_other, id) = expired(&issuer, &store).await;
+    let sessions = Sessions::builder(issuer.clone(), store.clone(), Keyring::random()).build();
+    let (log, _guard) = Log::start();
+    for minute in 0..2 {
+        for _ in 0..50 {
+            assert_eq!(access(&sessions, &id).await, LATER);
+        }
+        let warnings = log.take(Level::WARN);
+        let others = format!("others={}", 49 * minute);
+        assert!(
+            matches!(&warnings[..], [line] if line.contains("the same Keyring") && line.contains(&others)),
+            "{warnings:?}"
+        );
+        sleep(secs(60)).await;
+    }
+}
