@@ -48,6 +48,7 @@ impl Owner {
     }
 
     pub(super) async fn adopt(self: &Arc<Self>, tokens: TokenSet) -> Result<Key, SessionError> {
+        let lives = self.settings.row_lives(tokens.expires_in);
         let Some(token) = &tokens.refresh_token else { return Err(SessionError::SIGNED_OUT) };
         let name = Key::of_refresh_token(token);
         if let Some(key) = self.find(name).await? {
@@ -58,7 +59,7 @@ impl Owner {
         let key = self.create(name, Record::signed_in(tokens, true)).await?.key;
         // It leads to itself, as later names do, and longer than an end is remembered: an old cookie does not
         // begin a session anew that was signed out. Without it the session is as good.
-        let _ = self.ask(self.store.link(&name, &key, self.settings.lifetime)).await;
+        let _ = self.ask(self.store.link(&name, &key, lives)).await;
         self.names.insert(name, key);
         Ok(key)
     }

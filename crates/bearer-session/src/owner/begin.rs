@@ -54,7 +54,8 @@ impl Sessions {
 impl Owner {
     pub(super) async fn create(&self, key: Key, record: Record) -> Result<Arc<Held>, SessionError> {
         let (asked, sealed) = (Instant::now(), self.keyring.seal(&key, 0, &record.encode()));
-        match self.ask(self.store.create(&key, &sealed, self.settings.lifetime)).await {
+        let lives = self.settings.row_lives(record.expires_in);
+        match self.ask(self.store.create(&key, &sealed, lives)).await {
             Some(Lookup::Unknown) => {
                 let held = Held::new(key, 0, record, Duration::ZERO, asked).trusted(self.settings.local_for);
                 let (held, _) = self.local.keep(held, asked);

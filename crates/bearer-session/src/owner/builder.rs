@@ -84,7 +84,19 @@ impl SessionsBuilder {
         self
     }
 
-    /// For how long a session lies in the store without being refreshed. Default 30 days.
+    /// For how long a session that nobody uses lies in the store once its access token has expired. Default
+    /// 30 days, never less than the [`lease`](Self::lease). The same in all instances.
+    ///
+    /// It says how long the store keeps what is left behind, and signs nobody out who is there: each refresh
+    /// begins it anew, and with an access token of one hour and a lifetime of 30 minutes, whoever comes back
+    /// within half an hour goes on. As an idle time-out it is rough, since the session lives as long as its
+    /// last access token before; and no session ends by it because it is old.
+    ///
+    /// Limits of that kind are the issuer's, who has one for all that a user is signed in to: time-boxed
+    /// sessions and the inactivity time-out of Supabase Auth, or the life of a refresh token at an issuer of
+    /// OAuth. A session that the issuer ends is over here at its next refresh. What a handler wants of its own
+    /// hangs on [`CurrentSession::signed_in_at`](crate::CurrentSession::signed_in_at), and what a gate wants
+    /// on its policy [`max_age`](tower_bearer::policy::max_age).
     #[must_use]
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.lifetime = lifetime;
@@ -128,6 +140,8 @@ impl SessionsBuilder {
         }
         self.settings.lease =
             self.settings.lease.max(self.settings.for_an_exchange() + self.settings.store_timeout);
+        // The claim of a refresh lies in the row.
+        self.settings.lifetime = self.settings.lifetime.max(self.settings.lease);
         Sessions::from_builder(self)
     }
 }
@@ -136,6 +150,12 @@ impl Settings {
     /// What must be left of a lease for an exchange: the request, and then the store is to take the answer.
     pub(super) fn for_an_exchange(&self) -> Duration {
         self.request_timeout + self.store_timeout
+    }
+
+    /// For how long a row is to lie in the store whose access token has so long to live. Reckoned from the
+    /// end of that: a live token is refreshed when it is nearly over, and until then the row is not written.
+    pub(super) const fn row_lives(&self, access_token: Duration) -> Duration {
+        access_token.saturating_add(self.lifetime)
     }
 }
 

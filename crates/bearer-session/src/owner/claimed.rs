@@ -200,16 +200,17 @@ impl Owner {
     async fn commit_once(&self, claim: Claimed, successor: &Successor) -> Option<(Commit, Instant)> {
         let asked = Instant::now();
         let Claimed { key, fence, row, .. } = claim;
-        let (newest, lifetime) = (&successor.record, self.settings.lifetime);
+        let newest = &successor.record;
+        let lives = self.settings.row_lives(successor.expires.saturating_duration_since(asked));
         // First the name: a cookie that carries the new token must never lead nowhere.
         if let (true, Some(token)) = (newest.is_aliased, &newest.refresh_token) {
-            self.ask(self.store.link(&Key::of_refresh_token(token), &key, lifetime)).await?;
+            self.ask(self.store.link(&Key::of_refresh_token(token), &key, lives)).await?;
         }
         // What is left of the token's life is reckoned only now: others reckon it from when the store took
         // the row.
         let record = successor.at(Instant::now(), row);
         let sealed = self.keyring.seal(&key, row + 1, &record.encode());
-        let said = self.ask(self.store.commit(&key, fence, &sealed, lifetime)).await?;
+        let said = self.ask(self.store.commit(&key, fence, &sealed, lives)).await?;
         Some((said, asked))
     }
 

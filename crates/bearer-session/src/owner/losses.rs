@@ -1,7 +1,7 @@
 //! Sessions that the store has lost, and word of them to whoever runs the service: not of each, since it may
 //! lose all of them at once.
 
-use super::{Owner, SessionError, end::REMEMBERED};
+use super::{Owner, SessionError, end::REMEMBERED, local::after};
 use crate::{endpoint::SignOutScope, store::Key};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -25,15 +25,20 @@ impl Owner {
     pub(super) fn unknown(&self, key: &Key) {
         let now = Instant::now();
         let Some(held) = self.forget(key, self.local.lose(key, now, now + MISSED)) else { return };
-        // For so long the store remembers an end; and a copy here may be older.
-        if held.trusted_until + REMEMBERED <= now {
+        // Nobody has used it for its lifetime; or it has ended: for so long the store remembers that, and a copy
+        // here may be older.
+        let lifetime = self.settings.lifetime;
+        if after(lifetime, held.expires) <= now || held.trusted_until + REMEMBERED <= now {
             self.announce(&held, SignOutScope::Local, now);
             return;
         }
         if let Some(others) = self.losses.is_time(now) {
             warn!(
                 ?key,
-                others, "the session store has lost a session that was not over: see to its memory and disk"
+                others,
+                ?lifetime,
+                "the session store has lost a session that was not over: see to its memory and disk, and that \
+                all instances have the same `lifetime`"
             );
         } else {
             debug!(?key, "the session store has lost a session that was not over");

@@ -188,6 +188,41 @@ async fn to_look_at_a_session_refreshes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn however_short_its_lifetime_a_session_lives_as_long_as_it_is_used() {
+    for lifetime in [Duration::ZERO, secs(60), secs(1800)] {
+        let (issuer, store) = (Issuer::strict(), Faulty::new());
+        let builder = Sessions::builder(issuer.clone(), store.clone(), keyring()).lifetime(lifetime);
+        let sessions = builder.build();
+        let id = sessions.create(tokens(0, HOUR)).await.unwrap();
+        let key = sessions.adopt(tokens_of("other", 0, HOUR)).await.unwrap();
+        for _ in 0..200 {
+            assert!(access(&sessions, &id).await.is_ok(), "{lifetime:?}");
+            assert!(sessions.access(key, OnBehalf::default()).await.is_ok(), "{lifetime:?}");
+            sleep(secs(60)).await;
+        }
+        assert_eq!(issuer.presented().len(), 6);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_not_used_lives_for_its_lifetime_after_its_access_token() {
+    for (lifetime, idle, expected) in [
+        (1800, HOUR + secs(1799), got("a1")),
+        (1800, HOUR + secs(1801), OUT),
+        // The lease.
+        (0, HOUR + secs(29), got("a1")),
+        (0, HOUR + secs(31), OUT),
+    ] {
+        let (issuer, store) = (Issuer::strict(), Faulty::new());
+        let builder = Sessions::builder(issuer.clone(), store.clone(), keyring()).lifetime(secs(lifetime));
+        let sessions = builder.build();
+        let id = sessions.create(tokens(0, HOUR)).await.unwrap();
+        sleep(idle).await;
+        assert_eq!(access(&sessions, &id).await, expected, "{lifetime} {idle:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_time_without_end_is_no_panic() {
     const EVER: Duration = Duration::MAX;
     let issuer = Issuer::strict();

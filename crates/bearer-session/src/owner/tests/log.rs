@@ -136,3 +136,28 @@ async fn sessions_that_do_not_open_here_are_spoken_of_once_a_minute_and_what_to_
         sleep(secs(60)).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_nobody_used_for_its_lifetime_is_over_and_nothing_is_lost() {
+    let (issuer, store) = (Issuer::supabase(), Faulty::new());
+    let hears = Arc::new(Mutex::new(0));
+    let heard = Arc::clone(&hears);
+    let sessions = Sessions::builder(issuer.clone(), store.clone(), keyring())
+        .lifetime(secs(60))
+        .on_sign_out(move |_: &SignedOut| *heard.lock().unwrap() += 1)
+        .build();
+    let (idle, lost) = (
+        sessions.create(tokens(0, secs(600))).await.unwrap(),
+        sessions.create(tokens(0, HOUR)).await.unwrap(),
+    );
+    let (log, _guard) = Log::start();
+    sleep(secs(661)).await;
+    assert_eq!(access(&sessions, &idle).await, OUT);
+    assert_eq!((*hears.lock().unwrap(), log.take(Level::WARN)), (1, Vec::new()));
+
+    *store.store.lock().unwrap() = MemoryStore::new(100);
+    assert_eq!(access(&sessions, &lost).await, OUT);
+    let warnings = log.take(Level::WARN);
+    assert!(matches!(&warnings[..], [line] if line.contains("lifetime=60s")), "{warnings:?}");
+    assert_eq!(*hears.lock().unwrap(), 1);
+}
