@@ -17,7 +17,7 @@ pub(crate) use self::out::forbid_caching;
 #[cfg(feature = "axum")]
 pub(crate) use self::out::retry_after;
 
-use crate::{Sessions, keeping::Keeping};
+use crate::{Sessions, keeping::Keeping, seldom::Seldom};
 use http::{Extensions, HeaderMap};
 use std::{
     fmt,
@@ -38,6 +38,7 @@ use tower_layer::Layer;
 /// | the cookie of a session that is over, or of none | it goes on without credential, and the answer takes the cookie away |
 /// | the cookie of a session of which only time can tell | 503 with `Retry-After`; the cookie stays |
 /// | the cookie of a session whose token the gate behind refuses for its key or its time | the same, if [another](Sessions::refused) is to be had: an issuer that withdraws a key signs nobody out |
+/// | the cookie of a session whose token the gate behind refuses for what the next one would have too, such as its audience | the gate's answer; once a minute a warning in the log, with the reason and what to look at |
 ///
 /// Whatever is behind sees neither the session's cookie nor a refresh token: the cookie is taken out of the
 /// request, and all others are left as they were. An answer that sets or deletes a cookie of the session has
@@ -115,13 +116,21 @@ pub(crate) struct LayerState {
     client: Client,
     /// Whether it was said that a gate stands around this.
     misplaced: Arc<Once>,
+    /// Word of tokens that the gate behind refuses, and would again.
+    refusals: Arc<Seldom>,
 }
 
 impl SessionLayer {
     /// For browsers that keep their sessions so, and sites that may use them.
     pub fn new(sessions: Sessions, keeping: impl Into<Keeping>, csrf: CsrfLayer) -> Self {
-        let (client, misplaced) = (Client::default(), Arc::new(Once::new()));
-        Self(Arc::new(LayerState { sessions, keeping: keeping.into(), csrf, client, misplaced }))
+        Self(Arc::new(LayerState {
+            sessions,
+            keeping: keeping.into(),
+            csrf,
+            client: Client::default(),
+            misplaced: Arc::new(Once::new()),
+            refusals: Arc::default(),
+        }))
     }
 
     /// Tells the issuer the address of the user's client, which may limit rates by it. Only this side knows

@@ -16,6 +16,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
+use tokio::time::Instant;
 use tower_bearer::{AuthError, Reason, Unauthenticated, Verified, may_use_cookie};
 use tower_service::Service;
 
@@ -117,12 +118,32 @@ impl LayerState {
             if calls_for_another(response.extensions()) && self.sessions.refused(access, on_behalf) {
                 return Ok(not_now(HeaderValue::from(1)));
             }
+            self.say_what_is_wrong(access, response.extensions());
             keep_private(response.headers_mut());
         }
         if !lines.is_empty() && self.is_still_so(found.as_ref()).await {
             set_cookies(response.headers_mut(), &self.keeping, lines);
         }
         Ok(response)
+    }
+
+    /// Whoever signs in again gets such a token again: without a word, users would go round in circles between
+    /// the page and the sign-in. Two gates that ask for different things are well; it is said of them too.
+    fn say_what_is_wrong(&self, access: &Access, response: &Extensions) {
+        let Some(error) = response.get::<AuthError>() else { return };
+        let Some(remedy) = remedy(error.reason()) else { return };
+        let (key, reason, issuer) = (access.key(), error.reason().name(), error.issuer());
+        if let Some(others) = self.refusals.is_time(Instant::now()) {
+            tracing::warn!(
+                ?key, reason, %error, issuer, others,
+                "the gate behind refuses the token that the issuer gave for a session, and would refuse the next: {remedy}"
+            );
+        } else {
+            tracing::debug!(
+                ?key, reason, %error, issuer,
+                "the gate behind refuses the token that the issuer gave for a session, and would refuse the next"
+            );
+        }
     }
 
     /// A session that was signed out meanwhile must not come back, least of all in the place of another
@@ -143,6 +164,32 @@ fn calls_for_another(response: &Extensions) -> bool {
     use Reason::{Algorithm, Expired, KeyAlgorithm, Signature, TooOld, UnknownKey};
     let reason = response.get::<AuthError>().map(AuthError::reason);
     matches!(reason, Some(Algorithm | Expired | KeyAlgorithm | Signature | TooOld | UnknownKey))
+}
+
+/// What to look at where the gate behind has refused the token for what the issuer's next one would have too.
+/// `None` where that is not so, or not known: what passes with time, keys or a revocation; what a policy wants;
+/// what a verifier says in its own words.
+fn remedy(reason: Reason) -> Option<&'static str> {
+    use Reason::{
+        ApiKey, Audience, ClaimsType, Client, CredentialTooLong, Encrypted, KeyBound, MalformedClaims,
+        MalformedCredential, MalformedHeader, NotAJwt, NotAUser, NotAnAccessToken, TokenType, UnknownIssuer,
+        UnsupportedHeader,
+    };
+    match reason {
+        NotAJwt | Encrypted => Some(
+            "ask the issuer for a signed JWT; many give one once the sign-in names the API \
+            (`OAuthEndpoint::authorization_parameter`, \"audience\" or \"resource\")",
+        ),
+        Audience => Some(
+            "compare the gate's audience with the one that the sign-in asks for \
+            (`OAuthEndpoint::authorization_parameter`, \"audience\" or \"resource\")",
+        ),
+        UnknownIssuer => Some("compare the issuers of the gate with the one of the sign-in, to the letter"),
+        ApiKey | ClaimsType | Client | CredentialTooLong | KeyBound | MalformedClaims(_)
+        | MalformedCredential | MalformedHeader(_) | NotAUser | NotAnAccessToken | TokenType
+        | UnsupportedHeader(_) => Some("compare the gate's settings with what the issuer gives"),
+        _ => None,
+    }
 }
 
 /// See [`SessionLayer`](super::SessionLayer): what is no browser, or an old one, does not say.

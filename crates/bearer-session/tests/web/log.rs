@@ -4,16 +4,20 @@ use crate::{
     browser::Browser,
     world::{ADA, World, options, site},
 };
-use axum::http::StatusCode;
+use axum::{Extension, Router, http::StatusCode, routing::get};
+use axum_bearer::{AuthError, AuthErrorKind, BearerLayer, Connect as _, Issuer, Reason};
 use bearer_session::{
-    RouteOptions,
+    AccessToken, RouteOptions, SessionLayer, TokenSet,
     endpoint::SupabaseEndpoint,
     keeping::{Keeping, OpaqueCookie, ssr::SsrCookies},
 };
 use std::{
+    future::ready,
     io,
     sync::{Arc, Mutex},
+    time::Duration,
 };
+use tower_http::csrf::CsrfLayer;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter};
 
@@ -164,5 +168,77 @@ async fn a_cookie_that_browsers_will_drop_is_warned_of_when_the_routes_are_made(
         let warnings = log.take("WARN");
         assert_eq!(warnings.len(), usize::from(is_warned), "{origin}: {warnings:?}");
         assert!(warnings.iter().all(|line| line.contains("insecure_for_development()")), "{warnings:?}");
+    }
+}
+
+/// What the log says of a session whose token is refused behind the layer, asked for three times.
+async fn warnings_of(world: &World, tokens: TokenSet, inner: Router) -> (Vec<String>, String) {
+    let id = world.sessions.create(tokens).await.unwrap();
+    let layer = SessionLayer::new(world.sessions.clone(), OpaqueCookie::new(), CsrfLayer::new());
+    let mut browser = Browser::new(inner.layer(layer));
+    browser.cookies.insert("__Host-session".to_owned(), id.to_text().expose().to_owned());
+    let (log, _guard) = Log::start();
+    for _ in 0..3 {
+        browser.get("/me").await;
+    }
+    let text = log.text();
+    (log.take("WARN"), text)
+}
+
+#[tokio::test]
+async fn a_token_that_the_gate_would_refuse_again_is_warned_of_once_a_minute_with_what_to_look_at() {
+    let world = World::start().await;
+    for (reason, said) in [
+        (Reason::NotAJwt, Some("authorization_parameter")),
+        (Reason::Encrypted, Some("authorization_parameter")),
+        (Reason::Audience, Some("audience")),
+        (Reason::UnknownIssuer, Some("issuers of the gate")),
+        (Reason::ClaimsType, Some("the gate's settings")),
+        (Reason::NotAnAccessToken, Some("the gate's settings")),
+        (Reason::CredentialTooLong, Some("the gate's settings")),
+        (Reason::Expired, None),
+        (Reason::UnknownKey, None),
+        (Reason::NotYetValid, None),
+        (Reason::Revoked, None),
+        (Reason::Scope, None),
+        (Reason::StaleKeys, None),
+        (Reason::NoCredential, None),
+        (Reason::SeveralCredentials, None),
+        (Reason::OtherClaims, None),
+        (Reason::Other(AuthErrorKind::InvalidToken, "the session was closed"), None),
+    ] {
+        let refusing = get(move || ready(Extension(AuthError::from(reason))));
+        let tokens = world.tokens(Duration::from_secs(3600));
+        let (warnings, _) = warnings_of(&world, tokens, Router::new().route("/me", refusing)).await;
+        match said {
+            None => assert_eq!(warnings, [] as [String; 0], "{reason:?}"),
+            Some(said) => {
+                let name = format!("reason=\"{}\"", reason.name());
+                assert!(
+                    matches!(&warnings[..], [line] if line.contains(said) && line.contains(&name)),
+                    "{reason:?} {warnings:?}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_gate_for_another_audience_and_a_token_that_is_no_jwt_are_told_apart_and_neither_token_is_shown() {
+    let world = World::start().await;
+    let url = world.supabase.project_url();
+    let opaque = TokenSet::new(AccessToken::new("hunter2-opaque"), Duration::from_secs(3600));
+    let tokens = world.tokens(Duration::from_secs(3600));
+    let token = tokens.access_token.expose().to_owned();
+    for (tokens, expected, issuer) in [(opaque, "not_a_jwt", false), (tokens, "audience", true)] {
+        let (iss, jwks) = (format!("{url}/auth/v1"), format!("{url}/auth/v1/.well-known/jwks.json"));
+        let gate = Issuer::new(&iss, "another-api").jwks_uri(jwks).connect().await.unwrap();
+        let site = Router::new().route("/me", get(async || "in")).layer(BearerLayer::new(gate));
+        let (warnings, text) = warnings_of(&world, tokens, site).await;
+        assert!(
+            matches!(&warnings[..], [line] if line.contains(expected) && line.contains(&iss) == issuer),
+            "{warnings:?}"
+        );
+        assert!(!text.contains("hunter2") && !text.contains(&token[token.len() - 20..]), "{text}");
     }
 }
