@@ -87,6 +87,7 @@ mod secret;
 mod seldom;
 mod sources;
 pub mod store;
+mod token_response;
 mod tokens;
 mod unverified;
 
@@ -101,6 +102,7 @@ pub use self::{
     revocation::revoke_in,
     seal::{InvalidSealingKey, Keyring},
     secret::Secret,
+    token_response::InvalidTokenResponse,
     tokens::{AccessToken, RefreshToken, TokenSet},
 };
 

@@ -1,6 +1,7 @@
 //! One request to an issuer, and its answer.
 
 use super::{ExchangeError, InvalidEndpoint, Outcome, answer::Answer, retry_after::retry_after};
+use crate::token_response::MOST_BYTES;
 use http::{
     HeaderMap, HeaderName,
     header::{CONTENT_ENCODING, DATE, RETRY_AFTER},
@@ -8,9 +9,6 @@ use http::{
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect::Policy, retry};
 use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;
-
-/// The longest body, in bytes. A session with much said of its user has some kilobytes.
-const MOST_BYTES: usize = 256 * 1024;
 
 /// The defaults: 3 s to connect, 10 s in all, no proxy, no cookies.
 pub(super) fn default_client() -> ClientBuilder {

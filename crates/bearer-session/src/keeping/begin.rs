@@ -14,6 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 impl Keeping {
     /// Signs in whoever made this request, with tokens that came in a way which the
     /// [routes](crate::session_routes) do not have: a one-time code, a magic link, a passkey, SAML.
+    /// [`TokenSet::from_response`] reads them out of the issuer's answer.
     ///
     /// It begins a session under a name that nobody has known before, puts the `Set-Cookie` lines of it into
     /// the response, with `Cache-Control: private, no-store`, and ends the session that the browser had. The

@@ -1,6 +1,7 @@
 //! The issuer's own code, out of the body of a refusal.
 
-use super::{Dialect, object};
+use super::Dialect;
+use crate::token_response::object;
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use std::borrow::Cow;
 

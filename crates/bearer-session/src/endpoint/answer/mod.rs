@@ -1,13 +1,12 @@
 //! What an answer of a token endpoint means: pure functions of its status and its body.
 
 mod code;
-mod tokens;
 
-use self::{code::code, tokens::tokens};
+use self::code::code;
 use super::{ExchangeError, Outcome};
-use crate::TokenSet;
+use crate::{TokenSet, token_response};
 use http::StatusCode;
-use std::{str, time::Duration};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// What came back, read to its end. A body that broke off or went on for too long is empty.
@@ -94,8 +93,10 @@ pub(super) fn outcome(
 impl Answer {
     /// The tokens in it. `lifetime` is that of an access token of which the issuer says nothing.
     pub(super) fn tokens(&self, dialect: Dialect, lifetime: Duration) -> Result<TokenSet, ExchangeError> {
-        let tokens = self.status.is_success().then(|| tokens(&self.body, lifetime)).flatten();
-        tokens.ok_or_else(|| self.error(dialect))
+        if !self.status.is_success() {
+            return Err(self.error(dialect));
+        }
+        token_response::read(&self.body, lifetime).map_err(|_| self.error(dialect))
     }
 
     /// The failure that it is.
@@ -118,12 +119,6 @@ impl Answer {
     }
 }
 
-/// A JSON object, by its first character: serde would read an array as well, member by member.
-fn object(body: &[u8]) -> Option<&str> {
-    let text = str::from_utf8(body).ok()?.trim_ascii();
-    text.starts_with('{').then_some(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +129,14 @@ mod tests {
     pub(super) fn answer(status: u16, body: &str) -> Answer {
         let status = StatusCode::from_u16(status).expect("a status");
         Answer { status, retry_after: None, body: Zeroizing::new(body.as_bytes().to_vec()) }
+    }
+
+    #[test]
+    fn tokens_come_with_a_success_alone() {
+        for status in 200..600 {
+            let tokens = answer(status, r#"{"access_token":"a"}"#).tokens(Dialect::OAuth, LIFETIME);
+            assert_eq!(tokens.is_ok(), (200..300).contains(&status), "{status}");
+        }
     }
 
     #[test]
