@@ -158,6 +158,25 @@ struct Owner {
 
 impl Sessions {
     /// Exchanges tokens at this issuer, and keeps sessions in this store, sealed with these keys.
+    ///
+    /// Where the configuration says which store it is, that is an `Arc<dyn Store>`: it is a [`Store`] itself,
+    /// which a `Box` is not.
+    ///
+    /// ```
+    /// # #[cfg(feature = "redis")]
+    /// # fn of(
+    /// #     endpoint: impl bearer_session::endpoint::TokenEndpoint, keyring: bearer_session::Keyring, url: Option<&str>,
+    /// # ) -> Result<(), bearer_session::store::InvalidRedis> {
+    /// # use bearer_session::{Sessions, store::{MemoryStore, RedisStore, Store}};
+    /// # use std::sync::Arc;
+    /// let store: Arc<dyn Store> = match url {
+    ///     Some(url) => Arc::new(RedisStore::open(url)?),
+    ///     None => Arc::new(MemoryStore::new(10_000)),
+    /// };
+    /// let sessions = Sessions::builder(endpoint, store, keyring).build();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn builder(endpoint: impl TokenEndpoint, store: impl Store, keyring: Keyring) -> SessionsBuilder {
         SessionsBuilder::new(Arc::new(endpoint), Arc::new(store), keyring)
     }

@@ -221,6 +221,12 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     }
 }
 
+impl From<&Key> for Key {
+    fn from(key: &Key) -> Self {
+        *key
+    }
+}
+
 impl Key {
     /// The key of a secret name. `purpose` keeps names of different kinds apart.
     pub fn of(purpose: &str, secret: &str) -> Self {

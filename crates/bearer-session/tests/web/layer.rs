@@ -99,7 +99,7 @@ async fn a_handler_learns_whose_the_session_is_and_how_long_its_token_lives() {
         assert!(left <= HOUR && left > HOUR / 2, "{left:?}");
         assert!(session.signed_in_at() <= SystemTime::now());
         assert!(session.signed_in_at().elapsed().unwrap() < HOUR / 60);
-        world.sessions.refresh(session.key(), OnBehalf::default()).await.unwrap();
+        world.sessions.refresh(&session.key(), OnBehalf::default()).await.unwrap();
     }
 }
 
