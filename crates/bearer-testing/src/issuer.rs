@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{Algorithm, SigningKey, TokenBuilder, endpoint::JwksEndpoint, keyring::Keyring, server::Server};
 
-const AUDIENCE: &str = "test-api";
+/// The `aud` of good tokens.
+pub(crate) const AUDIENCE: &str = "test-api";
 const JWKS_PATH: &str = "/.well-known/jwks.json";
 
 /// An issuer in this process: signs tokens, and serves its keys and its metadata on a free port of 127.0.0.1.
@@ -101,6 +102,10 @@ impl TestIssuer {
     ///
     /// It has the algorithm of the old one (ES256 if there is none), and the id `key-<n>`, if it is the n-th
     /// key of this issuer.
+    ///
+    /// A gate fetches for the tokens of three new keys at once, and then for one every 10 seconds: of keys that
+    /// come faster, the tokens of the fourth, `key-5`, are 401. For a test that rotates more often, raise the
+    /// `burst` of the `Schedule` that is given to the `Connector` of `bearer-jwks`.
     ///
     /// # Panics
     /// When the system gives no randomness.

@@ -10,8 +10,8 @@ use std::{fmt, sync::Arc};
 
 use serde_json::Value;
 
-use self::provider::Provider;
-use crate::{SigningKey, TokenFault, server::Server};
+use self::provider::{Consent, Provider};
+use crate::{SigningKey, TokenFault, clock, issuer::AUDIENCE, server::Server};
 
 /// How a [`TestOAuth`] behaves.
 ///
@@ -29,12 +29,14 @@ use crate::{SigningKey, TokenFault, server::Server};
 pub struct OAuthOptions {
     access_token_expires_in: i64,
     rotates: bool,
+    signed_in_ago: u32,
+    tells_assurance: bool,
 }
 
 impl OAuthOptions {
     /// The defaults.
     pub const fn new() -> Self {
-        Self { access_token_expires_in: 3600, rotates: true }
+        Self { access_token_expires_in: 3600, rotates: true, signed_in_ago: 0, tells_assurance: true }
     }
 
     /// Lifetime of the access tokens, in seconds: 3600 by default.
@@ -47,6 +49,20 @@ impl OAuthOptions {
     /// each exchange gives a new refresh token and spends the old one, whose reuse ends the grant.
     pub const fn without_rotation(mut self) -> Self {
         self.rotates = false;
+        self
+    }
+
+    /// Users have signed in so many seconds ago, for another client (single sign-on): `auth_time` says so,
+    /// unless the request wants a newer sign-in, by a smaller `max_age` or by `prompt=login`. Zero by default:
+    /// users sign in each time.
+    pub const fn signed_in_ago(mut self, seconds: u32) -> Self {
+        self.signed_in_ago = seconds;
+        self
+    }
+
+    /// Access tokens have neither `acr` nor `auth_time`, as at many issuers; ID tokens have them still.
+    pub const fn without_assurance(mut self) -> Self {
+        self.tells_assurance = false;
         self
     }
 }
@@ -67,11 +83,16 @@ impl Default for OAuthOptions {
 /// `public-app` without a secret. It answers:
 /// - `/.well-known/openid-configuration` and `/.well-known/jwks.json`;
 /// - `GET /authorize`: straight back to `redirect_uri` with `code`, `state` and `iss`, of the user in
-///   `login_hint`, or `ada`; PKCE with S256 is required;
+///   `login_hint`, whoever that is, or `ada`; PKCE with S256 is required;
 /// - `POST /token` with `authorization_code` or `refresh_token`; with the scope `openid` there is an ID
 ///   token;
 /// - `POST /revoke` ([RFC 7009]): the grant of the refresh token ends;
 /// - `GET /logout`: straight back to `post_logout_redirect_uri` with `state`.
+///
+/// Access tokens and ID tokens say how the user signed in: `auth_time` is when, and `acr` is the first of the
+/// `acr_values` that were asked for, if any. So a step-up always comes to a good end, unless the
+/// [options](OAuthOptions::without_assurance) say otherwise. Roles and more are set by
+/// [`set_claims`](Self::set_claims).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -127,6 +148,11 @@ impl TestOAuth {
         format!("{}/token", self.issuer())
     }
 
+    /// `test-api`: the `aud` of its access tokens.
+    pub fn audience(&self) -> &str {
+        AUDIENCE
+    }
+
     /// The key that signs.
     pub fn signing_key(&self) -> SigningKey {
         self.provider.signing_key()
@@ -135,7 +161,36 @@ impl TestOAuth {
     /// Grants the client `app` tokens of this user, as a sign-in would, without a request. Returns what the
     /// token endpoint answers.
     pub fn grant(&self, subject: &str) -> Value {
-        self.provider.grant("app", subject, "", None)
+        let (client, subject) = ("app".to_owned(), subject.to_owned());
+        let auth_time = clock::now() - i64::from(self.provider.options.signed_in_ago);
+        self.provider.grant(Consent { client, subject, scope: String::new(), acr: None, auth_time }, None)
+    }
+
+    /// What the access tokens and ID tokens of this user, the `sub`, say from now on, besides the usual claims
+    /// or in their place. Those set before are forgotten; tokens that were given out stay as they are.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use bearer_testing::{TestOAuth, verify_compact};
+    /// use serde_json::json;
+    ///
+    /// let provider = TestOAuth::start().await;
+    /// provider.set_claims("ada", json!({ "scope": "orders:read", "realm_access": { "roles": ["admin"] } }));
+    /// let claims = |subject| {
+    ///     let tokens = provider.grant(subject);
+    ///     verify_compact(&provider.signing_key(), tokens["access_token"].as_str().unwrap()).unwrap()
+    /// };
+    /// assert_eq!(claims("ada")["realm_access"]["roles"], json!(["admin"]));
+    /// assert!(claims("eve").get("realm_access").is_none());
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// When `claims` is not a JSON object.
+    pub fn set_claims(&self, subject: &str, claims: Value) {
+        assert!(claims.is_object(), "claims are a JSON object, not {claims}");
+        self.provider.set_claims(subject, claims);
     }
 
     /// Ends all grants: their refresh tokens are good no more.

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::OAuthOptions;
 use crate::{
-    Algorithm, SigningKey, TokenBuilder, endpoint::JwksEndpoint, keyring::Keyring, pkce::Challenge,
-    presentations::Presentations, random, token_fault::TokenFaults,
+    Algorithm, SigningKey, TokenBuilder, endpoint::JwksEndpoint, issuer::AUDIENCE, keyring::Keyring,
+    pkce::Challenge, presentations::Presentations, random, token_fault::TokenFaults,
 };
 
 /// What the handle and the routes of one provider share.
@@ -19,7 +19,7 @@ pub(super) struct Provider {
     pub(super) jwks: JwksEndpoint,
     pub(super) token_faults: TokenFaults,
     pub(super) presentations: Presentations,
-    options: OAuthOptions,
+    pub(super) options: OAuthOptions,
     state: Mutex<State>,
 }
 
@@ -27,22 +27,31 @@ pub(super) struct Provider {
 struct State {
     codes: HashMap<String, Authorization>,
     grants: Vec<Grant>,
+    /// What the tokens of a user say besides: objects, by `sub`.
+    claims: HashMap<String, Value>,
 }
 
 /// What a user agreed to, until its code is exchanged.
 pub(super) struct Authorization {
-    pub(super) client: String,
     pub(super) redirect_uri: String,
-    pub(super) subject: String,
-    pub(super) scope: String,
     pub(super) nonce: Option<String>,
     pub(super) challenge: Challenge,
+    pub(super) consent: Consent,
+}
+
+/// Who signed in for whom, and how: what tokens are made from.
+#[derive(Clone)]
+pub(super) struct Consent {
+    pub(super) client: String,
+    pub(super) subject: String,
+    pub(super) scope: String,
+    pub(super) acr: Option<String>,
+    /// Seconds since 1970.
+    pub(super) auth_time: i64,
 }
 
 struct Grant {
-    client: String,
-    subject: String,
-    scope: String,
+    consent: Consent,
     /// All refresh tokens the grant ever had, the newest last.
     refresh_tokens: Vec<String>,
     is_alive: bool,
@@ -80,41 +89,37 @@ impl Provider {
         verifier: &str,
     ) -> Option<Value> {
         let found = self.state().codes.remove(code)?;
-        let is_good = found.client == client
+        let is_good = found.consent.client == client
             && found.redirect_uri == redirect_uri
             && found.challenge.is_met_by(verifier);
-        is_good.then(|| self.grant(client, &found.subject, &found.scope, found.nonce.as_deref()))
+        is_good.then(|| self.grant(found.consent, found.nonce.as_deref()))
     }
 
-    pub(super) fn grant(&self, client: &str, subject: &str, scope: &str, nonce: Option<&str>) -> Value {
+    pub(super) fn grant(&self, consent: Consent, nonce: Option<&str>) -> Value {
         let refresh_token = random::text::<32>();
-        self.state().grants.push(Grant {
-            client: client.to_owned(),
-            subject: subject.to_owned(),
-            scope: scope.to_owned(),
-            refresh_tokens: vec![refresh_token.clone()],
-            is_alive: true,
-        });
-        self.answer(client, subject, scope, nonce, Some(&refresh_token))
+        let answer = self.answer(&consent, nonce, Some(&refresh_token));
+        let refresh_tokens = vec![refresh_token];
+        self.state().grants.push(Grant { consent, refresh_tokens, is_alive: true });
+        answer
     }
 
     /// `None` when the token is not good. One that was good once ends the grant.
     pub(super) fn exchange(&self, client: &str, token: &str) -> Option<Value> {
         let mut state = self.state();
-        let grant = state.of(token).filter(|grant| grant.client == client && grant.is_alive)?;
+        let grant = state.of(token).filter(|grant| grant.consent.client == client && grant.is_alive)?;
         if grant.refresh_tokens.last().is_none_or(|newest| newest != token) {
             grant.is_alive = false;
             return None;
         }
         let new = self.options.rotates.then(random::text::<32>);
         grant.refresh_tokens.extend(new.clone());
-        let (subject, scope) = (grant.subject.clone(), grant.scope.clone());
+        let consent = grant.consent.clone();
         drop(state);
-        Some(self.answer(client, &subject, &scope, None, new.as_deref()))
+        Some(self.answer(&consent, None, new.as_deref()))
     }
 
     pub(super) fn revoke(&self, client: &str, token: &str) {
-        if let Some(grant) = self.state().of(token).filter(|grant| grant.client == client) {
+        if let Some(grant) = self.state().of(token).filter(|grant| grant.consent.client == client) {
             grant.is_alive = false;
         }
     }
@@ -127,38 +132,51 @@ impl Provider {
         self.state().grants.iter().filter(|grant| grant.is_alive).count()
     }
 
-    fn answer(
-        &self,
-        client: &str,
-        subject: &str,
-        scope: &str,
-        nonce: Option<&str>,
-        refresh: Option<&str>,
-    ) -> Value {
+    pub(super) fn set_claims(&self, subject: &str, claims: Value) {
+        self.state().claims.insert(subject.to_owned(), claims);
+    }
+
+    fn answer(&self, consent: &Consent, nonce: Option<&str>, refresh: Option<&str>) -> Value {
         let expires_in = self.options.access_token_expires_in;
-        let token = |audience| {
-            TokenBuilder::new(&self.signing_key(), &self.issuer, audience)
-                .subject(subject)
-                .expires_in(expires_in)
-        };
+        // So that two tokens of the same second differ.
+        let mut access_token = self.token(AUDIENCE, consent).claim("jti", random::uuid());
+        if !self.options.tells_assurance {
+            access_token = access_token.without("acr").without("auth_time");
+        }
         let mut answer = json!({
-            // So that two tokens of the same second differ.
-            "access_token": token("test-api").claim("jti", random::uuid()).sign(),
+            "access_token": self.with_claims_of(&consent.subject, access_token).sign(),
             "token_type": "Bearer",
             "expires_in": expires_in,
         });
         if let Some(refresh) = refresh {
             answer["refresh_token"] = json!(refresh);
         }
-        if scope.split(' ').any(|scope| scope == "openid") {
-            let id_token = token(client);
-            let id_token = match nonce {
-                Some(nonce) => id_token.claim("nonce", nonce),
-                None => id_token,
-            };
+        if consent.scope.split(' ').any(|scope| scope == "openid") {
+            let mut id_token = self.with_claims_of(&consent.subject, self.token(&consent.client, consent));
+            if let Some(nonce) = nonce {
+                id_token = id_token.claim("nonce", nonce);
+            }
             answer["id_token"] = json!(id_token.sign());
         }
         answer
+    }
+
+    fn token(&self, audience: &str, consent: &Consent) -> TokenBuilder {
+        let token = TokenBuilder::new(&self.signing_key(), &self.issuer, audience)
+            .subject(&consent.subject)
+            .expires_in(self.options.access_token_expires_in)
+            .claim("auth_time", consent.auth_time);
+        match &consent.acr {
+            Some(acr) => token.claim("acr", acr.as_str()),
+            None => token,
+        }
+    }
+
+    fn with_claims_of(&self, subject: &str, token: TokenBuilder) -> TokenBuilder {
+        match self.state().claims.get(subject) {
+            Some(claims) => token.claims(claims.clone()),
+            None => token,
+        }
     }
 
     /// Nothing is left half done under the lock, so a panic elsewhere does not spoil what it guards.

@@ -12,8 +12,8 @@ use axum::{
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 
-use super::provider::{Authorization, Provider};
-use crate::{TokenFault, pkce::Challenge, query::with_query};
+use super::provider::{Authorization, Consent, Provider};
+use crate::{TokenFault, clock, pkce::Challenge, query::with_query};
 
 const CLIENT: &str = "app";
 const SECRET: &str = "its-secret";
@@ -66,14 +66,27 @@ async fn authorize(State(provider): State<Arc<Provider>>, Query(parameters): Que
         _ => return found(&with_query(back, &[("error", "invalid_request"), ("state", text("state"))])),
     };
     let code = provider.authorize(Authorization {
-        client: client.to_owned(),
         redirect_uri: back.to_owned(),
-        subject: parameters.get("login_hint").map_or("ada", String::as_str).to_owned(),
-        scope: text("scope").to_owned(),
         nonce: parameters.get("nonce").cloned(),
         challenge,
+        consent: Consent {
+            client: client.to_owned(),
+            subject: parameters.get("login_hint").map_or("ada", String::as_str).to_owned(),
+            scope: text("scope").to_owned(),
+            // The preferred one stands first (OpenID Connect Core §3.1.2.1).
+            acr: text("acr_values").split_whitespace().next().map(str::to_owned),
+            auth_time: clock::now() - i64::from(age_of_sign_in(provider.options.signed_in_ago, &parameters)),
+        },
     });
     found(&with_query(back, &[("code", &code), ("state", text("state")), ("iss", &provider.issuer)]))
+}
+
+/// How long ago the user signed in, in seconds: not at all, where the client wants it anew.
+fn age_of_sign_in(signed_in_ago: u32, parameters: &Parameters) -> u32 {
+    let text = |name: &str| parameters.get(name).map(String::as_str).unwrap_or_default();
+    let is_too_old = text("max_age").parse().is_ok_and(|max_age: u32| signed_in_ago > max_age);
+    let wants_it_anew = text("prompt").split(' ').any(|prompt| prompt == "login");
+    if is_too_old || wants_it_anew { 0 } else { signed_in_ago }
 }
 
 async fn token(

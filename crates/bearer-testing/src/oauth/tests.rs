@@ -35,19 +35,22 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 
 /// The code of a sign-in.
 async fn code(provider: &TestOAuth) -> String {
-    let url = with_query(
-        &format!("{}/authorize", provider.issuer()),
-        &[
-            ("response_type", "code"),
-            ("client_id", "public-app"),
-            ("redirect_uri", BACK),
-            ("scope", "openid"),
-            ("state", "the state"),
-            ("nonce", "the-nonce"),
-            ("code_challenge", CHALLENGE),
-            ("code_challenge_method", "S256"),
-        ],
-    );
+    code_for(provider, &[]).await
+}
+
+/// The code of a sign-in that was asked for with more parameters.
+async fn code_for(provider: &TestOAuth, more: &[(&str, &str)]) -> String {
+    let usual = [
+        ("response_type", "code"),
+        ("client_id", "public-app"),
+        ("redirect_uri", BACK),
+        ("scope", "openid"),
+        ("state", "the state"),
+        ("nonce", "the-nonce"),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ];
+    let url = with_query(&format!("{}/authorize", provider.issuer()), &[&usual, more].concat());
     let answer = client::get(&url).await;
     assert_eq!(answer.status, 302);
     let rest = answer.headers["location"].strip_prefix(&format!("{BACK}&code=")).expect("back again");
@@ -83,6 +86,92 @@ async fn a_code_is_good_once_and_with_its_verifier_and_place() {
         assert_eq!((answer.status, answer.json()), (400, json!({ "error": "invalid_grant" })));
     }
     assert_eq!(provider.grants_alive(), 1);
+}
+
+/// The claims of the access token and of the ID token of a sign-in.
+async fn claims_for(provider: &TestOAuth, more: &[(&str, &str)]) -> [Value; 2] {
+    let code = code_for(provider, more).await;
+    let tokens = redeem(provider, &code, BACK, VERIFIER).await.json();
+    ["access_token", "id_token"]
+        .map(|name| verify_compact(&provider.signing_key(), text(&tokens, name)).unwrap())
+}
+
+#[tokio::test]
+async fn tokens_say_who_signed_in_and_how() {
+    let provider = TestOAuth::start().await;
+    let before = clock::now();
+    let table: [(&[_], _, _); 3] = [
+        (&[], "ada", None),
+        (&[("login_hint", "eve"), ("acr_values", "")], "eve", None),
+        (&[("acr_values", "urn:mfa urn:hwk")], "ada", Some("urn:mfa")),
+    ];
+    for (asked, subject, acr) in table {
+        let [access_token, id_token] = claims_for(&provider, asked).await;
+        for claims in [&access_token, &id_token] {
+            assert_eq!(text(claims, "sub"), subject, "{asked:?}");
+            assert_eq!(claims.get("acr").and_then(Value::as_str), acr, "{asked:?}");
+            assert!((before..=clock::now()).contains(&claims["auth_time"].as_i64().unwrap()), "{claims}");
+        }
+        assert_eq!(text(&access_token, "aud"), provider.audience());
+        assert!(access_token.get("nonce").is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_is_no_sign_in() {
+    let provider = TestOAuth::start_with(OAuthOptions::new().signed_in_ago(600)).await;
+    let granted = provider.grant("ada");
+    let claims = |answer: &Value| {
+        let mut claims = verify_compact(&provider.signing_key(), text(answer, "access_token")).unwrap();
+        claims.as_object_mut().unwrap().retain(|name, _| !["exp", "iat", "jti"].contains(&name.as_str()));
+        claims
+    };
+    let refreshed = refresh(&provider, text(&granted, "refresh_token")).await.json();
+    assert_eq!(claims(&refreshed), claims(&granted));
+}
+
+#[tokio::test]
+async fn users_who_are_signed_in_are_asked_anew_when_the_client_wants_it() {
+    let provider = TestOAuth::start_with(OAuthOptions::new().signed_in_ago(600)).await;
+    let table: [(&[_], _); 6] = [
+        (&[], false),
+        (&[("max_age", "600")], false),
+        (&[("max_age", "599")], true),
+        (&[("max_age", "0")], true),
+        (&[("prompt", "login consent")], true),
+        (&[("prompt", "none"), ("max_age", "soon")], false),
+    ];
+    for (asked, is_new) in table {
+        let [access_token, id_token] = claims_for(&provider, asked).await;
+        assert_eq!(access_token["auth_time"], id_token["auth_time"]);
+        let age = clock::now() - access_token["auth_time"].as_i64().unwrap();
+        assert_eq!(age < 300, is_new, "{asked:?}: {age}");
+    }
+}
+
+#[tokio::test]
+async fn access_tokens_may_tell_nothing_of_the_sign_in() {
+    let provider = TestOAuth::start_with(OAuthOptions::new().without_assurance()).await;
+    let [access_token, id_token] = claims_for(&provider, &[("acr_values", "urn:mfa")]).await;
+    assert_eq!((access_token.get("acr"), access_token.get("auth_time")), (None, None));
+    assert_eq!(text(&id_token, "acr"), "urn:mfa");
+    assert!(id_token["auth_time"].is_i64());
+}
+
+#[tokio::test]
+async fn claims_of_a_user_are_in_the_tokens_of_that_user_alone() {
+    let provider = TestOAuth::start().await;
+    provider.set_claims("ada", json!({ "roles": ["admin"], "acr": "weak" }));
+    for claims in claims_for(&provider, &[("acr_values", "strong")]).await {
+        assert_eq!((&claims["roles"], &claims["acr"]), (&json!(["admin"]), &json!("weak")));
+    }
+    for claims in claims_for(&provider, &[("login_hint", "eve")]).await {
+        assert_eq!(claims.get("roles"), None);
+    }
+    provider.set_claims("ada", json!({}));
+    for claims in claims_for(&provider, &[]).await {
+        assert_eq!(claims.get("roles"), None, "those before are forgotten");
+    }
 }
 
 #[tokio::test]

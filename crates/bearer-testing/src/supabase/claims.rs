@@ -11,8 +11,8 @@ pub(super) const AUDIENCE: &str = "authenticated";
 
 /// Claims as for a user who signed in with a password: `GoTrue`'s `AccessTokenClaims`.
 pub(super) fn access_token(key: &SigningKey, issuer: &str, identity: &Identity) -> TokenBuilder {
-    let Identity { user, email, session, signed_in_at } = identity;
-    TokenBuilder::new(key, issuer, AUDIENCE).subject(user).claims(json!({
+    let Identity { user, email, session, signed_in_at, claims } = identity;
+    let usual = TokenBuilder::new(key, issuer, AUDIENCE).subject(user).claims(json!({
         "email": email,
         "phone": "",
         "app_metadata": app_metadata(),
@@ -22,7 +22,8 @@ pub(super) fn access_token(key: &SigningKey, issuer: &str, identity: &Identity) 
         "amr": [{ "method": "password", "timestamp": signed_in_at }],
         "session_id": session,
         "is_anonymous": false,
-    }))
+    }));
+    usual.claims(claims.clone())
 }
 
 /// As the OAuth server issues it, to a client of its own.
@@ -45,11 +46,11 @@ pub(super) fn api_key(legacy: &SigningKey, role: &str) -> String {
         .sign()
 }
 
-/// The user object of `GET /user` and of the token answer.
-pub(super) fn user(id: &str, email: &str) -> Value {
+/// The user object of `GET /user` and of the token answer. `claims` are what the user's tokens say besides.
+pub(super) fn user(id: &str, email: &str, claims: &Value) -> Value {
     // Clients parse it as a date; which date it is does not matter.
     let then = "2026-01-01T00:00:00Z";
-    json!({
+    let mut user = json!({
         "id": id,
         "aud": AUDIENCE,
         "role": "authenticated",
@@ -64,7 +65,13 @@ pub(super) fn user(id: &str, email: &str) -> Value {
         "created_at": then,
         "updated_at": then,
         "is_anonymous": false,
-    })
+    });
+    for name in ["role", "app_metadata", "user_metadata", "is_anonymous"] {
+        if let Some(value) = claims.get(name) {
+            user[name] = value.clone();
+        }
+    }
+    user
 }
 
 fn app_metadata() -> Value {

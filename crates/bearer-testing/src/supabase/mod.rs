@@ -126,6 +126,37 @@ impl TestSupabase {
         self.project.store().add_user(email, password)
     }
 
+    /// What the access tokens of this user say from now on, besides the usual claims or in their place: roles,
+    /// a second factor, or what a custom access token hook would add. Those set before are forgotten. Tokens
+    /// that were given out stay as they are; the next refresh of a session has the new claims.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use bearer_testing::{TestSupabase, verify_compact};
+    /// use serde_json::json;
+    ///
+    /// let supabase = TestSupabase::start().await;
+    /// supabase.add_user("ada@example.com", "correct horse");
+    /// let claims = || {
+    ///     let session = supabase.sign_in("ada@example.com");
+    ///     verify_compact(&supabase.signing_key(), session["access_token"].as_str().unwrap()).unwrap()
+    /// };
+    /// assert_eq!(claims()["aal"], "aal1");
+    ///
+    /// supabase.set_claims("ada@example.com", json!({ "aal": "aal2", "app_metadata": { "roles": ["admin"] } }));
+    /// assert_eq!((&claims()["aal"], &claims()["app_metadata"]["roles"][0]), (&json!("aal2"), &json!("admin")));
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// When there is no user of this email, or `claims` is not a JSON object.
+    pub fn set_claims(&self, email: &str, claims: Value) {
+        assert!(claims.is_object(), "claims are a JSON object, not {claims}");
+        let is_known = self.project.store().set_claims(email, claims);
+        assert!(is_known, "no user has the email {email}: add one first");
+    }
+
     /// Opens a session for the user, as a login would, without a request.
     ///
     /// Returns what the token endpoint answers: `access_token`, `token_type`, `expires_in` and `expires_at`

@@ -53,8 +53,9 @@ pub(super) struct Issued {
 
 /// Who calls, by a good access token.
 pub(super) struct Caller {
-    pub(super) user: String,
-    pub(super) email: String,
+    user: String,
+    email: String,
+    claims: Value,
     session: Option<String>,
 }
 
@@ -76,6 +77,7 @@ impl Project {
                 email: "test-user@example.com".to_owned(),
                 session: random::uuid(),
                 signed_in_at: clock::now(),
+                claims: json!({}),
             },
             access_token_expires_in: AtomicI64::new(options.access_token_expires_in),
             rules: options.rules(),
@@ -148,7 +150,7 @@ impl Project {
             "expires_in": expires_in,
             "expires_at": clock::now() + expires_in,
             "refresh_token": refresh_token,
-            "user": claims::user(&identity.user, &identity.email),
+            "user": claims::user(&identity.user, &identity.email, &identity.claims),
         });
         let which = match self.rules.version {
             RefreshTokenVersion::V1 => ("sb-auth-refresh-token-prefix", refresh_token[..5].to_owned()),
@@ -176,11 +178,16 @@ impl Project {
         let user = text("sub").ok_or_else(ApiError::bad_jwt)?;
         let session = text("session_id");
         let store = self.store();
-        let email = store.email(user).ok_or_else(ApiError::user_not_found)?;
+        let (email, claims) = store.of_user(user).ok_or_else(ApiError::user_not_found)?;
         if session.is_some_and(|session| !store.session_alive(session)) {
             return Err(ApiError::session_not_found());
         }
-        Ok(Caller { user: user.to_owned(), email: email.to_owned(), session: session.map(str::to_owned) })
+        Ok(Caller {
+            user: user.to_owned(),
+            email: email.to_owned(),
+            claims: claims.clone(),
+            session: session.map(str::to_owned),
+        })
     }
 
     pub(super) fn log_out(&self, caller: &Caller, scope: Scope) {
@@ -203,5 +210,12 @@ impl Project {
     /// Nothing is left half done under the lock, so a panic elsewhere does not spoil what it guards.
     pub(super) fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Caller {
+    /// The user object of `GET /user`.
+    pub(super) fn shown(&self) -> Value {
+        claims::user(&self.user, &self.email, &self.claims)
     }
 }

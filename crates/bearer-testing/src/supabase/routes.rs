@@ -123,9 +123,7 @@ async fn logout(
 }
 
 async fn user(State(project): State<Arc<Project>>, headers: HeaderMap) -> Response {
-    let answer =
-        caller(&project, &headers).map(|Caller { user, email, .. }| Json(super::claims::user(&user, &email)));
-    respond(answer, &headers)
+    respond(caller(&project, &headers).map(|caller| Json(caller.shown())), &headers)
 }
 
 async fn openid_configuration(State(project): State<Arc<Project>>) -> Response {

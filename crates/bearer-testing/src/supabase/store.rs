@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
@@ -24,6 +25,7 @@ struct User {
     id: String,
     email: String,
     password: String,
+    claims: Value,
 }
 
 struct Session {
@@ -56,6 +58,8 @@ pub(super) struct Identity {
     pub(super) session: String,
     /// Seconds since 1970.
     pub(super) signed_in_at: i64,
+    /// What the user's tokens say besides, or in place of the usual: an object.
+    pub(super) claims: Value,
 }
 
 pub(super) struct Grant {
@@ -84,8 +88,15 @@ impl Store {
             return user.id.clone();
         }
         let id = random::uuid();
-        self.users.push(User { id: id.clone(), email, password: password.to_owned() });
+        self.users.push(User { id: id.clone(), email, password: password.to_owned(), claims: json!({}) });
         id
+    }
+
+    /// Whether there is a user of this email.
+    pub(super) fn set_claims(&mut self, email: &str, claims: Value) -> bool {
+        let email = email.to_lowercase();
+        let found = self.users.iter_mut().find(|user| user.email == email);
+        found.map(|user| user.claims = claims).is_some()
     }
 
     pub(super) fn check_password(&self, email: &str, password: &str) -> Result<(), ApiError> {
@@ -167,13 +178,23 @@ impl Store {
 
     fn identity_of_session(&self, id: &str) -> Option<Identity> {
         let session = self.sessions.get(id)?;
-        let email = self.email(&session.user)?.to_owned();
-        let (user, signed_in_at) = (session.user.clone(), session.signed_in_at);
-        Some(Identity { user, email, session: id.to_owned(), signed_in_at })
+        let User { id: user, email, claims, .. } = self.user(&session.user)?;
+        Some(Identity {
+            user: user.clone(),
+            email: email.clone(),
+            session: id.to_owned(),
+            signed_in_at: session.signed_in_at,
+            claims: claims.clone(),
+        })
     }
 
-    pub(super) fn email(&self, user: &str) -> Option<&str> {
-        self.users.iter().find(|known| known.id == user).map(|known| &*known.email)
+    /// The email and the claims of a user.
+    pub(super) fn of_user(&self, id: &str) -> Option<(&str, &Value)> {
+        self.user(id).map(|user| (&*user.email, &user.claims))
+    }
+
+    fn user(&self, id: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.id == id)
     }
 
     pub(super) fn log_out(&mut self, user: &str, session: Option<&str>, scope: Scope) {

@@ -30,6 +30,35 @@ async fn access_token_has_the_claims_of_gotrue() {
 }
 
 #[tokio::test]
+async fn claims_of_a_user_are_in_the_tokens_from_the_next_refresh_on() {
+    let supabase = project(SupabaseOptions::default()).await;
+    supabase.add_user("eve@example.com", PASSWORD);
+    let first = log_in(&supabase).await;
+    let metadata = json!({ "provider": "email", "roles": ["admin"] });
+    supabase.set_claims("Ada@example.com", json!({ "aal": "aal2", "app_metadata": metadata }));
+    let second = refresh(&supabase, text(&first, "refresh_token")).await.json();
+    let shown = user(&supabase, text(&second, "access_token")).await.json();
+    assert_eq!((&shown["app_metadata"], &second["user"]), (&metadata, &shown));
+
+    let claims = |answer: &Value| claims(&supabase, text(answer, "access_token"));
+    assert_eq!((text(&claims(&first), "aal"), text(&claims(&second), "aal")), ("aal1", "aal2"));
+    assert_eq!(claims(&second)["app_metadata"], metadata);
+    assert_eq!(names(&claims(&first)), names(&claims(&second)));
+    assert_eq!(text(&claims(&supabase.sign_in("eve@example.com")), "aal"), "aal1");
+
+    supabase.add_user(EMAIL, "another password");
+    assert_eq!(text(&claims(&supabase.sign_in(EMAIL)), "aal"), "aal2", "the user is the same");
+    supabase.set_claims(EMAIL, json!({}));
+    assert_eq!(text(&claims(&supabase.sign_in(EMAIL)), "aal"), "aal1", "those before are forgotten");
+}
+
+#[tokio::test]
+#[should_panic(expected = "claims are a JSON object, not [1]")]
+async fn claims_of_a_user_are_an_object() {
+    project(SupabaseOptions::default()).await.set_claims(EMAIL, json!([1]));
+}
+
+#[tokio::test]
 async fn id_token_differs_from_an_access_token_by_its_claims_only() {
     let supabase = TestSupabase::start().await;
     let (id_token, access_token) = (supabase.id_token(), supabase.token());
