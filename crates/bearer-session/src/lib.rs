@@ -70,6 +70,9 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(all(feature = "axum", feature = "http", feature = "redis"))]
+#[doc = include_str!("../cookbook.md")]
+pub mod _cookbook {}
 pub mod endpoint;
 mod id;
 mod id_claims;
