@@ -16,7 +16,9 @@ pub trait Connect: Sized + sealed::Issuers {
     /// An issuer with a shared secret may have an empty set beside it, and publish its first key later.
     ///
     /// # Errors
-    /// When the set-up is wrong, or the keys of one issuer cannot be fetched.
+    /// When the set-up is wrong, or the keys of one issuer cannot be fetched. An empty list is wrong too: it
+    /// would refuse everybody, and most often something was not read. A deployment that starts without tenants
+    /// takes a [`DynamicVerifier`](crate::DynamicVerifier).
     ///
     /// # Panics
     /// Outside a Tokio runtime.

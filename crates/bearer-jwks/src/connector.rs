@@ -125,7 +125,8 @@ impl Connector {
     /// serves.
     ///
     /// # Errors
-    /// When the set-up is wrong, or the keys of one issuer cannot be fetched, and no seed serves.
+    /// When the set-up is wrong (so is an empty list), or the keys of one issuer cannot be fetched, and no seed
+    /// serves.
     ///
     /// # Panics
     /// Outside a Tokio runtime.

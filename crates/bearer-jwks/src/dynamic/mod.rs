@@ -26,6 +26,11 @@ pub trait ResolveIssuer: Send + Sync + 'static {
     type Error: Error + Send + Sync + 'static;
 
     /// The issuer of exactly this name, with its rules, or `None` for one that is not trusted.
+    ///
+    /// A `None` holds for 30 seconds: the first user of a tenant who comes before the tenant is in your list, a
+    /// moment too early, finds the door closed for that long. Whoever adds a tenant calls
+    /// [`forget`](DynamicVerifier::forget) for it, in each process, and it is let in at once. An `Err` holds for
+    /// one second.
     fn resolve(&self, iss: &str) -> impl Future<Output = Result<Option<Issuer>, Self::Error>> + Send;
 }
 
@@ -35,6 +40,10 @@ pub trait ResolveIssuer: Send + Sync + 'static {
 /// A request of a known issuer waits for nothing. The number of issuers is bounded; the least used make room,
 /// and their keys are no longer fetched. Nothing is ever fetched for an issuer that the resolver did not
 /// name.
+///
+/// It is ready as soon as it is made, also without any tenant: there are no keys that all requests need, and so
+/// it has no `is_ready`. A tenant whose keys cannot be fetched is answered 503, and no other is. How each is
+/// doing, its [`Connector`](crate::Connector::statuses) shows.
 ///
 /// Subjects, client ids, roles and scopes are each tenant's own: `admin` of one is nobody to another. What
 /// only one may do asks for [`policy::issuer`](tower_bearer::policy::issuer); what is each tenant's is looked
@@ -111,8 +120,12 @@ impl<R: ResolveIssuer> DynamicVerifier<R> {
         DynamicVerifierBuilder::new(resolver)
     }
 
-    /// Trusts this issuer no more until the resolver names it again; says whether it was known. For one whose
-    /// rules have changed, or that has to go at once.
+    /// Forgets all that is known of this name: the next token of it asks the resolver anew. For an issuer whose
+    /// rules have changed, or that has to go at once, and for one that was just added, which may have been
+    /// [refused](ResolveIssuer::resolve) a moment ago.
+    ///
+    /// Says whether the issuer was known, that is, trusted until now: `false` for one that was refused, which is
+    /// asked for anew all the same.
     pub fn forget(&self, iss: &str) -> bool {
         self.0.refused.remove(iss);
         self.0.known.remove(iss).is_some()

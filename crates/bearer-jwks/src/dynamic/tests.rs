@@ -196,6 +196,19 @@ async fn a_tenant_is_judged_by_its_own_keys_and_not_by_its_neighbours() {
 }
 
 #[tokio::test]
+async fn a_tenant_whose_keys_cannot_be_fetched_is_a_503_of_its_own() {
+    let (up, down) = (TestIssuer::start().await, TestIssuer::start().await);
+    let directory = Directory::default();
+    directory.trust(&up);
+    directory.trust(&down);
+    down.fail_with(503);
+    let verifier = new(&directory);
+    assert_eq!(kind(verify(&verifier, &down.token().sign()).await), Some(AuthErrorKind::Unavailable));
+    assert!(verify(&verifier, &up.token().sign()).await.is_ok());
+    assert_eq!(kind(verify(&verifier, &down.token().sign()).await), Some(AuthErrorKind::Unavailable));
+}
+
+#[tokio::test]
 async fn fifty_first_requests_share_one_question_and_one_fetch() {
     let tenant = TestIssuer::start().await;
     let directory = Directory::default();

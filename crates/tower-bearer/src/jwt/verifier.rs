@@ -42,8 +42,8 @@ impl JwtVerifier {
     /// [`policy::issuer`](crate::policy::issuer).
     ///
     /// # Errors
-    /// When the set-up of one of them is wrong, one has neither keys nor a secret, or two cannot be told
-    /// apart.
+    /// When there is none, the set-up of one of them is wrong, one has neither keys nor a secret, or two cannot
+    /// be told apart.
     pub fn new(issuers: impl IntoIterator<Item = Issuer>) -> Result<Self, ConfigError> {
         let mut issuers = issuers.into_iter().peekable();
         let realm = issuers.peek().ok_or(ConfigError::NoIssuer)?.realm().into();
@@ -112,7 +112,8 @@ impl JwtVerifier {
         self.0.issuers.replace(issuer)
     }
 
-    /// Trusts this issuer no more, from the next request on, in all clones. Says whether it was trusted.
+    /// Trusts this issuer no more, from the next request on, in all clones. Says whether it was trusted. Once
+    /// the last one is removed every token is refused, until one is [inserted](Self::insert).
     pub fn remove(&self, iss: &str) -> bool {
         self.0.issuers.remove(iss)
     }
