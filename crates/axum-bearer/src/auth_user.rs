@@ -32,7 +32,26 @@ impl<C> AuthUser<C> {
         &self.verified
     }
 
-    /// The claims, to keep.
+    /// The claims, to keep. Those that can be serialized, as [`SupabaseClaims`] can, are an answer by themselves:
+    ///
+    /// ```
+    /// use axum::{Json, Router, routing::get};
+    /// use axum_bearer::{AuthUser, SupabaseClaims};
+    /// use std::sync::Arc;
+    ///
+    /// /// What the user's token says, without a lifetime or a credential.
+    /// async fn me(user: AuthUser) -> Json<SupabaseClaims> {
+    ///     Json(Arc::unwrap_or_clone(user.into_claims()))
+    /// }
+    ///
+    /// /// A task of its own borrows nothing of the request.
+    /// async fn report(user: AuthUser) {
+    ///     let claims: Arc<SupabaseClaims> = user.into_claims();
+    ///     tokio::spawn(async move { println!("a report for {}", claims.sub) });
+    /// }
+    ///
+    /// let app: Router = Router::new().route("/me", get(me)).route("/report", get(report));
+    /// ```
     pub fn into_claims(self) -> Arc<C> {
         self.claims
     }

@@ -2,19 +2,21 @@
 
 use super::claims::usual;
 use crate::jwt::Text;
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use std::borrow::Cow;
 
 /// One entry of `amr`: `{"method": "password", "timestamp": 1700000000}`, or the method alone.
 #[non_exhaustive]
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(from = "AmrEntry")]
 pub struct AuthenticationMethod {
     /// Such as `password`, `otp`, `totp`, `oauth`.
     pub method: Cow<'static, str>,
     /// When, in seconds since 1970-01-01T00:00:00Z.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<u64>,
     /// The identity provider of a `sso/saml` sign-in.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
 }
 

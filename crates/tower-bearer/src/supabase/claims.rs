@@ -8,7 +8,7 @@ use crate::{
     claims::AnyClaims,
     claims_set::{ClaimsSet, scan},
 };
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 use std::{borrow::Cow, sync::Arc};
 
@@ -16,28 +16,47 @@ use std::{borrow::Cow, sync::Arc};
 ///
 /// With claims of your own, write a struct with the fields that you need and name it in
 /// [`Issuer::claims`](crate::Issuer::claims); the guards of the preset stay.
+///
+/// They serialize to JSON in the shape in which they came, without those that are missing:
+///
+/// ```
+/// use tower_bearer::supabase::SupabaseClaims;
+///
+/// let json = r#"{"sub":"u","email":"a@example.com","role":"authenticated","is_anonymous":false,"app_metadata":{"roles":["a"]}}"#;
+/// let claims: SupabaseClaims = serde_json::from_str(json)?;
+/// assert_eq!(serde_json::to_string(&claims)?, json);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[non_exhaustive]
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct SupabaseClaims {
     /// The user's id, a UUID.
     pub sub: String,
     /// The user's e-mail address; `None` where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// The user's phone number; `None` where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
     /// The database role, normally `authenticated`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Cow<'static, str>>,
     /// The authenticator assurance level: `aal1`, or `aal2` after a second factor.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub aal: Option<Cow<'static, str>>,
     /// How the user signed in, the most recent first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub amr: Vec<AuthenticationMethod>,
     /// The id of the session, a UUID.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
     /// Whether the user signed in anonymously: a user, but nobody in particular.
     pub is_anonymous: bool,
     /// Set by the server only.
+    #[serde(skip_serializing_if = "Metadata::is_missing")]
     pub app_metadata: Metadata,
     /// **Writable by the user**: never decide anything by it.
+    #[serde(skip_serializing_if = "Metadata::is_missing")]
     pub user_metadata: Metadata,
 }
 
@@ -128,8 +147,19 @@ mod tests {
     }
 
     #[test]
+    fn claims_of_a_token_are_written_in_the_same_shape() {
+        let json = r#"{"sub":"u","email":"a@example.com","role":"authenticated","aal":"aal2","amr":[{"method":"totp","timestamp":2},{"method":"sso/saml","timestamp":1,"provider":"p"}],"session_id":"s","is_anonymous":false,"app_metadata":{"b":1.10,"a":123456789012345678901234567890},"user_metadata":null}"#;
+        let received = SupabaseClaims::of(&ClaimsSet::of_token(json)).expect("claims");
+        assert_eq!(serde_json::to_string(&received).expect("JSON"), json);
+        let value = serde_json::to_value(&received).expect("JSON");
+        assert_eq!(value["app_metadata"]["b"], 1.1);
+        let few = serde_json::to_string(&claims(r#"{"sub":"u","phone":"","amr":["otp",7]}"#)).expect("JSON");
+        assert_eq!(few, r#"{"sub":"u","amr":[{"method":"otp"},{"method":""}],"is_anonymous":false}"#);
+    }
+
+    #[test]
     fn the_claims_can_be_a_part_of_the_applications_own() {
-        #[derive(Deserialize)]
+        #[derive(Deserialize, Serialize)]
         struct Own {
             org_id: String,
             #[serde(flatten)]
@@ -151,6 +181,8 @@ mod tests {
         let own: Own = serde_json::from_str(json).expect("claims");
         assert_eq!((&*own.org_id, &*own.user.sub, own.user.amr[0].timestamp), ("o", "u", Some(7)));
         assert_eq!(own.user.app_metadata.as_json(), r#"{"roles":["a"]}"#);
+        let written = r#"{"org_id":"o","sub":"u","role":"authenticated","amr":[{"method":"otp","timestamp":7}],"is_anonymous":false,"app_metadata":{"roles":["a"]}}"#;
+        assert_eq!(serde_json::to_string(&own).expect("JSON"), written);
         let caller = |json| serde_json::from_str(json).expect("a caller");
         assert!(matches!(caller(json), Caller::User(user) if user.sub == "u"));
         let machine = r#"{"client_id":"m","app_metadata":[1]}"#;

@@ -160,6 +160,35 @@ mod tests {
                 prop_assert!(SupabaseClaims::read(&ClaimsSet::of_token(&json)).is_some(), "{json}");
             }
         }
+
+        /// What is shown of a token says what the token says, and is read again as the same.
+        #[test]
+        fn claims_are_written_as_they_are_read(
+            sub in "[a-zé\"]{0,4}",
+            some in proptest::collection::hash_map(proptest::sample::select(CLAIMS), value(), 0..8),
+        ) {
+            let mut json = serde_json::json!({ "sub": sub });
+            for (name, value) in some {
+                json[name] = value;
+            }
+            let claims = SupabaseClaims::read(&ClaimsSet::of_token(&json.to_string())).expect("there is a sub");
+            let claims = claims.downcast_ref::<SupabaseClaims>().expect("they are these");
+            let written = serde_json::to_string(claims).expect("JSON");
+            let again: SupabaseClaims = serde_json::from_str(&written).expect("claims");
+            // Without the metadata, which `Debug` does not show.
+            prop_assert_eq!(format!("{claims:?}"), format!("{again:?}"));
+            let shown: serde_json::Map<_, _> = serde_json::from_str(&written).expect("an object");
+            for (name, metadata) in
+                [("app_metadata", &claims.app_metadata), ("user_metadata", &claims.user_metadata)]
+            {
+                let received = json.get(name).map(ToString::to_string);
+                prop_assert_eq!(shown.contains_key(name), received.is_some());
+                if let Some(received) = received {
+                    prop_assert_eq!(metadata.as_json(), &received);
+                    prop_assert!(written.contains(&format!("\"{name}\":{received}")), "{written}");
+                }
+            }
+        }
     }
 
     #[test]
