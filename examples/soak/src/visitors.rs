@@ -5,7 +5,7 @@ use http::{Request, Response, header::AUTHORIZATION};
 use std::{convert::Infallible, sync::Arc};
 use tokio::{sync::watch, task::yield_now};
 use tower::{Layer, ServiceExt, service_fn};
-use tower_bearer::{BearerLayer, JwtVerifier};
+use tower_bearer::BearerLayer;
 
 /// Sends every good token four times for each bad one, for ever.
 pub(crate) async fn visit(layer: BearerLayer, tokens: watch::Receiver<Arc<Tokens>>, report: Arc<Report>) {
