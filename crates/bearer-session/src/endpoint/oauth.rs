@@ -13,7 +13,7 @@ use super::{
     http_client, id_token,
     location::{PlainHosts, check},
 };
-use crate::{AccessToken, BoxFuture, RefreshToken, TokenSet};
+use crate::{AccessToken, BoxFuture, RefreshToken, TokenSet, token_response::UNLESS_TOLD};
 use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{ACCEPT, CONTENT_TYPE},
@@ -62,7 +62,8 @@ pub struct OAuthEndpoint {
 
 impl OAuthEndpoint {
     /// Reads where the endpoints are from the issuer's metadata (OpenID Connect Discovery 1.0, RFC 8414),
-    /// once.
+    /// once: while the issuer is down, this fails. Whoever must start then too says what the metadata would
+    /// have said, by [`new`](Self::new) and the methods below, and [`of_issuer`](Self::of_issuer).
     ///
     /// # Errors
     /// When `issuer` is no URL that may be asked, when its metadata cannot be read or is another issuer's, or
@@ -119,9 +120,19 @@ impl OAuthEndpoint {
             issuer: None,
             scope: None,
             extra: Vec::new(),
-            lifetime: Duration::from_secs(300),
+            lifetime: UNLESS_TOLD,
             after_unknown: AfterUnknown::FailClosed,
         }
+    }
+
+    /// Holds answers to this issuer, to the letter: the `iss` beside a code (RFC 9207) and the `iss` of an ID
+    /// token (OpenID Connect Core 1.0 §3.1.3.7). That is so by itself of one that was
+    /// [discovered](Self::discover); of one whose locations are told, nobody knows its name else, and then
+    /// neither is compared.
+    #[must_use]
+    pub fn of_issuer(mut self, issuer: impl Into<Box<str>>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
     }
 
     /// Signs users in there.

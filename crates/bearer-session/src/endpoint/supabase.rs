@@ -8,22 +8,19 @@ use super::{
     http_client,
     location::{PlainHosts, check},
 };
-use crate::{AccessToken, BoxFuture, RefreshToken, Secret, TokenSet};
+use crate::{AccessToken, BoxFuture, RefreshToken, Secret, TokenSet, token_response::UNLESS_TOLD};
 use http::{
     HeaderName, HeaderValue,
     header::{AUTHORIZATION, CONTENT_TYPE},
 };
 use reqwest::{Client, ClientBuilder, RequestBuilder};
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use url::Url;
 
 const API_KEY: HeaderName = HeaderName::from_static("apikey");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("sb-forwarded-for");
 const API_VERSION: (&str, &str) = ("x-supabase-api-version", "2024-01-01");
-
-/// It always says how long its access tokens live. Should it not, they are taken to be short-lived.
-const LIFETIME: Duration = Duration::from_secs(300);
 
 /// The token endpoint of a Supabase project. Clones share one.
 ///
@@ -159,7 +156,7 @@ impl SupabaseEndpoint {
         url.query_pairs_mut().append_pair("grant_type", grant_type);
         let request = self.client.post(url).header(AUTHORIZATION, self.bearer.clone());
         let request = request.header(CONTENT_TYPE, "application/json;charset=UTF-8").body(body.to_string());
-        let tokens = self.send(request, need, on_behalf).await?.tokens(Dialect::Supabase, LIFETIME);
+        let tokens = self.send(request, need, on_behalf).await?.tokens(Dialect::Supabase, UNLESS_TOLD);
         let counts_by_client = self.forwards && on_behalf.client.is_some();
         tokens.map_err(|error| if counts_by_client { error.of_one_client() } else { error })
     }

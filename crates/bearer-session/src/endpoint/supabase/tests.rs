@@ -4,6 +4,7 @@ use super::*;
 use crate::endpoint::{PkceVerifier, SignOutScope};
 use bearer_testing::{ScriptedJwks, Step, Stop, SupabaseOptions, TestSupabase, TokenFault};
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 const EMAIL: &str = "ada@example.com";
