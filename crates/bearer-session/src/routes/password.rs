@@ -77,7 +77,7 @@ fn return_to_of(kind: Kind, body: &[u8]) -> Option<String> {
 impl Credentials {
     fn read(kind: Kind, body: &[u8]) -> Option<Self> {
         match kind {
-            Kind::Json => serde_json::from_slice(body).ok(),
+            Kind::Json => body::of_json(body),
             Kind::Form => {
                 let form = Form::parse(body);
                 let password = Zeroizing::new(form.one("password").ok()??.to_owned());

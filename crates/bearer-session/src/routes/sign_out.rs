@@ -89,13 +89,13 @@ impl Wish {
     ///
     /// # Errors
     /// The code for what cannot be read, or is said twice and not the same.
-    fn read(query: &str, kind: Kind, body: &[u8]) -> Result<Self, &'static str> {
+    fn read(query: &str, kind: Kind, text: &[u8]) -> Result<Self, &'static str> {
         let query = Self::of_form(query.as_bytes())?;
         let body = match kind {
             // Of no body, some clients name the type all the same.
-            Kind::Json if body.is_empty() => Self::default(),
-            Kind::Json => serde_json::from_slice(body).map_err(|_| "invalid_request")?,
-            Kind::Form => Self::of_form(body)?,
+            Kind::Json if text.is_empty() => Self::default(),
+            Kind::Json => body::of_json(text).ok_or("invalid_request")?,
+            Kind::Form => Self::of_form(text)?,
         };
         Ok(Self {
             scope: one_of(query.scope, body.scope).map_err(|Repeated| "invalid_scope")?,

@@ -36,6 +36,7 @@ async fn a_password_begins_a_session_whose_cookie_is_out_of_reach() {
     for (json, status) in [
         (credentials(ADA, "a guess"), StatusCode::BAD_REQUEST),
         ("{}".into(), StatusCode::BAD_REQUEST),
+        (format!(r#"["{ADA}","{PASSWORD}",null]"#), StatusCode::BAD_REQUEST),
         ("x".repeat(17_000), StatusCode::PAYLOAD_TOO_LARGE),
     ] {
         let answer = world.browser().post_json("/auth/password", &json).await;
@@ -311,6 +312,7 @@ async fn a_sign_out_reads_its_scope_wherever_it_stands_and_none_that_it_does_not
         ("", JSON, r#"{"scope":"everywhere"}"#, 400, "invalid_scope", 2),
         ("", JSON, r#"{"scope":"local","scope":"global"}"#, 400, "invalid_request", 2),
         ("", JSON, r#"{"scope":["global"]}"#, 400, "invalid_request", 2),
+        ("", JSON, r#"["global",null]"#, 400, "invalid_request", 2),
         ("", JSON, "scope=global", 400, "invalid_request", 2),
         ("?return_to=/a", JSON, r#"{"return_to":"/b"}"#, 400, "invalid_request", 2),
         // As a script sends a `FormData`, or a text.
