@@ -38,6 +38,22 @@ async fn an_old_cookie_does_not_begin_a_session_anew_that_was_signed_out() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_names_of_an_adopted_session_live_as_long_as_its_access_token_however_short_its_lifetime() {
+    let (issuer, store, day) = (Issuer::strict(), Faulty::new(), 24 * HOUR);
+    let owner = || Sessions::builder(issuer.clone(), store.clone(), keyring()).lifetime(secs(60)).build();
+    let key = owner().adopt(tokens(0, day)).await.unwrap();
+    owner().refresh(key, OnBehalf::default()).await.unwrap();
+    sleep(secs(1800)).await;
+    // Each by a process that has not seen it before.
+    for old in 0..2 {
+        assert_eq!(owner().adopt(tokens(old, day)).await.unwrap(), key, "{old}");
+    }
+    owner().sign_out(key, SignOutScope::Local, OnBehalf::default()).await.unwrap();
+    sleep(4 * HOUR).await;
+    assert_eq!(brings(&owner(), tokens(0, day)).await, Err(SessionErrorKind::SignedOut));
+}
+
 /// The sign-outs that a hook heard of: the scope, and how long the access token still lived.
 type Heard = Arc<Mutex<Vec<(SignOutScope, u64)>>>;
 
