@@ -12,6 +12,7 @@ mod layer;
 mod log;
 mod oauth;
 mod order;
+mod page_of_the_issuer;
 mod routes;
 mod secrets;
 mod ssr;
