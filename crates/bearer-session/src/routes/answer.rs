@@ -138,6 +138,14 @@ pub(super) fn empty(status: StatusCode) -> Response {
     response
 }
 
+/// To the issuer. What the URL says goes through the browser and into no log: the state and the nonce of a
+/// sign-in, the ID token of a sign-out.
+pub(super) fn to_the_issuer(url: &str) -> Response {
+    let mut response = see_other(url);
+    response.headers_mut().get_mut(LOCATION).into_iter().for_each(|url| url.set_sensitive(true));
+    response
+}
+
 /// To somewhere that was checked before.
 pub(super) fn see_other(location: &str) -> Response {
     match HeaderValue::try_from(location) {

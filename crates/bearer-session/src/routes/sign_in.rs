@@ -2,7 +2,7 @@
 
 use super::{
     RouteState, Shared,
-    answer::{Failure, add_cookies, see_other},
+    answer::{Failure, add_cookies, see_other, to_the_issuer},
     form::{Form, Repeated},
     log::{self, Grant},
     pending::{Pending, PendingCookies},
@@ -61,7 +61,7 @@ pub(super) async fn begin(State(shared): Shared, request: Request) -> Response {
         }
         return shared.failed(headers, &Failure::bad_request("unknown_provider"), None);
     };
-    let mut response = see_other(&url);
+    let mut response = to_the_issuer(&url);
     add_cookies(&mut response, shared.pending().keep(&pending, headers, SystemTime::now()));
     response
 }

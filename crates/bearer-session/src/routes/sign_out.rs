@@ -2,7 +2,7 @@
 
 use super::{
     RouteState, Shared,
-    answer::{add_cookies, empty, refused, see_other, unavailable, unsupported_scope},
+    answer::{add_cookies, empty, refused, see_other, to_the_issuer, unavailable, unsupported_scope},
     body::{self, Kind},
     form::{Form, Repeated},
     is_for_a_page, jar,
@@ -139,7 +139,7 @@ impl RouteState {
         }
         let at_the_issuer = self.options.at_the_issuer && scope != SignOutScope::Others;
         let url = was.filter(|_| at_the_issuer).and_then(|access| self.at_the_issuer(access, return_to));
-        see_other(url.as_deref().unwrap_or(return_to.as_str()))
+        url.map_or_else(|| see_other(return_to.as_str()), |url| to_the_issuer(&url))
     }
 
     fn at_the_issuer(&self, access: &Access, return_to: &ReturnPath) -> Option<String> {

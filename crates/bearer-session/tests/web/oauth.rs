@@ -66,6 +66,7 @@ async fn profile(session: CurrentSession) -> Result<String, String> {
 /// Leaves for the provider by a URL that `change` had its way with, and comes back.
 async fn sign_in(browser: &mut Browser, change: impl FnOnce(&mut Url)) -> Answer {
     let leaving = browser.open("/auth/sign-in?return_to=/me").await;
+    assert!(!format!("{:?}", leaving.headers).contains("nonce"), "{:?}", leaving.headers);
     let mut url = Url::parse(leaving.location()).unwrap();
     change(&mut url);
     come_back(browser, url.as_str()).await
@@ -133,6 +134,8 @@ async fn who_signs_out_at_the_issuer_comes_back_to_where_they_wanted_to_go() {
         let answer = browser.post_form("/auth/logout", &format!("return_to={return_to}")).await;
         let leaving = answer.location().to_owned();
         let there = Url::parse(&leaving).unwrap();
+        // Whoever logs headers has neither the ID token nor the state.
+        assert!(!format!("{:?}", answer.headers).contains("id_token_hint"), "{:?}", answer.headers);
         let of = |wanted: &str| {
             let mut values = there.query_pairs().filter(|(name, _)| name == wanted);
             let value = values.next().map(|(_, value)| value.into_owned());
