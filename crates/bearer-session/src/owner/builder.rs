@@ -90,7 +90,8 @@ impl SessionsBuilder {
     /// It says how long the store keeps what is left behind, and signs nobody out who is there: each refresh
     /// begins it anew, and with an access token of one hour and a lifetime of 30 minutes, whoever comes back
     /// within half an hour goes on. As an idle time-out it is rough, since the session lives as long as its
-    /// last access token before; and no session ends by it because it is old.
+    /// last access token before; and no session ends by it because it is old. Where access tokens live for
+    /// months, so does what is left behind.
     ///
     /// Limits of that kind are the issuer's, who has one for all that a user is signed in to: time-boxed
     /// sessions and the inactivity time-out of Supabase Auth, or the life of a refresh token at an issuer of
