@@ -110,12 +110,12 @@ async fn a_sign_in_page_behind_its_own_gate_is_warned_about() {
     let app = app(gate(issuer()).sign_in_page("/").unwrap().step_up_page("/up?more").unwrap());
     let (logs, _guard) = Logs::capture();
     let since = Instant::now();
-    for path in ["/", "/up?return_to=/"] {
-        let warned =
-            || lines(&logs, " WARN ").iter().any(|line| line.contains("behind the gate that sends to it"));
+    for (target, path) in [("/", "/"), ("/up?return_to=/", "/up")] {
+        let said = format!("behind the gate that sends to it: nobody gets there path=\"{path}\"");
+        let warned = || lines(&logs, " WARN ").iter().any(|line| line.contains(&said));
         while !warned() && since.elapsed() < Duration::from_secs(10) {
             let mut request = request([]);
-            *request.uri_mut() = path.parse().unwrap();
+            *request.uri_mut() = target.parse().unwrap();
             ask(&app, request).await.assert_missing(path);
         }
         assert!(warned(), "{path}");

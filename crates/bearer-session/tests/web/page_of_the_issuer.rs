@@ -6,7 +6,7 @@ use bearer_session::{
     AccessToken, BoxFuture, CsrfLayer, RefreshToken, TokenSet,
     endpoint::{
         AfterUnknown, CodeExchange, ExchangeError, OnBehalf, SignIn, SignInRequest, SignOutRequest,
-        SignOutScope, SupabaseEndpoint, TokenEndpoint,
+        SignOutScope, TokenEndpoint,
     },
     keeping::OpaqueCookie,
     session_routes,
@@ -15,44 +15,51 @@ use std::time::Duration;
 
 const PAGE: &str = "https://issuer.example/bye";
 
+/// The routes ask for the page; the sessions have an endpoint of their own for all else.
 #[derive(Clone, Debug)]
-struct WithPage(SupabaseEndpoint);
+struct Page;
 
-impl TokenEndpoint for WithPage {
+const ELSEWHERE: &str = "the sessions ask their own endpoint";
+
+impl TokenEndpoint for Page {
     fn refresh<'a>(
         &'a self,
-        token: &'a RefreshToken,
-        on_behalf: OnBehalf,
+        _: &'a RefreshToken,
+        _: OnBehalf,
     ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>> {
-        self.0.refresh(token, on_behalf)
+        unreachable!("{ELSEWHERE}")
     }
 
     fn sign_out<'a>(
         &'a self,
-        access_token: &'a AccessToken,
-        refresh_token: Option<&'a RefreshToken>,
-        scope: SignOutScope,
-        on_behalf: OnBehalf,
+        _: &'a AccessToken,
+        _: Option<&'a RefreshToken>,
+        _: SignOutScope,
+        _: OnBehalf,
     ) -> BoxFuture<'a, Result<(), ExchangeError>> {
-        self.0.sign_out(access_token, refresh_token, scope, on_behalf)
+        unreachable!("{ELSEWHERE}")
     }
 
     fn after_unknown(&self) -> AfterUnknown {
-        self.0.after_unknown()
+        unreachable!("{ELSEWHERE}")
+    }
+
+    fn ends_other_sessions(&self) -> bool {
+        true
     }
 }
 
-impl SignIn for WithPage {
-    fn authorization_url(&self, request: &SignInRequest<'_>) -> Option<String> {
-        self.0.authorization_url(request)
+impl SignIn for Page {
+    fn authorization_url(&self, _: &SignInRequest<'_>) -> Option<String> {
+        None
     }
 
     fn exchange_code<'a>(
         &'a self,
-        exchange: CodeExchange<'a>,
-        on_behalf: OnBehalf,
+        _: CodeExchange<'a>,
+        _: OnBehalf,
     ) -> BoxFuture<'a, Result<TokenSet, ExchangeError>> {
-        self.0.exchange_code(exchange, on_behalf)
+        unreachable!("nobody is sent there")
     }
 
     fn sign_out_url(&self, _: &SignOutRequest<'_>) -> Option<String> {
@@ -64,9 +71,8 @@ impl SignIn for WithPage {
 async fn the_page_of_the_issuer_is_for_those_who_sign_out_here() {
     let world = World::start().await;
     let (cookie, csrf) = (OpaqueCookie::new(), CsrfLayer::new());
-    let endpoint = WithPage(world.endpoint.clone());
     let options = options().sign_out_at_the_issuer();
-    let routes = session_routes(world.sessions.clone(), endpoint, cookie, csrf, options);
+    let routes = session_routes(world.sessions.clone(), Page, cookie, csrf, options);
     for (scope, accept, status, location) in [
         ("local", "text/html", StatusCode::SEE_OTHER, Some(PAGE)),
         ("global", "text/html", StatusCode::SEE_OTHER, Some(PAGE)),
