@@ -1,7 +1,8 @@
-//! The ID token of a sign-in (OpenID Connect Core 1.0 §3.1.3.7): pure functions of its text.
+//! The ID token of a sign-in (OpenID Connect Core 1.0 §3.1.3.7) or of a refresh (§12.2): pure functions of its
+//! text.
 //!
-//! It came straight from the token endpoint, over TLS, so its signature need not be checked (there, rule 6).
-//! That it is for us, fresh, and of this very sign-in must be.
+//! It came straight from the token endpoint, over TLS, so its signature need not be checked (§3.1.3.7, rule 6).
+//! That it is for us must be; that of a sign-in is fresh as well, and of this very sign-in.
 
 use crate::unverified;
 use serde::Deserialize;
@@ -10,7 +11,7 @@ use std::fmt;
 /// How far the issuer's clock may be from ours, in seconds.
 const LEEWAY: u64 = 60;
 
-/// Why an ID token is not that of this sign-in.
+/// Why an ID token is not for us, or not that of this sign-in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum InvalidIdToken {
     Malformed,
@@ -20,12 +21,17 @@ pub(super) enum InvalidIdToken {
     Nonce,
 }
 
-/// What an ID token must say.
+/// Between whom an ID token must be.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Expected<'a> {
+pub(super) struct Parties<'a> {
     /// `None` where nobody told us.
     pub(super) issuer: Option<&'a str>,
     pub(super) client: &'a str,
+}
+
+/// What the ID token of a sign-in must say beside that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OfSignIn<'a> {
     pub(super) nonce: &'a str,
     /// Seconds since 1970.
     pub(super) now: u64,
@@ -49,22 +55,13 @@ enum Audience {
     Several(Vec<String>),
 }
 
-pub(super) fn check(token: &str, expected: Expected<'_>) -> Result<(), InvalidIdToken> {
-    let claims = unverified::claims::<Claims>(token).ok_or(InvalidIdToken::Malformed)?;
-    if expected.issuer.is_some_and(|issuer| issuer != claims.iss) {
-        return Err(InvalidIdToken::Issuer);
-    }
-    // With several audiences, it must say that it was issued to us (rules 3 to 5).
-    let is_for_us = match &claims.aud {
-        Audience::One(audience) => audience == expected.client,
-        Audience::Several(audiences) => {
-            audiences.iter().any(|audience| audience == expected.client)
-                && (audiences.len() == 1 || claims.azp.is_some())
-        }
-    };
-    if !is_for_us || claims.azp.is_some_and(|azp| azp != expected.client) {
-        return Err(InvalidIdToken::Audience);
-    }
+/// The ID token of a sign-in.
+pub(super) fn check_of_sign_in(
+    token: &str,
+    parties: Parties<'_>,
+    expected: OfSignIn<'_>,
+) -> Result<(), InvalidIdToken> {
+    let claims = claims_between(token, parties)?;
     #[allow(clippy::cast_precision_loss, reason = "exact for a million years")]
     let earliest = expected.now.saturating_sub(LEEWAY) as f64;
     // Put so that what is not a number has expired.
@@ -75,6 +72,30 @@ pub(super) fn check(token: &str, expected: Expected<'_>) -> Result<(), InvalidId
         return Err(InvalidIdToken::Nonce);
     }
     Ok(())
+}
+
+/// The ID token of a refresh. Some issuers send that of the sign-in once more, which may have expired.
+pub(super) fn check_of_refresh(token: &str, parties: Parties<'_>) -> Result<(), InvalidIdToken> {
+    claims_between(token, parties).map(drop)
+}
+
+fn claims_between(token: &str, Parties { issuer, client }: Parties<'_>) -> Result<Claims, InvalidIdToken> {
+    let claims = unverified::claims::<Claims>(token).ok_or(InvalidIdToken::Malformed)?;
+    if issuer.is_some_and(|issuer| issuer != claims.iss) {
+        return Err(InvalidIdToken::Issuer);
+    }
+    // With several audiences, it must say that it was issued to us (rules 3 to 5).
+    let is_for_us = match &claims.aud {
+        Audience::One(audience) => audience == client,
+        Audience::Several(audiences) => {
+            audiences.iter().any(|audience| audience == client)
+                && (audiences.len() == 1 || claims.azp.is_some())
+        }
+    };
+    if !is_for_us || claims.azp.as_ref().is_some_and(|azp| azp != client) {
+        return Err(InvalidIdToken::Audience);
+    }
+    Ok(claims)
 }
 
 impl fmt::Display for InvalidIdToken {
@@ -98,8 +119,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    const EXPECTED: Expected<'_> =
-        Expected { issuer: Some("https://i.example"), client: "app", nonce: "n", now: 1000 };
+    const PARTIES: Parties<'_> = Parties { issuer: Some("https://i.example"), client: "app" };
+    const EXPECTED: OfSignIn<'_> = OfSignIn { nonce: "n", now: 1000 };
 
     #[allow(clippy::needless_pass_by_value, reason = "reads better with json!({…}) in place")]
     fn token(changes: Value) -> String {
@@ -134,16 +155,20 @@ mod tests {
             (json!({ "nonce": "" }), Err(Nonce)),
             (json!({ "nonce": null }), Err(Nonce)),
         ] {
-            assert_eq!(check(&token(changes.clone()), EXPECTED), expected, "{changes}");
+            let token = token(changes.clone());
+            assert_eq!(check_of_sign_in(&token, PARTIES, EXPECTED), expected, "{changes}");
+            let of_refresh = if matches!(expected, Err(Expired | Nonce)) { Ok(()) } else { expected };
+            assert_eq!(check_of_refresh(&token, PARTIES), of_refresh, "{changes}");
         }
-        let anyones = Expected { issuer: None, ..EXPECTED };
-        assert_eq!(check(&token(json!({ "iss": "https://other.example" })), anyones), Ok(()));
+        let anyones = Parties { issuer: None, ..PARTIES };
+        let of_another = token(json!({ "iss": "https://other.example" }));
+        assert_eq!(check_of_sign_in(&of_another, anyones, EXPECTED), Ok(()));
     }
 
     proptest! {
         #[test]
         fn no_text_panics(text in "[A-Za-z0-9._-]{0,40}") {
-            prop_assert!(check(&text, EXPECTED).is_err());
+            prop_assert!(check_of_sign_in(&text, PARTIES, EXPECTED).is_err());
         }
     }
 }

@@ -10,7 +10,8 @@ use super::{
     SignInRequest, SignOutRequest, SignOutScope, TokenEndpoint,
     answer::{Answer, Dialect},
     discovery::{Metadata, NotRead, answered, locations, named},
-    http_client, id_token,
+    http_client,
+    id_token::{self, OfSignIn, Parties},
     location::{PlainHosts, check},
 };
 use crate::{AccessToken, BoxFuture, RefreshToken, TokenSet, token_response::UNLESS_TOLD};
@@ -20,6 +21,7 @@ use http::{
 };
 use reqwest::{Client, ClientBuilder, RequestBuilder};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tracing::warn;
 use url::{Url, form_urlencoded::Serializer};
 
 /// The endpoints of an issuer, and the client that it knows us as.
@@ -246,22 +248,29 @@ impl OAuthEndpoint {
     /// That the ID token, if there is to be one, is that of this sign-in.
     fn check_id_token(&self, tokens: &TokenSet, nonce: &str) -> Result<(), ExchangeError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let (issuer, client) = (self.issuer.as_deref(), self.client.id());
+        let expected = OfSignIn { nonce, now };
         match &tokens.id_token {
             None if self.wants_id_token() => {
                 Err(ExchangeError::new(Outcome::Final).with_code("missing_id_token"))
             }
             None => Ok(()),
-            Some(token) => id_token::check(token.expose(), id_token::Expected { issuer, client, nonce, now })
-                .map_err(|why| {
+            Some(token) => {
+                id_token::check_of_sign_in(token.expose(), self.parties(), expected).map_err(|why| {
                     ExchangeError::new(Outcome::Final).with_code("invalid_id_token").with_source(why)
-                }),
+                })
+            }
         }
+    }
+
+    fn parties(&self) -> Parties<'_> {
+        Parties { issuer: self.issuer.as_deref(), client: self.client.id() }
     }
 }
 
 impl TokenEndpoint for OAuthEndpoint {
-    /// An answer without a refresh token leaves the old one in force (RFC 6749 §6).
+    /// An answer without a refresh token leaves the old one in force (RFC 6749 §6). An ID token of another
+    /// issuer or for another client is left out (OpenID Connect Core 1.0 §12.2), and a warning logged: the
+    /// refresh token is spent, and nobody is signed out for what is for display.
     fn refresh<'a>(
         &'a self,
         token: &'a RefreshToken,
@@ -272,6 +281,12 @@ impl TokenEndpoint for OAuthEndpoint {
             let answer = self.post(&self.metadata.token, &form).await?;
             let mut tokens = answer.tokens(Dialect::OAuth, self.lifetime)?;
             tokens.refresh_token.get_or_insert_with(|| token.clone());
+            if let Some(id_token) = &tokens.id_token
+                && let Err(why) = id_token::check_of_refresh(id_token.expose(), self.parties())
+            {
+                warn!(%why, issuer = self.issuer, "the ID token of a refresh is left out");
+                tokens.id_token = None;
+            }
             Ok(tokens)
         })
     }

@@ -60,7 +60,8 @@ impl Access {
     /// | the ID token came | what was checked of it, then and never again |
     /// |---|---|
     /// | with a code, from an [`OAuthEndpoint`](crate::endpoint::OAuthEndpoint) | it is for this client (`aud`, `azp`), in time (`exp`, with 60 s of leeway), of this sign-in (`nonce`), and of this issuer (`iss`), if its name is known, because it was discovered or [told](crate::endpoint::OAuthEndpoint::of_issuer): OpenID Connect Core 1.0 §3.1.3.7. Not its signature: it came straight from the token endpoint, over TLS (there, rule 6), or over plain `http` where [that is allowed](crate::endpoint::OAuthClient::allow_http) |
-    /// | with a refresh, or to [`Sessions::replace`](crate::Sessions::replace) | its `sub` and `sid` are those of the ID token before, as far as both say (there, §12.2). Nothing else |
+    /// | with a refresh, from an [`OAuthEndpoint`](crate::endpoint::OAuthEndpoint) | it is for this client (`aud`, `azp`) and of this issuer (`iss`), if its name is known; otherwise it is left out, and the one before stays. Its `sub` and `sid` are those of the one before, as far as both say; otherwise nothing of the answer is taken (there, §12.2) |
+    /// | with a refresh at any other endpoint, or to [`Sessions::replace`](crate::Sessions::replace) | its `sub` and `sid`, in the same way. Nothing else |
     /// | with a sign-in at any other endpoint, or to [`Sessions::create`](crate::Sessions::create), [`Sessions::adopt`](crate::Sessions::adopt) or [`Keeping::begin`](crate::keeping::Keeping::begin) | nothing by this crate |
     ///
     /// ```

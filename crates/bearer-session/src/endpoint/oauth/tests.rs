@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{Secret, endpoint::PkceVerifier};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bearer_testing::{OAuthOptions, ScriptedJwks, Step, TestOAuth, TokenFault};
 
 const NOBODY: OnBehalf = OnBehalf::client(None);
@@ -156,6 +157,27 @@ async fn an_issuer_whose_locations_are_told_is_held_to_its_name_if_that_is_told_
         let exchange = CodeExchange::new(&code, &pkce, BACK, "the-nonce");
         let error = endpoint.exchange_code(exchange, NOBODY).await.err();
         assert_eq!(error.as_ref().and_then(|error| error.code()), refusal, "{:?}", endpoint.issuer);
+    }
+}
+
+#[tokio::test]
+async fn an_id_token_of_a_refresh_that_is_not_between_these_two_is_left_out_and_costs_no_session() {
+    let server = ScriptedJwks::start().await;
+    let endpoint =
+        OAuthEndpoint::new(&server.url("/token"), app()).expect("a location").of_issuer("https://i");
+    for (claims, is_kept) in [
+        (r#"{"iss":"https://i","aud":"app","exp":1}"#, true),
+        (r#"{"iss":"https://i","aud":"another","exp":1}"#, false),
+        (r#"{"iss":"https://another","aud":"app","exp":1}"#, false),
+        ("no claims", false),
+    ] {
+        let id_token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+        let answer =
+            serde_json::json!({ "access_token": "new", "token_type": "Bearer", "id_token": id_token });
+        server.at("/token", Step::json(&answer));
+        let tokens = endpoint.refresh(&RefreshToken::new("r"), NOBODY).await.expect("tokens");
+        assert_eq!(tokens.access_token.expose(), "new");
+        assert_eq!(tokens.id_token.is_some(), is_kept, "{claims}");
     }
 }
 
