@@ -1,5 +1,6 @@
 //! The task that keeps a set of keys fresh: a loop around one attempt at a time.
 
+mod misses;
 mod publisher;
 
 use crate::{
@@ -135,16 +136,7 @@ impl<F: Fetch> Refresher<F> {
             let Ok(result) = publisher.attend(fetching).await else { return };
             let outcome = outcome(etag.as_deref(), result);
             let is_good = publisher.apply(trigger, fetch.location(), outcome).is_ok();
-            if is_good {
-                publisher.note_unknown(&asked);
-            }
-            if is_good && publisher.asks_for_more(&asked) {
-                due = Some(Trigger::UnknownKey);
-            } else {
-                publisher.filter();
-                // Dropping them is the answer: they look at the keys once more.
-                publisher.waiters.clear();
-            }
+            due = publisher.answer(&asked, is_good).then_some(Trigger::UnknownKey);
         }
     }
 

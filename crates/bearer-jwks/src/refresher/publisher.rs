@@ -1,15 +1,15 @@
 //! What surrounds a fetch: when the next is due, who waits for it, and what follows from its outcome.
 
+use super::misses::{MOST_WAITERS, Misses, is_answered};
 use crate::{
     fetch::{FetchError, Fetched},
     location::start,
-    schedule::{Bucket, Schedule, UnknownKids, later},
+    schedule::{Schedule, later},
     seed::Seed,
     status::Status,
     telemetry::{Failure, Telemetry, Trigger},
 };
 use std::{
-    collections::{HashSet, VecDeque},
     fmt,
     future::Future,
     pin::pin,
@@ -24,9 +24,6 @@ use tokio::{
 };
 use tower_bearer::keys::{KeySet, KeySink, Miss, MissFilter, MissKind};
 
-/// The most requests that wait for one fetch. More are answered at once.
-const MOST_WAITERS: usize = 4096;
-
 /// Everything but the source, so that a fetch in flight does not keep us from looking after the rest.
 pub(super) struct Publisher {
     sink: KeySink,
@@ -34,10 +31,7 @@ pub(super) struct Publisher {
     pub(super) status: watch::Sender<Status>,
     pub(super) telemetry: Telemetry,
     pub(super) etag: Option<String>,
-    unknown_keys: Bucket,
-    bad_signatures: Bucket,
-    unknown: UnknownKids,
-    pub(super) waiters: VecDeque<Waiter>,
+    misses: Misses,
     /// When the next scheduled fetch is due.
     pub(super) next: Instant,
     /// Until when the source asked not to be asked, unknown keys included.
@@ -50,13 +44,6 @@ pub(super) struct Publisher {
     pub(super) keys_may_be_absent: bool,
 }
 
-/// A request that waits for a fetch.
-#[derive(Debug)]
-pub(super) struct Waiter {
-    miss: Miss,
-    until: Instant,
-}
-
 /// Nobody reads the keys any more.
 pub(super) struct NoReader;
 
@@ -64,14 +51,11 @@ impl Publisher {
     pub(super) fn new(sink: KeySink, schedule: Schedule) -> Self {
         Self {
             sink,
-            unknown_keys: Bucket::for_unknown_keys(&schedule),
-            bad_signatures: Bucket::for_bad_signatures(&schedule),
+            misses: Misses::new(&schedule),
             schedule,
             status: watch::Sender::new(Status::default()),
             telemetry: Telemetry::default(),
             etag: None,
-            unknown: UnknownKids::default(),
-            waiters: VecDeque::new(),
             next: Instant::now(),
             silent_until: None,
             expires: None,
@@ -81,8 +65,7 @@ impl Publisher {
     }
 
     pub(super) fn set_schedule(&mut self, schedule: Schedule) {
-        self.unknown_keys = Bucket::for_unknown_keys(&schedule);
-        self.bad_signatures = Bucket::for_bad_signatures(&schedule);
+        self.misses = Misses::new(&schedule);
         self.schedule = schedule;
     }
 
@@ -94,11 +77,11 @@ impl Publisher {
                 miss = self.sink.missed() => {
                     let miss = miss.ok_or_else(|| self.unread())?;
                     if let Some(trigger) = self.is_worth_a_fetch(&miss) {
-                        self.wait(miss);
+                        self.misses.wait(miss);
                         return Ok(trigger);
                     }
                     // Before it is answered: the next ones of its kind need not come here.
-                    if !self.sink.keeps_back(&miss) && !self.is_answered(&miss) {
+                    if !self.sink.keeps_back(&miss) && !self.sink.with(|keys| is_answered(&miss, keys)) {
                         self.filter();
                     }
                 }
@@ -115,16 +98,16 @@ impl Publisher {
         // This fetch may help anybody, whatever another one may.
         self.keep_back(MissFilter::default());
         loop {
-            let (expires, impatient) = (self.expires, self.waiters.front().map(|waiter| waiter.until));
+            let (expires, impatient) = (self.expires, self.misses.impatient());
             tokio::select! {
                 result = &mut fetching => return Ok(result),
                 miss = self.sink.missed() => {
                     let miss = miss.ok_or_else(|| self.unread())?;
                     if self.is_news(&miss) {
-                        self.wait(miss);
+                        self.misses.wait(miss);
                     }
                 }
-                () = until(impatient) => drop(self.waiters.pop_front()),
+                () = until(impatient) => self.misses.answer_first(),
                 () = until(expires) => self.expire(),
             }
         }
@@ -137,36 +120,20 @@ impl Publisher {
         NoReader
     }
 
-    /// Whether the answer to a miss is not known already.
     fn is_news(&self, miss: &Miss) -> bool {
-        let is_known_unknown = match miss.kind() {
-            MissKind::UnknownKey => miss.kid().is_some_and(|kid| self.unknown.contains(kid, Instant::now())),
-            _ => false,
-        };
-        !self.is_answered(miss) && !is_known_unknown
-    }
-
-    /// Whether keys were published since the reader looked that decide about its token. Those of a fetch that
-    /// the issuer answered before it had the key do not: the miss of an older generation may still be worth a
-    /// fetch.
-    fn is_answered(&self, miss: &Miss) -> bool {
-        self.sink.with(|now| match miss.kid().filter(|_| miss.kind() == MissKind::UnknownKey) {
-            Some(kid) => now.keys().has_id(kid),
-            None => miss.generation() != now.generation(),
-        })
+        self.sink.with(|keys| self.misses.is_news(miss, keys))
     }
 
     /// Why a fetch is to be made for a miss, if one is.
     fn is_worth_a_fetch(&mut self, miss: &Miss) -> Option<Trigger> {
-        let now = Instant::now();
-        if !self.is_news(miss) || self.silent_until.is_some_and(|until| until > now) {
+        if !self.is_news(miss) || self.silent_until.is_some_and(|until| until > Instant::now()) {
             return None;
         }
-        let (trigger, bucket) = match miss.kind() {
-            MissKind::BadSignature => (Trigger::BadSignature, &mut self.bad_signatures),
-            _ => (Trigger::UnknownKey, &mut self.unknown_keys),
+        let trigger = match miss.kind() {
+            MissKind::BadSignature => Trigger::BadSignature,
+            _ => Trigger::UnknownKey,
         };
-        if !bucket.take(now) {
+        if !self.misses.may_fetch(miss.kind()) {
             self.telemetry.limited(trigger, 1);
             return None;
         }
@@ -174,13 +141,8 @@ impl Publisher {
     }
 
     /// Tells the readers which misses would be answered with nothing new, and until when.
-    pub(super) fn filter(&mut self) {
-        let now = Instant::now();
-        let silent = self.silent_until.filter(|until| *until > now);
-        let mut filter = MissFilter::default();
-        filter.unknown_keys = self.unknown_keys.empty_until(now).max(silent);
-        filter.bad_signatures = self.bad_signatures.empty_until(now).max(silent);
-        filter.kids = self.unknown.at(now).map(|(kid, until)| (kid.into(), until)).collect();
+    fn filter(&mut self) {
+        let filter = self.misses.filter(self.silent_until);
         self.keep_back(filter);
     }
 
@@ -190,45 +152,25 @@ impl Publisher {
         self.telemetry.limited(Trigger::BadSignature, before.bad_signatures);
     }
 
-    /// Whether a request came during the last fetch for a key that the fetch neither targeted nor delivered:
-    /// the issuer may have answered before it had that key, so one more fetch is due. Other requests have
-    /// their answer.
-    pub(super) fn asks_for_more(&mut self, asked: &[String]) -> bool {
-        let now = Instant::now();
-        self.sink.with(|snapshot| {
-            let mut answered: HashSet<_> = snapshot.keys().ids().collect();
-            answered.extend(asked.iter().map(String::as_str));
-            let is_open = |miss: &Miss| {
-                let kid = miss.kid().filter(|_| miss.kind() == MissKind::UnknownKey);
-                !miss.is_abandoned() && kid.is_some_and(|kid| !answered.contains(kid))
-            };
-            self.waiters.retain(|waiter| waiter.until > now && is_open(&waiter.miss));
-        });
-        !self.waiters.is_empty() && self.unknown_keys.take(now)
-    }
-
     /// The key ids that the next fetch is asked for.
     pub(super) fn asked(&self) -> Vec<String> {
-        let unknown = self.waiters.iter().filter(|waiter| waiter.miss.kind() == MissKind::UnknownKey);
-        unknown.filter_map(|waiter| waiter.miss.kid()).map(str::to_owned).collect()
+        self.misses.asked()
     }
 
-    fn wait(&mut self, miss: Miss) {
-        if self.waiters.len() < MOST_WAITERS {
-            self.waiters.push_back(Waiter { miss, until: later(Instant::now(), self.schedule.wait) });
+    /// Answers those who wait for the fetch that has ended, which was asked for these key ids. Whether one more
+    /// is due at once: then those whom it may help wait on.
+    pub(super) fn answer(&mut self, asked: &[String], is_good: bool) -> bool {
+        let is_more_due = is_good
+            && self.sink.with(|keys| {
+                self.misses.note_unknown(asked, keys);
+                self.misses.ask_for_more(asked, keys)
+            });
+        if !is_more_due {
+            // Before they are answered: the next ones of their kind need not come here.
+            self.filter();
+            self.misses.answer_all();
         }
-    }
-
-    /// Remembers which of the keys that were asked for before the fetch are not there after it.
-    pub(super) fn note_unknown(&mut self, asked: &[String]) {
-        let now = Instant::now();
-        let until = later(now, self.schedule.refill);
-        self.sink.with(|snapshot| {
-            // Each that was asked for is looked at once, however many asked.
-            let mut known: HashSet<_> = snapshot.keys().ids().collect();
-            let missing = asked.iter().map(String::as_str).filter(|kid| known.insert(*kid));
-            self.unknown.extend(missing, now, until);
-        });
+        is_more_due
     }
 
     /// What follows from the outcome of a fetch. Only good news replaces keys.
@@ -255,7 +197,7 @@ impl Publisher {
         self.next = later(now, self.schedule.after_success(max_age, fastrand::f64()));
         self.expires = now.checked_add(self.schedule.max_stale);
         self.silent_until = None;
-        self.unknown.clear();
+        self.misses.forget_unknown();
         let failing_for = self.failing_since.take().map(|since| now - since);
         self.telemetry.fetched(trigger, self.keys().0, failing_for);
         self.report(|status| {

@@ -1,6 +1,7 @@
 //! Tokens whose key is not there, good ones and forged.
 
 use super::*;
+use crate::refresher::misses::MOST_WAITERS;
 
 #[tokio::test(start_paused = true)]
 async fn a_known_key_never_waits_and_an_unknown_one_two_seconds_at_most() {
@@ -18,6 +19,31 @@ async fn a_known_key_never_waits_and_an_unknown_one_two_seconds_at_most() {
     assert_eq!(verify_now(&verifier, &token(&known).sign()), Ok(()));
     assert_eq!(waiting.await.unwrap(), Err(Reason::UnknownKey), "we hold keys: the token is to blame");
     assert_eq!(asked.elapsed(), secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_wait_for_one_fetch_and_the_others_hear_at_once_that_the_key_is_unknown() {
+    let (known, unknown) = (key("known"), key("unknown"));
+    let source = Source::of(&[&known]);
+    let (verifier, _) = started(&source).await;
+    source.answer(Answer::Never);
+    let token = token(&unknown).sign();
+    let mut asking = JoinSet::new();
+    for number in 0..MOST_WAITERS + 100 {
+        let (verifier, token) = (verifier.clone(), token.clone());
+        asking.spawn(async move { verify(&verifier, &token).await.map(drop) });
+        // Not more at once than can be on their way to the refresher.
+        if number % 500 == 0 {
+            advance(Duration::from_millis(1)).await;
+        }
+    }
+    advance(secs(1)).await;
+    let mut answered = 0;
+    while let Some(answer) = asking.try_join_next() {
+        assert_eq!(answer.unwrap(), Err(Reason::UnknownKey));
+        answered += 1;
+    }
+    assert_eq!((answered, asking.len()), (100, MOST_WAITERS));
 }
 
 #[tokio::test(start_paused = true)]
