@@ -39,6 +39,13 @@ pub trait SignIn: TokenEndpoint {
         None
     }
 
+    /// Which code says why a user came back without a sign-in: the `error` of the query (RFC 6749 §4.1.2.1),
+    /// or, at an issuer that says there what it means, the `error_code` beside it.
+    fn refusal<'a>(&self, error: &'a str, error_code: Option<&'a str>) -> &'a str {
+        let _ = error_code;
+        error
+    }
+
     /// Where to send a user who signed out, so that the issuer ends its own session too (OpenID Connect
     /// RP-Initiated Logout 1.0). `None` where the issuer has no such page.
     fn sign_out_url(&self, request: &SignOutRequest<'_>) -> Option<String> {
@@ -72,6 +79,10 @@ impl<E: SignIn + ?Sized> SignIn for Arc<E> {
 
     fn issuer(&self) -> Option<&str> {
         (**self).issuer()
+    }
+
+    fn refusal<'a>(&self, error: &'a str, error_code: Option<&'a str>) -> &'a str {
+        (**self).refusal(error, error_code)
     }
 
     fn sign_out_url(&self, request: &SignOutRequest<'_>) -> Option<String> {
@@ -329,6 +340,10 @@ mod tests {
             Some("issuer")
         }
 
+        fn refusal<'a>(&self, error: &'a str, error_code: Option<&'a str>) -> &'a str {
+            error_code.unwrap_or(error)
+        }
+
         fn sign_out_url(&self, request: &SignOutRequest<'_>) -> Option<String> {
             request.state.map(str::to_owned)
         }
@@ -353,6 +368,7 @@ mod tests {
         let signed_in = shared.exchange_password("ada", &password, behalf).expect("it has passwords");
         assert_eq!(signed_in.await.expect("tokens").access_token.expose(), "ada");
         assert_eq!(shared.issuer(), Some("issuer"));
+        assert_eq!(shared.refusal("e", Some("c")), "c");
         let request = SignOutRequest::default().back_to("https://app.example/", "back");
         assert_eq!(shared.sign_out_url(&request).as_deref(), Some("back"));
     }

@@ -289,6 +289,13 @@ impl SignIn for SupabaseEndpoint {
     fn issuer(&self) -> Option<&str> {
         Some(&self.issuer)
     }
+
+    /// Supabase says `access_denied` also where the user agreed, and it was Supabase that refused: of
+    /// `signup_disabled`, `user_banned` and `provider_email_needs_verification`. Before it had codes, it put
+    /// the number of a status in their place.
+    fn refusal<'a>(&self, error: &'a str, error_code: Option<&'a str>) -> &'a str {
+        error_code.filter(|code| code.starts_with(|first: char| first.is_ascii_alphabetic())).unwrap_or(error)
+    }
 }
 
 /// A header that is not printed, and not kept in the tables of HTTP/2.

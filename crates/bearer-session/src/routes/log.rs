@@ -113,14 +113,17 @@ fn blame(error: &ExchangeError, grant: Grant) -> Blame {
     if is_of_user { Blame::User } else { Blame::Other }
 }
 
-/// RFC 6749 §4.1.2.1, and OpenID Connect Core 1.0 §3.1.2.6.
+/// RFC 6749 §4.1.2.1, OpenID Connect Core 1.0 §3.1.2.6, and what Supabase Auth has in place of the first.
 fn blame_reported(error: &str) -> Blame {
     match error {
         "access_denied"
         | "account_selection_required"
         | "consent_required"
         | "interaction_required"
-        | "login_required" => Blame::User,
+        | "login_required"
+        | "provider_email_needs_verification"
+        | "signup_disabled"
+        | "user_banned" => Blame::User,
         _ => Blame::Other,
     }
 }

@@ -75,7 +75,7 @@ use tower_http::csrf::CsrfLayer;
 /// | `unknown_issuer` | 400 | `/callback` | it came back in the name of another issuer (RFC 9207) |
 /// | `missing_id_token`, `invalid_id_token` | 400 | `/callback` | the tokens came without an ID token where one belongs, or with that of another sign-in |
 /// | `sign_in_failed` | 400 | `/callback`, `/password` | the issuer said no, and not why, or in words that are no code |
-/// | the issuer's own, such as `access_denied` or `invalid_credentials` | 400; 429 or 503 with `Retry-After` where it may pass | `/callback`, `/password` | what the issuer says. Letters, digits and `_-.` only, at most 64 |
+/// | the issuer's own, such as `access_denied` or `invalid_credentials` | 400; 429 or 503 with `Retry-After` where it may pass | `/callback`, `/password` | what the issuer says; of Supabase the `error_code`, which tells a user who said no (`access_denied`) from one who may not come in (`user_banned`, `signup_disabled`). Letters, digits and `_-.` only, at most 64 |
 /// | `temporarily_unavailable` | 503, or 429, with `Retry-After` | all but `/sign-in` | the issuer or the store does not answer as it should: nothing was decided, and no cookie is taken away. But `/logout?scope=global` may have signed out here, cookie and all, when the issuer cannot be told of the user's other sessions: it is told again for two minutes |
 /// | `not_found` | 404 | `/password` | the issuer takes no passwords from others |
 /// | `signed_out` | 401 | `/refresh` | there is no session, or no more |

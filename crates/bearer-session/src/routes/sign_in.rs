@@ -124,7 +124,13 @@ pub(super) async fn callback(State(shared): Shared, request: Request) -> Respons
 struct Returned<'a> {
     state: &'a str,
     issuer: Option<&'a str>,
-    outcome: Result<&'a str, &'a str>,
+    outcome: Result<&'a str, Refusal<'a>>,
+}
+
+#[derive(Clone, Copy)]
+struct Refusal<'a> {
+    error: &'a str,
+    error_code: Option<&'a str>,
 }
 
 impl<'a> Returned<'a> {
@@ -133,7 +139,10 @@ impl<'a> Returned<'a> {
         let (state, issuer) = (query.one("state")?, query.one("iss")?);
         let outcome = match (query.one("code")?, query.one("error")?) {
             (Some(code), None) => Ok(code),
-            (None, Some(error)) => Err(error),
+            (None, Some(error)) => {
+                // Of most issuers it is nothing at all, twice or not.
+                Err(Refusal { error, error_code: query.one("error_code").unwrap_or_default() })
+            }
             _ => return Ok(None),
         };
         Ok(state.map(|state| Self { state, issuer, outcome }))
@@ -162,7 +171,14 @@ impl RouteState {
             log::another_issuer();
             return Err(Failure::bad_request("unknown_issuer"));
         }
-        let code = returned.outcome.inspect_err(|error| log::reported(error)).map_err(Failure::reported)?;
+        let code = match returned.outcome {
+            Ok(code) => code,
+            Err(Refusal { error, error_code }) => {
+                let error = self.sign_in.refusal(error, error_code);
+                log::reported(error);
+                return Err(Failure::reported(error));
+            }
+        };
         let nonce = pending.nonce.expose();
         let exchange = CodeExchange::new(code, &pending.verifier, &self.options.callback, nonce);
         let on_behalf = self.on_behalf(request);

@@ -130,6 +130,12 @@ async fn what_the_issuer_says_of_a_failure_is_shown_as_a_code_or_not_at_all() {
     let (log, _guard) = Log::start();
     for (error, shown, warnings) in [
         ("access_denied", "access_denied", 0),
+        ("access_denied&error_code=user_banned", "user_banned", 0),
+        ("access_denied&error_code=422", "access_denied", 0),
+        ("access_denied&error_code=", "access_denied", 0),
+        ("access_denied&error_code=user_banned&error_code=a", "access_denied", 0),
+        ("server_error&error_code=unexpected_failure", "unexpected_failure", 1),
+        ("access_denied&error_code=a%3Cscript%3Ealert(1)%3C/script%3E", "sign_in_failed", 1),
         ("unauthorized_client", "unauthorized_client", 1),
         ("%3Cscript%3Ealert(1)%3C/script%3E", "sign_in_failed", 1),
         ("", "sign_in_failed", 1),

@@ -98,6 +98,17 @@ fn with_nonce(url: &mut Url, nonce: Option<&str>) {
 }
 
 #[tokio::test]
+async fn the_code_of_a_refusal_is_that_of_the_book_whatever_stands_beside_it() {
+    let provider = TestOAuth::start().await;
+    let mut browser = Browser::new(site(&provider, options()).await);
+    let leaving = browser.open("/auth/sign-in").await;
+    let url = Url::parse(leaving.location()).unwrap();
+    let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let path = format!("/auth/callback?state={state}&error=access_denied&error_code=of_its_own");
+    assert_eq!(browser.open(&path).await.body, r#"{"error":"access_denied"}"#);
+}
+
+#[tokio::test]
 async fn a_user_of_a_provider_signs_in_goes_on_and_signs_out_there_too() {
     let provider = TestOAuth::start().await;
     let mut browser = Browser::new(site(&provider, options().sign_out_at_the_issuer()).await);
