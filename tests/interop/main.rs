@@ -6,7 +6,12 @@ mod node;
 mod oidc_provider;
 mod session_cookies;
 mod supabase_js;
+mod supabase_lite;
 mod supabase_ssr;
+
+#[allow(dead_code, reason = "the tests of bearer-session use the rest")]
+#[path = "../../crates/bearer-session/tests/web/browser.rs"]
+mod browser;
 
 #[allow(dead_code, reason = "the other binary uses the rest")]
 #[path = "../it/support"]
