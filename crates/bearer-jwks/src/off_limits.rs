@@ -36,9 +36,8 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low]
         | [0x64, 0xff9b, 1, .., high, low]
         | [0, 0, 0, 0, 0xffff, 0, high, low]
-        | [0x2002, high, low, ..] => (high, low),
-        // But not the loopback address.
-        [0, 0, 0, 0, 0, 0, high, low] if high > 0 => (high, low),
+        | [0x2002, high, low, ..]
+        | [0, 0, 0, 0, 0, 0, high, low] => (high, low),
         _ => return None,
     };
     Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
