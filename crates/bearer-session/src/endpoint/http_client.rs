@@ -10,6 +10,9 @@ use reqwest::{Client, ClientBuilder, RequestBuilder, Response, redirect::Policy,
 use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;
 
+/// How Better Auth says `Retry-After` with its 429.
+const X_RETRY_AFTER: HeaderName = HeaderName::from_static("x-retry-after");
+
 /// The defaults: 3 s to connect, 10 s in all, no proxy, no cookies.
 pub(super) fn default_client() -> ClientBuilder {
     Client::builder()
@@ -43,8 +46,9 @@ pub(super) async fn send(request: RequestBuilder) -> Result<Answer, ExchangeErro
         ExchangeError::new(outcome).with_source(error.without_url())
     })?;
     let headers = response.headers();
-    let wait = text(headers, &RETRY_AFTER)
-        .and_then(|value| retry_after(value, text(headers, &DATE), SystemTime::now()));
+    let wait = [RETRY_AFTER, X_RETRY_AFTER]
+        .iter()
+        .find_map(|name| retry_after(text(headers, name)?, text(headers, &DATE), SystemTime::now()));
     // No coding was asked for, and none is undone.
     let is_plain = headers.get_all(CONTENT_ENCODING).iter().all(|coding| coding == "identity");
     let status = response.status();

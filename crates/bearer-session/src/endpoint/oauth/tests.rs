@@ -102,6 +102,22 @@ async fn faults_have_their_outcomes_and_nothing_is_sent_twice() {
 }
 
 #[tokio::test]
+async fn how_long_to_wait_is_heard_under_either_name() {
+    let server = ScriptedJwks::start().await;
+    let endpoint = OAuthEndpoint::new(&server.url("/token"), app()).expect("a location");
+    for (name, step, expected) in [
+        ("the standard's", Step::status(429).retry_after(7), Some(7)),
+        ("Better Auth's", Step::status(429).header("X-Retry-After", "60"), Some(60)),
+        ("both", Step::status(429).header("X-Retry-After", "60").retry_after(7), Some(7)),
+        ("one that is none", Step::status(429).header("X-Retry-After", "soon"), None),
+    ] {
+        server.at("/token", step);
+        let error = endpoint.refresh(&RefreshToken::new("a"), NOBODY).await.expect_err(name);
+        assert_eq!(error.retry_after(), expected.map(Duration::from_secs), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_sign_in_with_its_verifier_and_nonce() {
     let (provider, endpoint) = start(OAuthOptions::default()).await;
     let pkce = PkceVerifier::generate();
