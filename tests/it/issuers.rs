@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tower::Layer as _;
 use tower_bearer::{
     Algorithm, Issuer,
-    Reason::{Audience, Client, NotAnAccessToken, UnknownIssuer},
+    Reason::{Audience, Client, NotAnAccessToken, TokenType, UnknownIssuer},
     RequireLayer,
     policy::{Policy, role, scope},
 };
@@ -60,6 +60,39 @@ async fn auth0s_access_tokens_pass_and_its_id_tokens_do_not() {
     let profiled = token(profiled).header("typ", "at+jwt");
     bearer(&app, &profiled.sign()).await.assert_passed("of the profile RFC 9068");
     assert_eq!(bearer(&app, &profiled.header("typ", "JWT").sign()).await.status, 401);
+}
+
+#[tokio::test]
+async fn better_auths_two_kinds_of_tokens_pass_each_under_its_own_name() {
+    let (origin, api) = ("https://app.example.com", "https://api.example.com");
+    let iss = format!("{origin}/api/auth");
+    // Its keys have no `use`.
+    let mut set = jwks(&[rs256()]);
+    set["keys"][0].as_object_mut().unwrap().remove("use");
+    let behind = |issuer: Issuer| app(gate(issuer.keys(source(&set))));
+    let plugin = || Issuer::new(origin, origin);
+    let user = json!({ "iss": origin, "sub": "u", "id": "u", "aud": origin, "iat": 1, "name": "Ada",
+        "email": "ada@example.com", "emailVerified": false, "createdAt": "2026-01-01T00:00:00.000Z", "role": "admin",
+        "banned": false });
+    let bare = token(user.clone()).without_header("typ");
+    bearer(&behind(plugin()), &bare.sign()).await.assert_passed("of the plugin jwt");
+    assert!(permits(plugin(), role("admin"), user).await);
+    let with = |name: &str, roles: Value| json!({ "iss": origin, "sub": "u", "aud": origin, name: roles });
+    assert!(!permits(plugin(), role("admin"), with("role", json!("admin,editor"))).await);
+    assert!(permits(plugin(), role("editor"), with("roles", json!(["admin", "editor"]))).await);
+    let copy = token(json!({ "iss": origin, "sub": "u", "aud": "better-auth:session-cache", "sid": "s" }));
+    let copy = copy.header("typ", "better-auth.session-cache+jwt").sign();
+    bearer(&behind(plugin()), &copy).await.assert_invalid("the cookie of a session", TokenType);
+
+    let provider = || Issuer::new(&iss, api).rfc9068();
+    let access = json!({ "iss": iss, "sub": "u", "aud": [api, format!("{iss}/oauth2/userinfo")], "client_id": "web",
+        "azp": "web", "scope": "openid orders:read", "sid": "s", "iat": 1, "jti": "j" });
+    let profiled = token(access).header("typ", "at+jwt");
+    bearer(&behind(provider()), &profiled.sign()).await.assert_passed("of the OAuth provider");
+    bearer(&behind(plugin()), &profiled.sign()).await.assert_invalid("under the other name", UnknownIssuer);
+    let id = json!({ "iss": iss, "sub": "u", "aud": "web", "acr": "0", "auth_time": 1, "at_hash": "x", "sid": "s" });
+    let id = token(id).without_header("typ").sign();
+    bearer(&behind(provider()), &id).await.assert_invalid("an ID token", TokenType);
 }
 
 #[tokio::test]
