@@ -1,6 +1,7 @@
 //! Whole requests with tokens and cookies that others made: real packages of the JavaScript world, run by Node.js.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod better_auth;
 mod jose;
 mod node;
 mod oidc_provider;
