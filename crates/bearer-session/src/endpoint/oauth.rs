@@ -150,7 +150,8 @@ impl OAuthEndpoint {
     ///
     /// At some issuers this ends more than the one session: at Auth0 all refresh tokens of the user and
     /// application where "Refresh Token Revocation Deletes Grant" is on; at Keycloak the client's part of the
-    /// single sign-on session.
+    /// single sign-on session; at Better Auth, of a token that was spent or revoked before, all sessions of the
+    /// user with this client.
     ///
     /// # Errors
     /// When tokens must not be sent there.

@@ -78,7 +78,7 @@ fn hint(reason: Reason, is_almost: bool) -> &'static str {
         Reason::NotYetValid | Reason::IssuedInTheFuture => "the clock of this machine may be behind",
         Reason::NotAJwt | Reason::Encrypted => {
             "if no strangers sent them, the issuer hands out opaque or encrypted tokens: ask it for a JWT, which \
-            with some takes an `audience` in the authorization request"
+            with some takes an `audience` or `resource` in the authorization request"
         }
         Reason::TokenType | Reason::NotAnAccessToken => "clients may be sending ID tokens",
         _ => "clients may be sending something else than a user's access token",
