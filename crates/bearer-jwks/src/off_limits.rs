@@ -32,13 +32,12 @@ pub(crate) fn is_off_limits(address: IpAddr) -> bool {
 /// The IPv4 address that a translator or a tunnel makes of this one: NAT64 (RFC 6052 §2.1, RFC 8215), SIIT
 /// (RFC 2765 §2.1), 6to4 (RFC 3056 §2), or IPv4-compatible (RFC 4291 §2.5.5.1).
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let (high, low) = match address.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low]
-        | [0x64, 0xff9b, 1, .., high, low]
-        | [0, 0, 0, 0, 0xffff, 0, high, low]
-        | [0x2002, high, low, ..]
-        | [0, 0, 0, 0, 0, 0, high, low] => (high, low),
-        _ => return None,
+    let ([0x64, 0xff9b, 0, 0, 0, 0, high, low]
+    | [0x64, 0xff9b, 1, .., high, low]
+    | [0, 0, 0, 0, 0 | 0xffff, 0, high, low]
+    | [0x2002, high, low, ..]) = address.segments()
+    else {
+        return None;
     };
     Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
 }
