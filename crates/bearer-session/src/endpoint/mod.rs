@@ -13,6 +13,11 @@
 //! | 4xx with a code of the issuer that is about the token or its session, such as `invalid_grant` | refused: [`Final`](Outcome::Final) |
 //! | no connection; other 4xx (409, 429, a gateway's own); 307, 308; 503 with `Retry-After` | [`NotSpent`](Outcome::NotSpent) |
 //! | all else: 5xx, a time-out, a reset, 2xx that cannot be read | [`Unknown`](Outcome::Unknown) |
+//!
+//! Some issuers say of a token that is over no more than 400, or a code such as `invalid_request`, where
+//! `invalid_grant` belongs (RFC 6749 §5.2). From one answer nobody can tell that from a failure that passes. So
+//! after half a minute of them, and once the access token has expired, the user is sent to sign in again;
+//! the session and its cookie [stay](crate::SessionError::keeps_cookie).
 
 #[cfg(feature = "http")]
 mod answer;

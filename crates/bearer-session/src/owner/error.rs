@@ -31,6 +31,9 @@ impl SessionError {
     /// The store has lost it a moment ago.
     pub(crate) const LOST: Self = Self { keeps_cookie: true, ..Self::SIGNED_OUT };
 
+    /// The issuer goes on refusing its refresh token, without the word that would end it.
+    pub(super) const REFUSED: Self = Self { keeps_cookie: true, ..Self::SIGNED_OUT };
+
     pub(crate) fn unavailable(retry_after: Duration) -> Self {
         let kind = SessionErrorKind::Unavailable;
         Self { kind, retry_after: Some(retry_after), keeps_cookie: true }
@@ -43,8 +46,9 @@ impl SessionError {
 
     /// Whether the cookie is to stay where it is. So it is when the session is there and does not open with
     /// the [keys](crate::Keyring) of this process: they may be the wrong ones, and those of others the right
-    /// ones. And so it is for a moment when the store knows the session no more, which nobody has ended: it may
-    /// find it again.
+    /// ones. So it is for a moment when the store knows the session no more, which nobody has ended: it may
+    /// find it again. And so it is when the issuer has refused the refresh token for half a minute, with 400, and
+    /// in other words than those that end a session: that may pass, and then the session goes on.
     pub const fn keeps_cookie(&self) -> bool {
         self.keeps_cookie
     }

@@ -114,7 +114,9 @@ impl Owner {
                 Failed::LookAgain => return Landing::Later(SOON),
                 Failed::Release => {
                     self.release_unless(is_under_way, claim).await;
-                    return self.later(claim.key, error.retry_after());
+                    let landing = self.later(claim.key, Some(&error));
+                    self.say_refused(claim.key, &error);
+                    return landing;
                 }
             }
         }
@@ -288,8 +290,22 @@ impl Owner {
         Landing::Later(pause)
     }
 
-    pub(super) fn later(&self, key: Key, retry_after: Option<Duration>) -> Landing {
-        Landing::Later(self.pauses.failed(key, retry_after, Instant::now()))
+    pub(super) fn later(&self, key: Key, error: Option<&ExchangeError>) -> Landing {
+        Landing::Later(self.pauses.failed(key, error, Instant::now()))
+    }
+
+    /// For whoever runs the service, who sees users sign in again and nothing the matter with the issuer.
+    fn say_refused(&self, key: Key, error: &ExchangeError) {
+        if !self.pauses.is_refused(&key) {
+            return;
+        }
+        if let Some(others) = self.refusals.is_time(Instant::now()) {
+            warn!(
+                ?key, %error, others,
+                "the issuer goes on refusing the refresh token of a session, and not by `invalid_grant`, which would \
+                end it: once its access token has expired, its user is sent to sign in again"
+            );
+        }
     }
 }
 

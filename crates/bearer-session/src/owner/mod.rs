@@ -67,6 +67,9 @@ const SOON: Duration = Duration::from_secs(1);
 /// * New tokens are stored before anyone gets them.
 /// * Nobody is signed out unless the issuer says so, they wished it, or the store has lost the session, or
 ///   its [key](Keyring). The exception is an issuer that allows no second try, after an answer that was lost.
+/// * Whose refresh token the issuer goes on refusing with 400, though not by `invalid_grant`, is sent to sign in
+///   again after half a minute, once the access token has expired. The session and its cookie stay: should the
+///   issuer take the token again, it goes on.
 /// * An issuer that is in trouble is left alone: after a 429 by all sessions of the process; where a lost
 ///   answer costs the session, after one such answer too, until the issuer answers
 ///   [a probe](TokenEndpoint::probe). What was under way already is not called back.
@@ -144,6 +147,7 @@ struct Owner {
     store_outage: StoreOutage,
     losses: Seldom,
     unreadable: Seldom,
+    refusals: Seldom,
     breaker: Breaker,
     unsaved: Unsaved,
     looks: Single<Looked>,
@@ -195,6 +199,7 @@ impl Sessions {
             store_outage: StoreOutage::default(),
             losses: Seldom::default(),
             unreadable: Seldom::default(),
+            refusals: Seldom::default(),
             breaker: Breaker::default(),
             unsaved: Unsaved::default(),
             looks: Single::default(),

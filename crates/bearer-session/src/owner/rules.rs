@@ -71,6 +71,35 @@ pub(super) fn is_limited(error: &ExchangeError) -> bool {
     error.outcome() == Outcome::NotSpent && error.status() == Some(StatusCode::TOO_MANY_REQUESTS)
 }
 
+/// Whether the issuer refused this very token, in other words than those that end a session: some give no code
+/// for one that is over, or another than `invalid_grant` (RFC 6749 §5.2). Not what is said of the client or of
+/// the moment, which befalls all sessions and passes.
+pub(super) fn is_refusal(error: &ExchangeError) -> bool {
+    let is_of_all = matches!(
+        error.code(),
+        Some(
+            "invalid_client"
+                | "slow_down"
+                | "temporarily_unavailable"
+                | "unauthorized_client"
+                | "unsupported_grant_type"
+        )
+    );
+    error.outcome() == Outcome::NotSpent
+        && error.status() == Some(StatusCode::BAD_REQUEST)
+        && error.retry_after().is_none()
+        && !is_of_all
+}
+
+/// For how long the issuer refuses a token before whoever has the session is sent to sign in again. As it may
+/// pass after all, the session stays; so this need not be long.
+const REFUSED_FOR_GOOD: Duration = Duration::from_secs(30);
+
+/// Whether refusals in so long a time, without anything else between them, are taken at their word.
+pub(super) fn is_refused(time: Duration) -> bool {
+    time >= REFUSED_FOR_GOOD
+}
+
 /// What an exchange that failed says of the issuer as a whole.
 pub(super) fn sign(error: &ExchangeError, rule: AfterUnknown) -> Sign {
     match error.outcome() {
@@ -262,6 +291,29 @@ mod tests {
         for (outcome, status, rule, expected) in cases {
             let error = refusal(outcome, Some(status), Some(7));
             assert_eq!(sign(&error, rule), expected, "{outcome:?} {status} {rule:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_this_token_is_told_from_what_befalls_all() {
+        use Outcome::{NotSpent, Unknown};
+        let cases = [
+            (NotSpent, Some(400), None, None, true),
+            (NotSpent, Some(400), Some("invalid_request"), None, true),
+            (NotSpent, Some(400), Some("refresh_token_expired"), None, true),
+            (NotSpent, Some(400), Some("invalid_client"), None, false),
+            (NotSpent, Some(400), Some("temporarily_unavailable"), None, false),
+            (NotSpent, Some(400), None, Some(1), false),
+            (NotSpent, Some(401), None, None, false),
+            (NotSpent, Some(403), None, None, false),
+            (NotSpent, Some(409), None, None, false),
+            (NotSpent, None, None, None, false),
+            (Unknown, Some(400), None, None, false),
+        ];
+        for (outcome, status, code, retry_after, expected) in cases {
+            let error = refusal(outcome, status, retry_after);
+            let error = code.map_or(error, |code| refusal(outcome, status, retry_after).with_code(code));
+            assert_eq!(is_refusal(&error), expected, "{outcome:?} {status:?} {code:?} {retry_after:?}");
         }
     }
 

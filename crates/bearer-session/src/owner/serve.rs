@@ -1,7 +1,7 @@
 //! Serving: a token from memory, or from the store, or the next one.
 
 use super::{
-    Owner, SOON, SessionError,
+    Owner, SOON, SessionError, SessionErrorKind,
     flight::Landing,
     local::{Entry, Expiry, Held},
     rules::Freshness,
@@ -52,10 +52,7 @@ impl Owner {
                 self.end(key, now + self.settings.store_timeout).await;
                 Err(SessionError::SIGNED_OUT)
             }
-            Freshness::Expired => match self.held_back(&key, now) {
-                Some(left) => Err(SessionError::unavailable(left)),
-                None => self.wait_for(key, self.fly(held, on_behalf), deadline).await,
-            },
+            Freshness::Expired => self.successor(held, on_behalf, deadline).await,
         }
     }
 
@@ -64,13 +61,31 @@ impl Owner {
         key: Key,
         on_behalf: OnBehalf,
     ) -> Result<Arc<Held>, SessionError> {
-        let now = Instant::now();
-        let deadline = now + self.settings.wait;
+        let deadline = Instant::now() + self.settings.wait;
         let held = self.look_or_trust(key, deadline).await?;
-        match self.held_back(&key, now) {
+        self.successor(held, on_behalf, deadline).await
+    }
+
+    /// What comes after these tokens.
+    async fn successor(
+        self: &Arc<Self>,
+        held: Arc<Held>,
+        on_behalf: OnBehalf,
+        deadline: Instant,
+    ) -> Result<Arc<Held>, SessionError> {
+        let (key, now) = (held.key, Instant::now());
+        let has_expired = held.left(now).is_zero();
+        let successor = match self.held_back(&key, now) {
             Some(left) => Err(SessionError::unavailable(left)),
             None => self.wait_for(key, self.fly(held, on_behalf), deadline).await,
-        }
+        };
+        successor.map_err(|error| match error.kind() {
+            // It may pass yet, and then the session goes on. But nobody can be told to wait for that.
+            SessionErrorKind::Unavailable if has_expired && self.pauses.is_refused(&key) => {
+                SessionError::REFUSED
+            }
+            _ => error,
+        })
     }
 
     pub(super) async fn peek(self: &Arc<Self>, key: Key) -> Result<Arc<Held>, SessionError> {

@@ -84,6 +84,67 @@ async fn what_passes_is_tried_again_and_signs_nobody_out() {
     }
 }
 
+/// Real ones say no more than 400 of a token that is over (Glewlwyd), or `invalid_request` (`LemonLDAP::NG`).
+#[tokio::test(start_paused = true)]
+async fn whoever_is_refused_without_the_word_for_it_is_sent_to_sign_in_and_nothing_is_lost() {
+    let refused = |code| {
+        let error = ExchangeError::new(Outcome::NotSpent).with_status(http::StatusCode::BAD_REQUEST);
+        (Duration::ZERO, Answer::Fails(ExchangeError::with_code(error, code)))
+    };
+    for code in ["", "invalid_request"] {
+        let issuer = Issuer::strict().answers(std::iter::repeat_with(|| refused(code)).take(40));
+        let (sessions, id) = expired(&issuer, &Faulty::new()).await;
+        let began = Instant::now();
+        while access(&sessions, &id).await == LATER {
+            sleep(secs(1)).await;
+        }
+        let waited = Instant::now() - began;
+        assert!((secs(30)..secs(90)).contains(&waited), "{waited:?}");
+        let error = sessions.access(&id, OnBehalf::default()).await.unwrap_err();
+        assert_eq!((error.kind(), error.keeps_cookie()), (SessionErrorKind::SignedOut, true));
+
+        issuer.0.lock().unwrap().answers.clear();
+        sleep(secs(30)).await;
+        assert_eq!(access(&sessions, &id).await, got("a1"));
+        assert_eq!(access(&sessions, &id).await, got("a1"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_befalls_all_sends_nobody_to_sign_in() {
+    for (status, code) in [(400, "invalid_client"), (401, ""), (403, ""), (409, "")] {
+        let status = http::StatusCode::from_u16(status).unwrap();
+        let refused = || {
+            let error = ExchangeError::new(Outcome::NotSpent).with_status(status).with_code(code);
+            (Duration::ZERO, Answer::Fails(error))
+        };
+        let issuer = Issuer::strict().answers(std::iter::repeat_with(refused).take(4000));
+        let (sessions, id) = expired(&issuer, &Faulty::new()).await;
+        for _ in 0..60 {
+            assert_eq!(access(&sessions, &id).await, LATER, "{status} {code}");
+            sleep(secs(10)).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_its_token_lives_nobody_is_sent_to_sign_in_for_a_refusal() {
+    let refused = || {
+        let error = ExchangeError::new(Outcome::NotSpent).with_status(http::StatusCode::BAD_REQUEST);
+        (Duration::ZERO, Answer::Fails(error))
+    };
+    let issuer = Issuer::strict().answers(std::iter::repeat_with(refused).take(1000));
+    let (sessions, id) = aging(&issuer, &Faulty::new()).await;
+    for _ in 0..59 {
+        assert_eq!(access(&sessions, &id).await, got("a0"));
+        sleep(secs(1)).await;
+    }
+    let error = sessions.refresh(&id, OnBehalf::default()).await.unwrap_err();
+    assert_eq!(error.kind(), SessionErrorKind::Unavailable);
+    sleep(secs(30)).await;
+    assert_eq!(access(&sessions, &id).await, OUT);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_issuer_that_asks_for_a_minute_gets_it_however_many_ask() {
     let busy = ExchangeError::new(Outcome::NotSpent).with_retry_after(secs(60));

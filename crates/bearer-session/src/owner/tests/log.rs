@@ -138,6 +138,23 @@ async fn sessions_that_do_not_open_here_are_spoken_of_once_a_minute_and_what_to_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_that_is_refused_without_the_word_for_it_is_spoken_of_when_its_user_is_sent_to_sign_in() {
+    let refused = || {
+        let error = ExchangeError::new(Outcome::NotSpent).with_status(http::StatusCode::BAD_REQUEST);
+        (Duration::ZERO, Answer::Fails(error))
+    };
+    let issuer = Issuer::strict().answers(std::iter::repeat_with(refused).take(1000));
+    let (sessions, id) = expired(&issuer, &Faulty::new()).await;
+    let (log, _guard) = Log::start();
+    while access(&sessions, &id).await == LATER {
+        assert_eq!(log.take(Level::WARN), [] as [String; 0]);
+        sleep(secs(1)).await;
+    }
+    let warnings = log.take(Level::WARN);
+    assert!(matches!(&warnings[..], [line] if line.contains("invalid_grant")), "{warnings:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_that_nobody_used_for_its_lifetime_is_over_and_nothing_is_lost() {
     let (issuer, store) = (Issuer::supabase(), Faulty::new());
     let hears = Arc::new(Mutex::new(0));
