@@ -10,12 +10,14 @@ use serde::Deserialize;
 use url::Url;
 
 /// What a session needs of an issuer's metadata. Every location has been checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Metadata {
     pub(super) token: Url,
     pub(super) authorization: Option<Url>,
     pub(super) revocation: Option<Url>,
     pub(super) end_session: Option<Url>,
+    /// Whether its name stands beside every code (RFC 9207 §3).
+    pub(super) names_itself: bool,
 }
 
 /// The places where the metadata of an issuer may lie, the most common first: OIDC appends to the path, RFC
@@ -95,6 +97,9 @@ fn metadata(
         revocation_endpoint: Option<String>,
         #[serde(default)]
         end_session_endpoint: Option<String>,
+        // Of any type: what a strange one says is no reason to read nothing at all.
+        #[serde(default)]
+        authorization_response_iss_parameter_supported: serde_json::Value,
     }
     // serde would read an array as well, member by member.
     if !document.trim_ascii_start().starts_with(b"{") {
@@ -110,6 +115,7 @@ fn metadata(
         authorization: optional(document.authorization_endpoint)?,
         revocation: optional(document.revocation_endpoint)?,
         end_session: optional(document.end_session_endpoint)?,
+        names_itself: document.authorization_response_iss_parameter_supported == true,
     })
 }
 
@@ -184,12 +190,19 @@ mod tests {
         let found = read(&good).expect("good");
         assert_eq!(found.token.as_str(), "https://i.example/token");
         assert_eq!(found.revocation.map(String::from).as_deref(), Some("https://i.example/revoke"));
-        assert_eq!(found.end_session, None);
+        assert_eq!((found.end_session, found.names_itself), (None, false));
         let with = |name: &str, value: serde_json::Value| {
             let mut document = good.clone();
             document[name] = value;
             read(&document).map(|_| ())
         };
+        for (value, expected) in
+            [(json!(true), true), (json!(false), false), (json!(null), false), (json!("true"), false)]
+        {
+            let mut document = good.clone();
+            document["authorization_response_iss_parameter_supported"] = value.clone();
+            assert_eq!(read(&document).map(|found| found.names_itself), Ok(expected), "{value}");
+        }
         assert_eq!(with("issuer", json!("https://i.example/")), Err(InvalidEndpoint::OtherIssuer));
         assert_eq!(with("token_endpoint", json!(null)), Err(InvalidEndpoint::NotMetadata));
         let insecure = "http://i.example/token";

@@ -110,7 +110,8 @@ impl OAuthEndpoint {
         http: ClientBuilder,
     ) -> Result<Self, InvalidEndpoint> {
         let token = check(token_endpoint, client.plain())?;
-        let metadata = Metadata { token, authorization: None, revocation: None, end_session: None };
+        let (authorization, revocation, end_session) = (None, None, None);
+        let metadata = Metadata { token, authorization, revocation, end_session, names_itself: false };
         Ok(Self::from_parts(http_client::build(http)?, client, metadata))
     }
 
@@ -383,6 +384,11 @@ impl SignIn for OAuthEndpoint {
 
     fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
+    }
+
+    /// As its metadata says.
+    fn names_itself(&self) -> bool {
+        self.metadata.names_itself
     }
 
     fn sign_out_url(&self, request: &SignOutRequest<'_>) -> Option<String> {

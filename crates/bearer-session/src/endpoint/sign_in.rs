@@ -8,7 +8,8 @@ use std::{fmt, sync::Arc};
 ///
 /// The user comes back to the `redirect_uri` with `code` and `state` in the query, or with `error`, at every
 /// issuer. Whoever takes the user back compares `state` with what was kept, and `iss`, where it is there,
-/// with [`issuer`](Self::issuer) (RFC 9207), before anything else.
+/// with [`issuer`](Self::issuer) (RFC 9207), before anything else; and takes no code without `iss` of an issuer
+/// that always [gives it](Self::names_itself).
 pub trait SignIn: TokenEndpoint {
     /// Where to send the user. `None` when this issuer cannot sign anybody in for such a request.
     fn authorization_url(&self, request: &SignInRequest<'_>) -> Option<String>;
@@ -44,6 +45,11 @@ pub trait SignIn: TokenEndpoint {
     fn refusal<'a>(&self, error: &'a str, error_code: Option<&'a str>) -> &'a str {
         let _ = error_code;
         error
+    }
+
+    /// Whether the issuer gives its name with every code, so that one without it is another's (RFC 9207 §2.4).
+    fn names_itself(&self) -> bool {
+        false
     }
 
     /// Where to send a user who signed out, so that the issuer ends its own session too (OpenID Connect
@@ -83,6 +89,10 @@ impl<E: SignIn + ?Sized> SignIn for Arc<E> {
 
     fn refusal<'a>(&self, error: &'a str, error_code: Option<&'a str>) -> &'a str {
         (**self).refusal(error, error_code)
+    }
+
+    fn names_itself(&self) -> bool {
+        (**self).names_itself()
     }
 
     fn sign_out_url(&self, request: &SignOutRequest<'_>) -> Option<String> {
@@ -344,6 +354,10 @@ mod tests {
             error_code.unwrap_or(error)
         }
 
+        fn names_itself(&self) -> bool {
+            true
+        }
+
         fn sign_out_url(&self, request: &SignOutRequest<'_>) -> Option<String> {
             request.state.map(str::to_owned)
         }
@@ -367,7 +381,7 @@ mod tests {
         let password = Secret::new("p");
         let signed_in = shared.exchange_password("ada", &password, behalf).expect("it has passwords");
         assert_eq!(signed_in.await.expect("tokens").access_token.expose(), "ada");
-        assert_eq!(shared.issuer(), Some("issuer"));
+        assert_eq!((shared.issuer(), shared.names_itself()), (Some("issuer"), true));
         assert_eq!(shared.refusal("e", Some("c")), "c");
         let request = SignOutRequest::default().back_to("https://app.example/", "back");
         assert_eq!(shared.sign_out_url(&request).as_deref(), Some("back"));

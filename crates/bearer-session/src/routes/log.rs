@@ -47,6 +47,14 @@ pub(super) fn another_issuer() {
     warn!("a sign-in came back in the name of another issuer");
 }
 
+/// Something on the way has lost the name, the issuer does not do as it says, or this is an attack.
+pub(super) fn no_issuer() {
+    warn!(
+        "a sign-in came back without the name of the issuer, whose metadata says that it always gives it \
+        (`authorization_response_iss_parameter_supported`)"
+    );
+}
+
 /// Anybody can come with a state of their own making: hence not of each.
 pub(super) fn unknown_sign_in(has_cookie_of_another: bool, callback: &str, others: u64) {
     let callback = callback.parse::<Uri>().ok();

@@ -72,7 +72,7 @@ use tower_http::csrf::CsrfLayer;
 /// | `unknown_provider` | 400 | `/sign-in` | the issuer signs nobody in for such a request: see above |
 /// | `unknown_sign_in` | 400 | `/callback` | this browser has no cookie of that sign-in: it began on another host than that of the callback, or more than ten minutes ago, or it came back before |
 /// | `sign_in_loop` | 403 | `/sign-in` | three sign-ins were completed, one within 30 seconds of the other, and still the user is sent here: see [below](#sign-ins-that-go-round) |
-/// | `unknown_issuer` | 400 | `/callback` | it came back in the name of another issuer (RFC 9207) |
+/// | `unknown_issuer` | 400 | `/callback` | it came back in the name of another issuer, or in none from one that always gives its name (RFC 9207) |
 /// | `missing_id_token`, `invalid_id_token` | 400 | `/callback` | the tokens came without an ID token where one belongs, or with that of another sign-in |
 /// | `sign_in_failed` | 400 | `/callback`, `/password` | the issuer said no, and not why, or in words that are no code |
 /// | the issuer's own, such as `access_denied` or `invalid_credentials` | 400; 429 or 503 with `Retry-After` where it may pass | `/callback`, `/password` | what the issuer says; of Supabase the `error_code`, which tells a user who said no (`access_denied`) from one who may not come in (`user_banned`, `signup_disabled`). Letters, digits and `_-.` only, at most 64 |

@@ -179,6 +179,11 @@ impl RouteState {
                 return Err(Failure::reported(error));
             }
         };
+        // Not so of an error, with which nothing begins: some issuers leave their name out there.
+        if returned.issuer.is_none() && self.sign_in.names_itself() {
+            log::no_issuer();
+            return Err(Failure::bad_request("unknown_issuer"));
+        }
         let nonce = pending.nonce.expose();
         let exchange = CodeExchange::new(code, &pending.verifier, &self.options.callback, nonce);
         let on_behalf = self.on_behalf(request);

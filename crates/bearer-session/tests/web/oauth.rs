@@ -131,6 +131,42 @@ async fn a_user_of_a_provider_signs_in_goes_on_and_signs_out_there_too() {
 }
 
 #[tokio::test]
+async fn a_code_without_the_name_of_an_issuer_that_always_gives_it_is_none() {
+    let provider = TestOAuth::start().await;
+    let mut browser = Browser::new(site(&provider, options()).await);
+    let leaving = browser.open("/auth/sign-in?return_to=/me").await;
+    let back = sent_back(leaving.location()).await;
+    let (nameless, name) = back.rsplit_once("&iss=").expect("it gives its name");
+    assert!(!name.contains('&'), "{name}");
+    let here = |url: &str| url["https://app.example".len()..].to_owned();
+
+    let (log, _guard) = Log::start();
+    let mut other = browser.clone();
+    let answer = other.open(&here(nameless)).await;
+    assert_eq!(
+        (answer.status, answer.body.as_str(), other.session()),
+        (StatusCode::BAD_REQUEST, r#"{"error":"unknown_issuer"}"#, None)
+    );
+    assert!(log.text().contains("authorization_response_iss_parameter_supported"), "{}", log.text());
+    assert_eq!(browser.open(&here(&back)).await.location(), "/me");
+}
+
+/// Real ones do: Canaille leaves its name out there.
+#[tokio::test]
+async fn an_error_without_the_name_of_the_issuer_is_shown_as_the_error_that_it_is() {
+    let provider = TestOAuth::start().await;
+    let mut browser = Browser::new(site(&provider, options()).await);
+    let leaving = browser.open("/auth/sign-in?return_to=/me").await;
+    let url = Url::parse(leaving.location()).unwrap();
+    let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let answer = browser.open(&format!("/auth/callback?error=login_required&state={state}")).await;
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (StatusCode::BAD_REQUEST, r#"{"error":"login_required"}"#)
+    );
+}
+
+#[tokio::test]
 async fn who_signs_out_at_the_issuer_comes_back_to_where_they_wanted_to_go() {
     const BACK: &str = "https://app.example/auth/signed-out";
     let provider = TestOAuth::start().await;
