@@ -171,9 +171,9 @@ fn calls_for_another(response: &Extensions) -> bool {
 /// what a verifier says in its own words.
 fn remedy(reason: Reason) -> Option<&'static str> {
     use Reason::{
-        ApiKey, Audience, ClaimsType, Client, CredentialTooLong, Encrypted, KeyBound, MalformedClaims,
-        MalformedCredential, MalformedHeader, NotAJwt, NotAUser, NotAnAccessToken, TokenType, UnknownIssuer,
-        UnsupportedHeader,
+        Algorithm, ApiKey, Audience, ClaimsType, Client, CredentialTooLong, Encrypted, KeyBound,
+        MalformedClaims, MalformedCredential, MalformedHeader, NotAJwt, NotAUser, NotAnAccessToken,
+        TokenType, UnknownIssuer, UnsupportedHeader,
     };
     match reason {
         NotAJwt | Encrypted => Some(
@@ -183,6 +183,11 @@ fn remedy(reason: Reason) -> Option<&'static str> {
         Audience => Some(
             "compare the gate's audience with the one that the sign-in asks for \
             (`OAuthEndpoint::authorization_parameter`, \"audience\" or \"resource\")",
+        ),
+        // With an old token that was another matter; this one has just come.
+        Algorithm => Some(
+            "have the issuer sign with an algorithm that the gate takes (`Issuer::algorithms`; HS256 needs the \
+            secret, `Issuer::hmac_secret`)",
         ),
         UnknownIssuer => Some("compare the issuers of the gate with the one of the sign-in, to the letter"),
         ApiKey | ClaimsType | Client | CredentialTooLong | KeyBound | MalformedClaims(_)

@@ -193,6 +193,7 @@ async fn a_token_that_the_gate_would_refuse_again_is_warned_of_once_a_minute_wit
         (Reason::Encrypted, Some("authorization_parameter")),
         (Reason::Audience, Some("audience")),
         (Reason::UnknownIssuer, Some("issuers of the gate")),
+        (Reason::Algorithm, Some("Issuer::hmac_secret")),
         (Reason::ClaimsType, Some("the gate's settings")),
         (Reason::NotAnAccessToken, Some("the gate's settings")),
         (Reason::CredentialTooLong, Some("the gate's settings")),
