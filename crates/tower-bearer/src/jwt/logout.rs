@@ -7,6 +7,7 @@ use super::{
     judge::{Maker, Outcome, Proof, Signed},
     payload::Payload,
     rules::contains,
+    times::Times,
     verifier::JwtVerifier,
     waiting::Waiting,
 };
@@ -46,7 +47,7 @@ pub struct LogoutToken {
     pub jti: String,
     /// `iat`: when the token was issued.
     pub iat: SystemTime,
-    /// `exp`: the token is over from then on.
+    /// `exp`: the token is over from then on. Where it has none, ten minutes after `iat`.
     pub exp: SystemTime,
     /// From then on the token is refused for its age: its `jti` may be forgotten.
     pub(crate) refused_from: SystemTime,
@@ -67,9 +68,10 @@ impl JwtVerifier {
     /// Verifies a logout token, for an [`Issuer`] with a [`logout_client`](Issuer::logout_client). The caller
     /// bounds its length, and heeds each `jti` once; `LogoutReceiver` (feature `logout`) does both.
     ///
-    /// Demanded are a signature of the issuer, `aud` with the client, `iat` of the last ten minutes, `exp` in
-    /// the future (drafts of the specification had none), `jti`, the event of back-channel logout, and `sub`
-    /// or `sid`. A `nonce` is refused, and a `typ` of another kind of token; `logout+jwt` is recommended
+    /// Demanded are a signature of the issuer, `aud` with the client, `iat` of the last ten minutes, `jti`, the
+    /// event of back-channel logout, and `sub` or `sid`. `exp` is to be in the future; but a token may be without,
+    /// as drafts of the specification had it and many issuers still do, since `iat` bounds it as well. A `nonce`
+    /// is refused, and a `typ` of another kind of token; `logout+jwt` is recommended
     /// there, not demanded. So access and ID tokens are refused here, as logout tokens are at the gate.
     ///
     /// ```
@@ -126,7 +128,10 @@ impl Proof for LogoutToken {
         if payload.has_nonce() || !has_logout_event(json) {
             return Err(Reason::NotALogoutToken);
         }
-        issuer.times.check(payload.times(), now)?;
+        let times = payload.times();
+        // Glewlwyd, Ory Hydra 2.2 (ory/hydra#4035) and older Keycloaks (keycloak#25753) give none. Their logouts
+        // are to be heeded, and nothing is lost by it: the rule for `iat` below bounds the token.
+        issuer.times.check(Times { exp: Some(times.exp.unwrap_or(f64::INFINITY)), ..times }, now)?;
         if !payload.aud.iter().any(|aud| contains(&issuer.logout_clients, aud)) {
             return Err(Reason::Audience);
         }
@@ -149,7 +154,7 @@ impl LogoutToken {
             return Err(missing("sub and sid are missing"));
         }
         let iat = claims::time(payload.iat.ok_or(missing("iat is missing"))?);
-        let exp = claims::time(payload.exp.ok_or(missing("exp is missing"))?);
+        let exp = payload.exp.map_or(iat + MAX_AGE, claims::time);
         Ok(Self {
             iss: issuer.iss().to_owned(),
             sub,
@@ -248,6 +253,8 @@ mod tests {
             ("an event with members", logout().claim("events", json!({ EVENT: { "a": 1 }, "other": 7 }))),
             ("nine minutes old", logout().claim("iat", seconds(-9 * 60))),
             ("just over, within the leeway", logout().claim("exp", seconds(-30))),
+            ("no exp, as in the drafts", logout().without("exp")),
+            ("no exp, nine minutes old", logout().without("exp").claim("iat", seconds(-9 * 60))),
             ("a minute ahead of us, nearly", logout().claim("iat", seconds(50))),
         ];
         for (name, token) in good {
@@ -269,7 +276,12 @@ mod tests {
             ("no iat", logout().without("iat"), MalformedClaims("iat is missing")),
             ("iat ahead", logout().claim("iat", seconds(120)), Reason::IssuedInTheFuture),
             ("iat long ago", logout().claim("iat", seconds(-12 * 60)), Reason::TooOld),
-            ("no exp", logout().without("exp"), MalformedClaims("exp is missing")),
+            ("no exp, and long ago", logout().without("exp").claim("iat", seconds(-12 * 60)), Reason::TooOld),
+            (
+                "neither exp nor iat",
+                logout().without("exp").without("iat"),
+                MalformedClaims("iat is missing"),
+            ),
             ("over", logout().claim("exp", seconds(-90)), Reason::Expired),
             ("not yet", logout().claim("nbf", seconds(90)), Reason::NotYetValid),
             ("no jti", logout().without("jti"), MalformedClaims("jti is missing")),
