@@ -46,6 +46,10 @@ impl OAuthClient {
 
     /// A client that sends its secret in the `Authorization` header: `client_secret_basic`, what RFC 6749
     /// §2.3.1 wants.
+    ///
+    /// As that clause has it, id and secret are form-encoded there. Not all issuers undo that: where the secret
+    /// has more than letters, digits and `*-._`, and is refused with `invalid_client`, take
+    /// [`secret_post`](Self::secret_post), or a plainer secret.
     pub fn secret_basic(id: impl Into<Box<str>>, secret: Secret) -> Self {
         Self::proving(id.into(), Proof::Basic(secret))
     }
@@ -109,9 +113,10 @@ impl OAuthClient {
     }
 }
 
-/// Both halves are form-encoded first, which many forget (RFC 6749 §2.3.1).
+/// Both halves are form-encoded first, which many forget (RFC 6749 §2.3.1). A space is `%20`: every decoder
+/// reads that, and some read `+` as itself (Authlib's).
 fn basic(id: &str, secret: &Secret) -> Result<HeaderValue, InvalidEndpoint> {
-    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
     let pair = format!("{}:{}", encoded(id), encoded(secret.expose()));
     let value = format!("Basic {}", STANDARD.encode(pair));
     let mut value = HeaderValue::from_str(&value).map_err(|_| InvalidEndpoint::Key)?;
@@ -141,9 +146,9 @@ mod tests {
             proof(&OAuthClient::secret_post("app", Secret::new("s&t"))),
             (None, form("client_id=app&client_secret=s%26t"))
         );
-        let pair = STANDARD.encode("a+b:s%3At");
+        let pair = STANDARD.encode("a%20b:s%3At%2B%20");
         assert_eq!(
-            proof(&OAuthClient::secret_basic("a b", Secret::new("s:t"))),
+            proof(&OAuthClient::secret_basic("a b", Secret::new("s:t+ "))),
             (Some(format!("Basic {pair}")), form(""))
         );
     }

@@ -103,7 +103,9 @@ impl fmt::Display for InvalidIdToken {
         f.write_str(match self {
             Self::Malformed => "the ID token cannot be read",
             Self::Issuer => "the ID token is of another issuer",
-            Self::Audience => "the ID token is for another client",
+            Self::Audience => {
+                "the ID token is not for this client: aud must name it, and azp too where aud names others"
+            }
             Self::Expired => "the ID token has expired",
             Self::Nonce => "the ID token is of another sign-in",
         })
