@@ -160,6 +160,28 @@ async fn rs_153_after_a_logout_the_old_session_is_refused_and_a_new_one_is_not()
 }
 
 #[tokio::test]
+async fn a_logout_in_the_name_of_an_issuer_of_ours_is_not_refused_without_a_word() {
+    let (app, _) = listed();
+    let (logs, _guard) = Logs::capture();
+    let warnings = || logs.text().lines().filter(|line| line.contains(" WARN ")).count();
+    for (name, token) in [
+        ("a stranger's", logout().issuer("https://elsewhere.example").claim("sid", "s").sign()),
+        ("none at all", "opaque".to_owned()),
+    ] {
+        assert_eq!(post(&app, &token).await.status, 400);
+        assert_eq!(warnings(), 0, "{name}");
+    }
+    let of_another_client = logout().audience("another").claim("sid", "s").sign();
+    for _ in 0..2 {
+        assert_eq!(post(&app, &of_another_client).await.status, 400);
+    }
+    let warned = logs.text();
+    assert_eq!(warnings(), 1, "{warned}");
+    assert!(warned.contains("may go on here") && warned.contains(ISS), "{warned}");
+    assert!(of_another_client.split('.').all(|part| !warned.contains(part)));
+}
+
+#[tokio::test]
 async fn rs_153_a_token_with_two_names_of_its_session_is_refused_by_either() {
     let (app, _) = listed();
     let both = access("by-sid", "a").claim("session_id", "by-session-id").sign();

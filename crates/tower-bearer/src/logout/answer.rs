@@ -18,30 +18,54 @@ pub(super) enum Refusal {
 
 impl Refusal {
     pub(super) fn into_response<B: From<&'static str>>(self) -> Response<B> {
-        /// Whoever can reach the receiver may ask, and as often as it likes.
-        static WARNED: Seldom = Seldom::new();
         let error = match self {
             Self::Method => return answer(StatusCode::METHOD_NOT_ALLOWED, "", [(ALLOW, "POST")]),
             Self::Form(detail) => AuthError::invalid_request(detail),
             Self::Token(error) => error,
         };
-        let source = error.source().map(tracing::field::display);
         let bad_request = |body| answer(StatusCode::BAD_REQUEST, body, [(CONTENT_TYPE, "application/json")]);
         let mut response = if error.kind() == AuthErrorKind::Unavailable {
-            if WARNED.is_time() {
-                tracing::warn!(reason = %error, source, "logout refused: cannot decide");
-            } else {
-                tracing::debug!(reason = %error, source, "logout refused: cannot decide");
-            }
             let mut response = bad_request(UNAVAILABLE);
             response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS.into());
             response
         } else {
-            tracing::debug!(reason = %error, source, "logout refused");
             bad_request(INVALID_REQUEST)
         };
         response.extensions_mut().insert(error);
         response
+    }
+}
+
+/// What whoever runs the service is told of refusals. Anybody may ask, and as often as they like.
+pub(super) struct Log {
+    undecided: Seldom,
+    refused: Seldom,
+}
+
+impl Log {
+    pub(super) const fn new() -> Self {
+        Self { undecided: Seldom::new(), refused: Seldom::once_a_minute() }
+    }
+
+    pub(super) fn tell(&self, refusal: &Refusal) {
+        let error = match refusal {
+            Refusal::Method => return,
+            Refusal::Form(detail) => return tracing::debug!(reason = detail, "logout refused"),
+            Refusal::Token(error) => error,
+        };
+        let source = error.source().map(tracing::field::display);
+        let is_undecided = error.kind() == AuthErrorKind::Unavailable;
+        match error.issuer() {
+            _ if is_undecided && self.undecided.is_time() => {
+                tracing::warn!(reason = %error, source, "logout refused: cannot decide");
+            }
+            _ if is_undecided => tracing::debug!(reason = %error, source, "logout refused: cannot decide"),
+            // In the name of an issuer of ours: its settings may differ from what it sends.
+            Some(issuer) if self.refused.is_time() => {
+                tracing::warn!(reason = %error, source, issuer, "logout refused: whom the issuer has signed out may go on here");
+            }
+            issuer => tracing::debug!(reason = %error, source, issuer, "logout refused"),
+        }
     }
 }
 

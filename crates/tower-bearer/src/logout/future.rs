@@ -40,8 +40,15 @@ impl<B, ResBody> LogoutFuture<B, ResBody> {
         Self { state: State::Reading { body, form: Vec::new(), receiver } }
     }
 
-    pub(super) fn refused(refusal: Refusal) -> Self {
-        Self { state: State::Refused { refusal: Some(refusal) } }
+    pub(super) fn refused(refusal: Refusal, receiver: &LogoutReceiver<ResBody>) -> Self {
+        Self { state: State::of(refusal, receiver) }
+    }
+}
+
+impl<B, ResBody> State<B, ResBody> {
+    fn of(refusal: Refusal, receiver: &LogoutReceiver<ResBody>) -> Self {
+        receiver.log.tell(&refusal);
+        Self::Refused { refusal: Some(refusal) }
     }
 }
 
@@ -60,14 +67,14 @@ where
                     let verifying = ready!(read(body, form, cx)).and_then(|()| receiver.verify(form));
                     match verifying {
                         Ok(verifying) => State::Verifying { verifying, receiver: receiver.clone() },
-                        Err(refusal) => State::Refused { refusal: Some(refusal) },
+                        Err(refusal) => State::of(refusal, receiver),
                     }
                 }
                 StateProj::Verifying { verifying, receiver } => {
                     let token = ready!(Pin::new(verifying).poll(cx)).map_err(Refusal::Token);
                     match token.and_then(|token| receiver.heed(&token)) {
                         Ok(()) => return Poll::Ready(Ok(answer(StatusCode::OK, "", []))),
-                        Err(refusal) => State::Refused { refusal: Some(refusal) },
+                        Err(refusal) => State::of(refusal, receiver),
                     }
                 }
                 StateProj::Refused { refusal } => {

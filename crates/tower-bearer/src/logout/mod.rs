@@ -10,7 +10,7 @@ use crate::{
     JwtVerifier, LogoutToken, VerifyLogoutToken,
     revocation::{DenyList, Table},
 };
-use answer::Refusal;
+use answer::{Log, Refusal};
 use effect::Effect;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
 use http_body::Body;
@@ -47,7 +47,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A token with `sid` revokes that session; one with `sub` alone revokes what was issued to the user up to
 /// the second of its `iat`. Access tokens that name no session are not touched by a logout that names one.
 /// Every answer has `Cache-Control: no-store`, and a refusal its [`AuthError`](crate::AuthError) in the
-/// response extensions. Anybody may post: no gate belongs around it. How long a request may take is the
+/// response extensions. Where a token in the name of one of the issuers is refused, a warning says why, at most
+/// once a minute. Anybody may post: no gate belongs around it. How long a request may take is the
 /// server's to bound.
 ///
 /// ```
@@ -80,6 +81,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct LogoutReceiver<ResBody = String> {
     verifier: JwtVerifier,
     effect: Effect,
+    log: Arc<Log>,
     clock: fn() -> SystemTime,
     body: PhantomData<fn() -> ResBody>,
 }
@@ -92,7 +94,7 @@ impl LogoutReceiver {
             tracing::warn!("no issuer has a `logout_client` yet: every logout is refused");
         }
         let effect = Effect { list, seen: Arc::new(Table::new(REMEMBERED)), lifetime: DAY };
-        Self { verifier, effect, clock: SystemTime::now, body: PhantomData }
+        Self { verifier, effect, log: Arc::new(Log::new()), clock: SystemTime::now, body: PhantomData }
     }
 }
 
@@ -125,7 +127,8 @@ impl<ResBody> LogoutReceiver<ResBody> {
     /// The type of the response bodies, such as that of the server around it. Default [`String`].
     #[must_use]
     pub fn response_body<B: From<&'static str>>(self) -> LogoutReceiver<B> {
-        LogoutReceiver { verifier: self.verifier, effect: self.effect, clock: self.clock, body: PhantomData }
+        let Self { verifier, effect, log, clock, .. } = self;
+        LogoutReceiver { verifier, effect, log, clock, body: PhantomData }
     }
 }
 
@@ -146,7 +149,7 @@ where
         let (head, body) = request.into_parts();
         match check_head(&head.method, &head.headers) {
             Ok(()) => LogoutFuture::reading(body, self.clone()),
-            Err(refusal) => LogoutFuture::refused(refusal),
+            Err(refusal) => LogoutFuture::refused(refusal, self),
         }
     }
 }
@@ -190,8 +193,8 @@ fn logout_token(form: &[u8]) -> Result<String, Refusal> {
 // By hand: a derived `Clone` would demand it of the body.
 impl<ResBody> Clone for LogoutReceiver<ResBody> {
     fn clone(&self) -> Self {
-        let (verifier, effect) = (self.verifier.clone(), self.effect.clone());
-        Self { verifier, effect, clock: self.clock, body: PhantomData }
+        let (verifier, effect, log) = (self.verifier.clone(), self.effect.clone(), Arc::clone(&self.log));
+        Self { verifier, effect, log, clock: self.clock, body: PhantomData }
     }
 }
 
