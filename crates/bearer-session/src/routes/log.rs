@@ -29,7 +29,22 @@ pub(super) fn refused(error: &ExchangeError, grant: Grant) {
     let (status, source) = (error.status().map(|status| status.as_u16()), sources(error));
     match blame(error, grant) {
         Blame::User => debug!(?grant, ?outcome, status, code, source, "a sign-in was refused"),
-        Blame::Other => warn!(?grant, ?outcome, status, code, source, "a sign-in came to nothing"),
+        Blame::Other => {
+            let remedy = code.and_then(remedy);
+            warn!(?grant, ?outcome, status, code, source, remedy, "a sign-in came to nothing");
+        }
+    }
+}
+
+/// What to look at, where it is the set-up that the issuer does not take (RFC 6749 §5.2).
+fn remedy(code: &str) -> Option<&'static str> {
+    match code {
+        "invalid_client" => Some(
+            "compare the client's id and secret with the issuer's, and the way they are sent: \
+            `OAuthClient::secret_basic`, `secret_post` or `public`",
+        ),
+        "unauthorized_client" => Some("permit this client the authorization code grant, at the issuer"),
+        _ => None,
     }
 }
 

@@ -29,7 +29,12 @@ async fn site(provider: &TestOAuth, options: RouteOptions) -> Router {
 
 /// Such a site, whose gate takes access tokens for this audience.
 async fn site_for(audience: &str, provider: &TestOAuth, options: RouteOptions) -> Router {
-    let client = OAuthClient::secret_basic("app", Secret::new("its-secret"));
+    site_with("its-secret", audience, provider, options).await
+}
+
+/// Such a site, which thinks that this is its secret.
+async fn site_with(secret: &str, audience: &str, provider: &TestOAuth, options: RouteOptions) -> Router {
+    let client = OAuthClient::secret_basic("app", Secret::new(secret));
     let endpoint = OAuthEndpoint::discover(provider.issuer(), client).await.unwrap();
     let endpoint = endpoint.scope("openid offline_access").authorization_parameter("ui_locales", "en");
     let sessions = Sessions::builder(endpoint.clone(), MemoryStore::new(100), Keyring::random()).build();
@@ -128,6 +133,20 @@ async fn a_user_of_a_provider_signs_in_goes_on_and_signs_out_there_too() {
     let hint = there.query_pairs().find(|(name, _)| name == "id_token_hint").unwrap().1.into_owned();
     assert_eq!((there.path(), hint.split('.').count()), ("/logout", 3));
     assert_eq!((browser.session(), provider.grants_alive()), (None, 0));
+}
+
+#[tokio::test]
+async fn a_client_whose_secret_is_wrong_is_warned_of_with_what_to_look_at() {
+    let provider = TestOAuth::start().await;
+    let mut browser = Browser::new(site_with("a-guess", "test-api", &provider, options()).await);
+    let (log, _guard) = Log::start();
+    let answer = sign_in(&mut browser, |_| {}).await;
+    assert_eq!((answer.status, browser.session()), (StatusCode::SERVICE_UNAVAILABLE, None));
+    let warnings = log.take("WARN");
+    assert!(
+        matches!(&warnings[..], [line] if line.contains("invalid_client") && line.contains("`secret_post`")),
+        "{warnings:?}"
+    );
 }
 
 #[tokio::test]
