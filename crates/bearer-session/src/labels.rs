@@ -2,7 +2,10 @@
 
 use crate::unverified;
 use serde::Deserialize;
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 /// What the access token says of whose it is, read without verifying it: for events and revocation, never for
 /// access.
@@ -13,6 +16,8 @@ pub(crate) struct Labels {
     pub(crate) subject: Option<Arc<str>>,
     /// `session_id` of Supabase Auth, or `sid` of OpenID Connect.
     pub(crate) session: Option<Arc<str>>,
+    /// `iat`: when the token was issued.
+    pub(crate) issued: Option<SystemTime>,
 }
 
 impl Labels {
@@ -24,12 +29,14 @@ impl Labels {
             sub: Option<String>,
             session_id: Option<String>,
             sid: Option<String>,
+            iat: Option<serde_json::Value>,
         }
         match unverified::claims::<Payload>(access_token) {
             Some(payload) => Self {
                 issuer: payload.iss.map(Arc::from),
                 subject: payload.sub.map(Arc::from),
                 session: payload.session_id.or(payload.sid).map(Arc::from),
+                issued: payload.iat.as_ref().and_then(date),
             },
             None => Self::default(),
         }
@@ -45,6 +52,12 @@ impl Labels {
     }
 }
 
+/// A `NumericDate` (RFC 7519 §2).
+fn date(value: &serde_json::Value) -> Option<SystemTime> {
+    let since = Duration::try_from_secs_f64(value.as_f64()?).ok()?;
+    UNIX_EPOCH.checked_add(since)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,16 +69,21 @@ mod tests {
 
     #[test]
     fn labels_come_from_the_payload_or_not_at_all() {
-        let some = |text: &str| Some(Arc::from(text));
+        let (some, none) = (|text: &str| Some(Arc::from(text)), Labels::default);
+        let at = |seconds| Some(UNIX_EPOCH + Duration::from_secs_f64(seconds));
         let cases = [
             (
-                jwt(r#"{"iss":"i","sub":"u","session_id":"s","sid":"t"}"#),
-                Labels { issuer: some("i"), subject: some("u"), session: some("s") },
+                jwt(r#"{"iss":"i","sub":"u","session_id":"s","sid":"t","iat":7}"#),
+                Labels { issuer: some("i"), subject: some("u"), session: some("s"), issued: at(7.0) },
             ),
             (
                 jwt(r#"{"sub":"u","sid":"t"}"#),
-                Labels { issuer: None, subject: some("u"), session: some("t") },
+                Labels { subject: some("u"), session: some("t"), ..Labels::default() },
             ),
+            (jwt(r#"{"sub":"u","iat":7.5}"#), Labels { subject: some("u"), issued: at(7.5), ..none() }),
+            (jwt(r#"{"sub":"u","iat":"7"}"#), Labels { subject: some("u"), ..none() }),
+            (jwt(r#"{"sub":"u","iat":-7}"#), Labels { subject: some("u"), ..none() }),
+            (jwt(r#"{"sub":"u","iat":1e300}"#), Labels { subject: some("u"), ..none() }),
             (jwt(r#"{"sub":7}"#), Labels::default()),
             (jwt("[]"), Labels::default()),
             ("opaque".into(), Labels::default()),

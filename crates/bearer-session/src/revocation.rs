@@ -8,10 +8,12 @@ use tracing::error;
 /// For [`on_sign_out`](crate::SessionsBuilder::on_sign_out): what is signed out here, this list of the gate
 /// refuses from then on. Without it an access token that got out is good until it expires.
 ///
-/// Signed out of one session, the tokens with its `session_id` or `sid` are refused, for as long as the
-/// newest may live; tokens that have neither cannot be told apart, and nothing happens. Signed out
-/// everywhere, all tokens of the user that were issued until then are, for the longest that an access token
-/// of the issuer lives. A list without room says so in the log, as an error.
+/// Signed out of one session, the tokens with its `session_id` or `sid` that were issued until then are
+/// refused, for as long as the newest may live; tokens that have neither cannot be told apart, and nothing
+/// happens. Tokens that come later are good: under single sign-on, the session at the issuer goes on, and whoever
+/// signs in again has its `sid` once more. Signed out everywhere, all tokens of the user that were issued until
+/// then are refused, for the longest that an access token of the issuer lives. A list without room says so in
+/// the log, as an error.
 ///
 /// ```
 /// use axum::{Router, body::Body, http::{Request, StatusCode}, routing::get};
@@ -59,11 +61,16 @@ fn revoke(list: &DenyList, longest_life: Duration, session: &SignedOut, now: Sys
     if let (SignOutScope::Global, Some(sub)) = (session.scope, &session.subject) {
         list.revoke_subject(iss, sub, whole_second(now), longest_life)?;
     }
-    match &session.session_id {
-        Some(id) => list.revoke_session(iss, id, session.access_token_lives),
-        None => Ok(()),
+    let (Some(id), lives) = (&session.session_id, session.access_token_lives) else { return Ok(()) };
+    match session.access_token_issued_at.and_then(|iat| iat.checked_add(SECOND)) {
+        // This token is meant, even if it was issued in this very second, or the issuer's clock is ahead.
+        Some(after_iat) => list.revoke_session_before(iss, id, after_iat.max(whole_second(now)), lives),
+        None => list.revoke_session(iss, id, lives),
     }
 }
+
+/// What dates in tokens are counted in.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// An `iat` is in whole seconds: of a token that is issued right after this moment, it says less than `now`.
 /// Whoever signs in again at once must not be refused for as long as that token lives.
@@ -88,6 +95,7 @@ mod tests {
             issuer: Some("i".into()),
             subject: Some("u".into()),
             session_id: Some("s".into()),
+            access_token_issued_at: Some(SystemTime::now() - HOUR / 2),
             access_token_lives: HOUR / 2,
         }
     }
@@ -113,6 +121,8 @@ mod tests {
         for (scope, session, sub, iat, at, expected) in [
             (SignOutScope::Local, "s", "u", before, half - second, Revoked),
             (SignOutScope::Local, "s", "u", before, half, Good),
+            (SignOutScope::Local, "s", "u", whole_second(now) - second, now, Revoked),
+            (SignOutScope::Local, "s", "u", whole_second(now), now, Good),
             (SignOutScope::Local, "t", "u", before, now, Good),
             (SignOutScope::Global, "t", "u", before, whole - second, Revoked),
             (SignOutScope::Global, "t", "u", before, whole, Good),
@@ -120,7 +130,7 @@ mod tests {
             (SignOutScope::Global, "t", "u", whole_second(now), now, Good),
             (SignOutScope::Global, "t", "u", whole_second(now) - second, now, Revoked),
             (SignOutScope::Global, "t", "v", before, now, Good),
-            (SignOutScope::Global, "s", "u", after, now, Revoked),
+            (SignOutScope::Global, "s", "u", after, now, Good),
         ] {
             static NOW: OnceLock<SystemTime> = OnceLock::new();
             let list = DenyList::new(9).clock(|| *NOW.get().expect("set"));
@@ -129,6 +139,24 @@ mod tests {
             assert_eq!(standing(&list, session, sub, iat, at), expected, "{scope:?} {session} {sub}");
         }
         assert!(revoke(&DenyList::new(0), HOUR, &signed_out(SignOutScope::Local), now).is_err());
+    }
+
+    #[test]
+    fn the_token_that_was_signed_out_is_refused_whatever_its_date_and_all_where_it_has_none() {
+        use Standing::{Good, Revoked};
+        let now = SystemTime::now();
+        let second = Duration::from_secs(1);
+        for (issued, iat, expected) in [
+            (Some(whole_second(now)), whole_second(now), Revoked),
+            (Some(now + HOUR), now + HOUR, Revoked),
+            (Some(now + HOUR), now + HOUR + second, Good),
+            (None, now + HOUR, Revoked),
+        ] {
+            let list = DenyList::new(9);
+            let session = SignedOut { access_token_issued_at: issued, ..signed_out(SignOutScope::Local) };
+            revoke(&list, HOUR, &session, now).expect("room");
+            assert_eq!(standing(&list, "s", "u", iat, now), expected, "{issued:?} {iat:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! [`SessionEvent`]: what happens to sessions, for whoever wants to hear of it.
 
 use crate::{endpoint::SignOutScope, labels::Labels, store::Key};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 /// What happened to a session, as this process saw it: what another process does is seen when the session is
@@ -51,6 +55,8 @@ pub struct SignedOut {
     pub subject: Option<Arc<str>>,
     /// `session_id` or `sid`.
     pub session_id: Option<Arc<str>>,
+    /// `iat`: when the access token was issued.
+    pub access_token_issued_at: Option<SystemTime>,
     /// How long the access token may still live. Tokens of other sessions may live longer.
     pub access_token_lives: Duration,
 }

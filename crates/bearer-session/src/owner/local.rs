@@ -134,9 +134,16 @@ impl Held {
     }
 
     pub(super) fn signed_out(&self, scope: SignOutScope, now: Instant) -> SignedOut {
-        let Labels { issuer, subject, session } = self.record.labels.clone();
-        let access_token_lives = self.left(now);
-        SignedOut { key: self.key, scope, issuer, subject, session_id: session, access_token_lives }
+        let Labels { issuer, subject, session, issued } = self.record.labels.clone();
+        SignedOut {
+            key: self.key,
+            scope,
+            issuer,
+            subject,
+            session_id: session,
+            access_token_issued_at: issued,
+            access_token_lives: self.left(now),
+        }
     }
 }
 

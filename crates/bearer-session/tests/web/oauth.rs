@@ -7,14 +7,15 @@ use crate::{
 };
 use axum::{Router, http::StatusCode, routing::get};
 use axum_bearer::{
-    BearerLayer, Connect as _, Issuer, RequireLayer, Verified,
+    BearerLayer, Connect as _, Issuer, RequireLayer, Verified, Verify as _,
     policy::{Policy as _, acr_any, max_age},
+    revocation::{DenyList, WhenUnsure},
 };
 use bearer_session::{
     CurrentSession, InvalidRoutes, Keyring, RouteOptions, Secret, SessionLayer, Sessions,
     endpoint::{OAuthClient, OAuthEndpoint},
     keeping::OpaqueCookie,
-    session_routes,
+    revoke_in, session_routes,
     store::MemoryStore,
 };
 use bearer_testing::{OAuthOptions, TestOAuth};
@@ -30,6 +31,24 @@ async fn site(provider: &TestOAuth, options: RouteOptions) -> Router {
 /// Such a site, whose gate takes access tokens for this audience.
 async fn site_for(audience: &str, provider: &TestOAuth, options: RouteOptions) -> Router {
     site_with("its-secret", audience, provider, options).await
+}
+
+/// A site like that of all others, but that its gate refuses what was signed out.
+async fn site_that_revokes(provider: &TestOAuth) -> Router {
+    let client = OAuthClient::secret_basic("app", Secret::new("its-secret"));
+    let endpoint = OAuthEndpoint::discover(provider.issuer(), client).await.unwrap().scope("openid");
+    let list = DenyList::new(9);
+    let sessions = Sessions::builder(endpoint.clone(), MemoryStore::new(100), Keyring::random());
+    let sessions = sessions.on_sign_out(revoke_in(list.clone(), Duration::from_secs(3600))).build();
+    let jwks = format!("{}/.well-known/jwks.json", provider.issuer());
+    let verifier = Issuer::new(provider.issuer(), "test-api").jwks_uri(jwks).connect().await.unwrap();
+    let layer = SessionLayer::new(sessions, OpaqueCookie::new(), CsrfLayer::new());
+    let routes = layer.routes(endpoint, options());
+    Router::new()
+        .route("/me", get(async |request: axum::extract::Request| me(&request)))
+        .layer(BearerLayer::new(verifier.revocable(list, WhenUnsure::Refuse)))
+        .layer(layer)
+        .nest("/auth", routes)
 }
 
 /// Such a site, which thinks that this is its secret.
@@ -133,6 +152,21 @@ async fn a_user_of_a_provider_signs_in_goes_on_and_signs_out_there_too() {
     let hint = there.query_pairs().find(|(name, _)| name == "id_token_hint").unwrap().1.into_owned();
     assert_eq!((there.path(), hint.split('.').count()), ("/logout", 3));
     assert_eq!((browser.session(), provider.grants_alive()), (None, 0));
+}
+
+/// So it is at Keycloak and Better Auth: the `sid` in their access tokens is that of the session there.
+#[tokio::test]
+async fn whoever_signs_out_here_alone_and_in_again_under_single_sign_on_is_let_in() {
+    let provider = TestOAuth::start().await;
+    provider.set_claims("ada", serde_json::json!({ "sid": "of the provider" }));
+    let mut browser = Browser::new(site_that_revokes(&provider).await);
+    assert_eq!(sign_in(&mut browser, |_| {}).await.location(), "/me");
+    assert_eq!(browser.open("/me").await.body, "ada");
+    assert_eq!(browser.post("/auth/logout").await.status, StatusCode::NO_CONTENT);
+    // Dates in tokens are in whole seconds.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(sign_in(&mut browser, |_| {}).await.location(), "/me");
+    assert_eq!(browser.open("/me").await.body, "ada");
 }
 
 #[tokio::test]

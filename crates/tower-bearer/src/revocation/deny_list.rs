@@ -104,7 +104,9 @@ impl DenyList {
     }
 
     /// Signs this session out: refuses every token with a `session_id` or `sid` of this one, for the longest
-    /// life of an access token from now. The user's other sessions go on.
+    /// life of an access token from now. The user's other sessions go on. Under single sign-on that includes the
+    /// tokens of whoever signs in again in the session that goes on at the issuer; see
+    /// [`revoke_session_before`](Self::revoke_session_before).
     ///
     /// # Errors
     /// [`NotRevoked::Nameless`] for a token without either. Nobody is signed out everywhere for it:
@@ -154,6 +156,44 @@ impl DenyList {
     /// [`Full`] when there is no room.
     pub fn revoke_session(&self, iss: &str, session: &str, longest_life: Duration) -> Result<(), Full> {
         let term = Term { until: self.end(longest_life), issued_before: None };
+        self.revoke_key(Key { kind: Kind::Session, iss, name: session }, term)
+    }
+
+    /// Refuses the tokens of this session with an `iat` before `issued_before`, and those without `iat`, for the
+    /// longest life of an access token from now: where the session at the issuer may go on. Under single sign-on,
+    /// whoever signs out at one application and in again has the same `sid` in new tokens, and these are good.
+    /// Of two calls the later times hold, and [all tokens](Self::revoke_session) over some.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use tower_bearer::{RegisteredClaims, Verified, revocation::{DenyList, Standing}};
+    ///
+    /// let (list, now) = (DenyList::new(1000), SystemTime::now());
+    /// let hour = Duration::from_secs(3600);
+    /// list.revoke_session_before("https://issuer.example", "s-1", now, hour)?;
+    ///
+    /// let token_of = |iat| {
+    ///     let mut claims = RegisteredClaims::default();
+    ///     claims.iss = Some("https://issuer.example".into());
+    ///     claims.sid = Some("s-1".to_owned());
+    ///     claims.iat = Some(iat);
+    ///     Verified::assertion(claims, ())
+    /// };
+    /// assert_eq!(list.standing(&token_of(now - hour / 2)), Standing::Revoked);
+    /// assert_eq!(list.standing(&token_of(now)), Standing::Good);
+    /// # Ok::<(), tower_bearer::revocation::Full>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Full`] when there is no room.
+    pub fn revoke_session_before(
+        &self,
+        iss: &str,
+        session: &str,
+        issued_before: SystemTime,
+        longest_life: Duration,
+    ) -> Result<(), Full> {
+        let term = Term { until: self.end(longest_life), issued_before: Some(issued_before) };
         self.revoke_key(Key { kind: Kind::Session, iss, name: session }, term)
     }
 
@@ -212,11 +252,14 @@ impl DenyList {
             return false;
         }
         let iss = iss(claims);
-        let find = |kind, name: Option<&String>| self.table.find(&Key { kind, iss, name: name? }, now);
-        find(Kind::Token, claims.jti.as_ref()).is_some()
-            || find(Kind::Session, claims.session_id.as_ref()).is_some()
-            || find(Kind::Session, claims.sid.as_ref()).is_some()
-            || find(Kind::Subject, claims.sub.as_ref()).is_some_and(|term| term.covers(claims.iat))
+        let is_meant = |kind, name: Option<&String>| {
+            let term = name.and_then(|name| self.table.find(&Key { kind, iss, name }, now));
+            term.is_some_and(|term| term.covers(claims.iat))
+        };
+        is_meant(Kind::Token, claims.jti.as_ref())
+            || is_meant(Kind::Session, claims.session_id.as_ref())
+            || is_meant(Kind::Session, claims.sid.as_ref())
+            || is_meant(Kind::Subject, claims.sub.as_ref())
     }
 }
 
@@ -375,6 +418,22 @@ mod tests {
         assert_eq!(list.len(), 1);
         assert!(list.is_revoked(&claims(A, "", "", "u", Some(59)), at(1399)));
         assert!(!list.is_revoked(&claims(A, "", "", "u", Some(60)), at(1399)));
+    }
+
+    #[test]
+    fn of_a_session_that_goes_on_at_the_issuer_the_newer_tokens_are_good_unless_all_were_meant() {
+        let revoked = |list: &DenyList| {
+            [Some(49), Some(50), None].map(|iat| list.is_revoked(&claims(A, "j", "s", "u", iat), at(99)))
+        };
+        let (before, life) = (at(50), for_seconds(100));
+        let some = list(1);
+        some.revoke_session_before(A, "s", before, life).expect("room");
+        assert_eq!(revoked(&some), [true, false, true]);
+        assert!(!some.is_revoked(&claims(A, "j", "s2", "u", Some(49)), at(99)), "another one");
+        some.revoke_session(A, "s", life).expect("one entry");
+        assert_eq!(revoked(&some), [true; 3]);
+        some.revoke_session_before(A, "s", before, life).expect("one entry");
+        assert_eq!(revoked(&some), [true; 3], "in whatever order");
     }
 
     #[test]

@@ -183,11 +183,11 @@ impl Term {
         now < self.until
     }
 
-    /// Both at once, at the later times.
+    /// Both at once, at the later times: that all is meant is the latest.
     pub(crate) fn or_later(self, other: Self) -> Self {
         Self {
             until: self.until.max(other.until),
-            issued_before: self.issued_before.max(other.issued_before),
+            issued_before: self.issued_before.zip(other.issued_before).map(|(one, other)| one.max(other)),
         }
     }
 }
