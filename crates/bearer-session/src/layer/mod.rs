@@ -38,6 +38,7 @@ use tower_layer::Layer;
 /// | the cookie of a session that is over, or of none | it goes on without credential, and the answer takes the cookie away |
 /// | the cookie of a session of which only time can tell | 503 with `Retry-After`; the cookie stays |
 /// | the cookie of a session whose token the gate behind refuses for its key or its time | the same, if [another](Sessions::refused) is to be had: an issuer that withdraws a key signs nobody out |
+/// | the cookie of a session whose token the gate behind refuses as revoked | the gate's answer; the session ends, here and at the issuer |
 /// | the cookie of a session whose token the gate behind refuses for what the next one would have too, such as its audience | the gate's answer; once a minute a warning in the log, with the reason and what to look at |
 ///
 /// Whatever is behind sees neither the session's cookie nor a refresh token: the cookie is taken out of the

@@ -115,6 +115,9 @@ impl LayerState {
         }
         let mut response = inner.call(request).await?;
         if let Some(access) = &found {
+            if is_revoked(response.extensions()) {
+                self.sessions.revoked(access, on_behalf);
+            }
             if calls_for_another(response.extensions()) && self.sessions.refused(access, on_behalf) {
                 return Ok(not_now(HeaderValue::from(1)));
             }
@@ -157,9 +160,14 @@ impl LayerState {
     }
 }
 
+/// Whether the gate behind has refused the token as one that was revoked. Whoever did that did not mean the user
+/// to have the next one, which may not be refused: an issuer may know of no revocation, and the list forgets.
+fn is_revoked(response: &Extensions) -> bool {
+    response.get::<AuthError>().is_some_and(|error| error.reason() == Reason::Revoked)
+}
+
 /// Whether the gate behind has refused the token for what passes with it: its key or its time. Not what would
-/// be so of the next one too, such as an audience that a route does not take; nor what was revoked, since
-/// whoever did that did not mean the user to have another.
+/// be so of the next one too, such as an audience that a route does not take.
 fn calls_for_another(response: &Extensions) -> bool {
     use Reason::{Algorithm, Expired, KeyAlgorithm, Signature, TooOld, UnknownKey};
     let reason = response.get::<AuthError>().map(AuthError::reason);

@@ -65,8 +65,9 @@ const SOON: Duration = Duration::from_secs(1);
 ///   [allows it](crate::endpoint::AfterUnknown), is it sent again.
 /// * No token older than the newest that is known is ever sent.
 /// * New tokens are stored before anyone gets them.
-/// * Nobody is signed out unless the issuer says so, they wished it, or the store has lost the session, or
-///   its [key](Keyring). The exception is an issuer that allows no second try, after an answer that was lost.
+/// * Nobody is signed out unless the issuer says so, they wished it, a gate behind the
+///   [layer](crate::SessionLayer) refuses their token as revoked, or the store has lost the session, or its
+///   [key](Keyring). The exception is an issuer that allows no second try, after an answer that was lost.
 /// * Whose refresh token the issuer goes on refusing with 400, though not by `invalid_grant`, is sent to sign in
 ///   again after half a minute, once the access token has expired. The session and its cookie stay: should the
 ///   issuer take the token again, it goes on.
@@ -156,6 +157,8 @@ struct Owner {
     releases: Single<Option<()>>,
     /// Sign-outs that the issuer has not heard of yet.
     farewells: Single<bool>,
+    /// Sessions that end because a gate has refused their tokens as revoked.
+    revocations: Single<()>,
     closed: watch::Sender<bool>,
     announcer: Announcer,
 }
@@ -206,6 +209,7 @@ impl Sessions {
             flights: Single::default(),
             releases: Single::default(),
             farewells: Single::default(),
+            revocations: Single::default(),
             closed: watch::Sender::new(false),
             announcer: Announcer::new(on_sign_out),
         }))
@@ -260,6 +264,12 @@ impl Sessions {
     #[must_use = "where another token is to be had, the request is worth another try"]
     pub fn refused(&self, access: &Access, on_behalf: OnBehalf) -> bool {
         self.0.refused(&access.0, on_behalf)
+    }
+
+    /// A gate has refused the token as one that was revoked: the session ends, here and at the issuer. In a task
+    /// of its own; where the store cannot be reached, the next refusal tries again.
+    pub(crate) fn revoked(&self, access: &Access, on_behalf: OnBehalf) {
+        self.0.revoked(access.key(), on_behalf);
     }
 
     /// The session as it is, its access token expired perhaps. Nothing is refreshed.

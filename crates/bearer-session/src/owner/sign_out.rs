@@ -42,6 +42,18 @@ impl Owner {
         ending.await.unwrap_or(Err(SessionError::unavailable(SOON)))
     }
 
+    /// Once, however many requests with the token are refused.
+    pub(super) fn revoked(self: &Arc<Self>, key: Key, on_behalf: OnBehalf) {
+        let owner = Arc::clone(self);
+        let ending = async move {
+            match owner.sign_out_in_full(key, SignOutScope::Local, on_behalf).await {
+                Ok(()) => info!(?key, "a session is over, since its token was revoked"),
+                Err(error) => debug!(?key, %error, "a session whose token was revoked cannot be ended now"),
+            }
+        };
+        drop(self.revocations.run(key, || ending));
+    }
+
     async fn sign_out_in_full(
         self: &Arc<Self>,
         key: Key,

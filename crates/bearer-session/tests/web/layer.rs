@@ -351,13 +351,12 @@ async fn a_key_that_the_issuer_withdraws_signs_nobody_out() {
 }
 
 #[tokio::test]
-async fn what_would_be_refused_of_the_next_token_too_or_was_revoked_calls_for_none() {
+async fn what_would_be_refused_of_the_next_token_too_calls_for_none() {
     const STANDS: StatusCode = StatusCode::OK;
     const ANOTHER: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
     let world = World::start().await;
     let mut refreshes = 0;
     for (reason, status) in [
-        (Reason::Revoked, STANDS),
         (Reason::Scope, STANDS),
         (Reason::Audience, STANDS),
         (Reason::StaleKeys, STANDS),
@@ -373,14 +372,7 @@ async fn what_would_be_refused_of_the_next_token_too_or_was_revoked_calls_for_no
         let browser = world.signed_in(HOUR).await;
         after_a_minute().await;
         let cookie = format!("__Host-session={}", browser.session().unwrap());
-        let inner = service_fn(move |_: Request<Body>| {
-            let mut response = Response::new(Body::empty());
-            response.extensions_mut().insert(AuthError::from(reason));
-            ready(Ok::<_, Infallible>(response))
-        });
-        let layer = SessionLayer::new(world.sessions.clone(), OpaqueCookie::new(), CsrfLayer::new());
-        let request = Request::get("/").header(COOKIE, &cookie).body(Body::empty()).unwrap();
-        let answer = layer.layer(inner).oneshot(request).await.unwrap();
+        let answer = ask_gate_that_refuses(&world, reason, &cookie).await;
         assert_eq!(answer.status(), status, "{reason}");
         // Whoever asks now waits for a refresh that was begun.
         let key = bearer_session::SessionId::parse(browser.session().unwrap()).unwrap().key();
@@ -388,6 +380,47 @@ async fn what_would_be_refused_of_the_next_token_too_or_was_revoked_calls_for_no
         refreshes += usize::from(status == ANOTHER);
         assert_eq!(world.supabase.refreshes(), refreshes, "{reason}");
     }
+}
+
+/// A request with this cookie, whose token a gate behind refuses for this reason.
+async fn ask_gate_that_refuses(world: &World, reason: Reason, cookie: &str) -> Response<Body> {
+    let inner = service_fn(move |_: Request<Body>| {
+        let mut response = Response::new(Body::empty());
+        response.extensions_mut().insert(AuthError::from(reason));
+        ready(Ok::<_, Infallible>(response))
+    });
+    let layer = SessionLayer::new(world.sessions.clone(), OpaqueCookie::new(), CsrfLayer::new());
+    let request = Request::get("/").header(COOKIE, cookie).body(Body::empty()).unwrap();
+    layer.layer(inner).oneshot(request).await.unwrap()
+}
+
+#[tokio::test]
+async fn whose_token_was_revoked_is_given_no_other_and_the_issuer_hears_of_it_once() {
+    let world = Arc::new(World::start().await);
+    let mut other = world.signed_in(HOUR).await;
+    let mut browser = world.signed_in(HOUR).await;
+    let cookie = format!("__Host-session={}", browser.session().unwrap());
+    assert_eq!(world.supabase.sessions_alive(), 2);
+    let asked = world.supabase.requests();
+    let mut requests = JoinSet::new();
+    for _ in 0..20 {
+        let (world, cookie) = (Arc::clone(&world), cookie.clone());
+        requests.spawn(async move { ask_gate_that_refuses(&world, Reason::Revoked, &cookie).await });
+    }
+    for answer in requests.join_all().await {
+        assert_eq!(answer.status(), StatusCode::OK, "what the gate answers stands");
+    }
+    let told = async {
+        while world.supabase.sessions_alive() > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(10), told).await.expect("the issuer is told");
+    let answer = browser.get("/me").await;
+    assert_eq!((answer.status, browser.session()), (StatusCode::UNAUTHORIZED, None));
+    assert_eq!(ask_gate_that_refuses(&world, Reason::Revoked, &cookie).await.status(), StatusCode::OK);
+    assert_eq!(other.get("/me").await.status, StatusCode::OK);
+    assert_eq!((world.supabase.requests() - asked, world.supabase.refreshes()), (1, 0));
 }
 
 /// Sessions that are older than a minute: younger tokens are not replaced.

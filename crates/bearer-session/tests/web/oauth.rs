@@ -5,9 +5,14 @@ use crate::{
     log::Log,
     world::{CALLBACK, options},
 };
-use axum::{Router, http::StatusCode, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, StatusCode, header::CONTENT_TYPE},
+    routing::get,
+};
 use axum_bearer::{
-    BearerLayer, Connect as _, Issuer, RequireLayer, Verified, Verify as _,
+    BearerLayer, Connect as _, Issuer, LogoutReceiver, RequireLayer, Verified, Verify as _,
     policy::{Policy as _, acr_any, max_age},
     revocation::{DenyList, WhenUnsure},
 };
@@ -18,8 +23,9 @@ use bearer_session::{
     revoke_in, session_routes,
     store::MemoryStore,
 };
-use bearer_testing::{OAuthOptions, TestOAuth};
+use bearer_testing::{OAuthOptions, TestOAuth, TokenBuilder};
 use std::time::Duration;
+use tower::ServiceExt as _;
 use tower_http::csrf::CsrfLayer;
 use url::Url;
 
@@ -33,7 +39,7 @@ async fn site_for(audience: &str, provider: &TestOAuth, options: RouteOptions) -
     site_with("its-secret", audience, provider, options).await
 }
 
-/// A site like that of all others, but that its gate refuses what was signed out.
+/// A site whose gate refuses what was signed out, here or at the provider.
 async fn site_that_revokes(provider: &TestOAuth) -> Router {
     let client = OAuthClient::secret_basic("app", Secret::new("its-secret"));
     let endpoint = OAuthEndpoint::discover(provider.issuer(), client).await.unwrap().scope("openid");
@@ -41,13 +47,16 @@ async fn site_that_revokes(provider: &TestOAuth) -> Router {
     let sessions = Sessions::builder(endpoint.clone(), MemoryStore::new(100), Keyring::random());
     let sessions = sessions.on_sign_out(revoke_in(list.clone(), Duration::from_secs(3600))).build();
     let jwks = format!("{}/.well-known/jwks.json", provider.issuer());
-    let verifier = Issuer::new(provider.issuer(), "test-api").jwks_uri(jwks).connect().await.unwrap();
+    let issuer = Issuer::new(provider.issuer(), "test-api").jwks_uri(jwks).logout_client("app");
+    let verifier = issuer.connect().await.unwrap();
+    let receiver = LogoutReceiver::new(verifier.clone(), list.clone()).response_body::<Body>();
     let layer = SessionLayer::new(sessions, OpaqueCookie::new(), CsrfLayer::new());
     let routes = layer.routes(endpoint, options());
     Router::new()
         .route("/me", get(async |request: axum::extract::Request| me(&request)))
         .layer(BearerLayer::new(verifier.revocable(list, WhenUnsure::Refuse)))
         .layer(layer)
+        .route_service("/backchannel-logout", receiver)
         .nest("/auth", routes)
 }
 
@@ -167,6 +176,32 @@ async fn whoever_signs_out_here_alone_and_in_again_under_single_sign_on_is_let_i
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(sign_in(&mut browser, |_| {}).await.location(), "/me");
     assert_eq!(browser.open("/me").await.body, "ada");
+}
+
+#[tokio::test]
+async fn whom_the_provider_signs_out_has_no_session_here_though_its_refresh_token_lives() {
+    let provider = TestOAuth::start().await;
+    provider.set_claims("ada", serde_json::json!({ "sid": "of the provider" }));
+    let app = site_that_revokes(&provider).await;
+    let mut browser = Browser::new(app.clone());
+    assert_eq!(sign_in(&mut browser, |_| {}).await.location(), "/me");
+    assert_eq!(browser.open("/me").await.body, "ada");
+
+    let logout = TokenBuilder::new(&provider.signing_key(), provider.issuer(), "app").logout();
+    let form = format!("logout_token={}", logout.claim("sid", "of the provider").sign());
+    let request =
+        Request::post("/backchannel-logout").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let answer = app.oneshot(request.body(Body::from(form)).unwrap()).await.unwrap();
+    assert_eq!((answer.status(), provider.grants_alive()), (StatusCode::OK, 1));
+
+    assert_eq!(browser.open("/me").await.status, StatusCode::UNAUTHORIZED);
+    let told = async {
+        while provider.grants_alive() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), told).await.expect("the provider is told");
+    assert_eq!((browser.open("/me").await.status, browser.session()), (StatusCode::UNAUTHORIZED, None));
 }
 
 #[tokio::test]
