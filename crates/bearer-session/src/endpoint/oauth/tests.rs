@@ -161,11 +161,12 @@ async fn no_id_token_where_there_must_be_one_is_no_sign_in() {
 async fn an_issuer_whose_locations_are_told_is_held_to_its_name_if_that_is_told_too() {
     let provider = TestOAuth::start().await;
     let discovered = OAuthEndpoint::discover(provider.issuer(), app()).await.expect("metadata");
+    assert!(discovered.names_itself(), "so its metadata says");
     let authorization = discovered.metadata.authorization.expect("a location");
     let told = OAuthEndpoint::new(&provider.token_endpoint(), app()).expect("a location").scope("openid");
     let told = told.authorization_endpoint(authorization.as_str()).expect("a location");
     let pkce = PkceVerifier::generate();
-    assert_eq!(SignIn::issuer(&told), None);
+    assert_eq!((SignIn::issuer(&told), told.names_itself()), (None, false));
     let ours = told.clone().of_issuer(provider.issuer());
     let theirs = told.clone().of_issuer(format!("{}/", provider.issuer()));
     for (endpoint, refusal) in [(told, None), (ours.clone(), None), (theirs, Some("invalid_id_token"))] {
