@@ -115,13 +115,17 @@ impl LayerState {
         }
         let mut response = inner.call(request).await?;
         if let Some(access) = &found {
-            if is_revoked(response.extensions()) {
-                self.sessions.revoked(access, on_behalf);
+            if let Some(error) = response.extensions().get::<AuthError>() {
+                // Whoever revoked it did not mean the user to have the next one, which may not be refused: an
+                // issuer may know of no revocation, and a list forgets.
+                if error.reason() == Reason::Revoked {
+                    self.sessions.revoked(access, on_behalf);
+                }
+                if calls_for_another(error.reason()) && self.sessions.refused(access, on_behalf) {
+                    return Ok(not_now(HeaderValue::from(1)));
+                }
+                self.say_what_is_wrong(access, error);
             }
-            if calls_for_another(response.extensions()) && self.sessions.refused(access, on_behalf) {
-                return Ok(not_now(HeaderValue::from(1)));
-            }
-            self.say_what_is_wrong(access, response.extensions());
             keep_private(response.headers_mut());
         }
         if !lines.is_empty() && self.is_still_so(found.as_ref()).await {
@@ -132,8 +136,7 @@ impl LayerState {
 
     /// Whoever signs in again gets such a token again: without a word, users would go round in circles between
     /// the page and the sign-in. Two gates that ask for different things are well; it is said of them too.
-    fn say_what_is_wrong(&self, access: &Access, response: &Extensions) {
-        let Some(error) = response.get::<AuthError>() else { return };
+    fn say_what_is_wrong(&self, access: &Access, error: &AuthError) {
         let Some(remedy) = remedy(error.reason()) else { return };
         let (key, reason, issuer) = (access.key(), error.reason().name(), error.issuer());
         if let Some(others) = self.refusals.is_time(Instant::now()) {
@@ -160,18 +163,11 @@ impl LayerState {
     }
 }
 
-/// Whether the gate behind has refused the token as one that was revoked. Whoever did that did not mean the user
-/// to have the next one, which may not be refused: an issuer may know of no revocation, and the list forgets.
-fn is_revoked(response: &Extensions) -> bool {
-    response.get::<AuthError>().is_some_and(|error| error.reason() == Reason::Revoked)
-}
-
 /// Whether the gate behind has refused the token for what passes with it: its key or its time. Not what would
 /// be so of the next one too, such as an audience that a route does not take.
-fn calls_for_another(response: &Extensions) -> bool {
+const fn calls_for_another(reason: Reason) -> bool {
     use Reason::{Algorithm, Expired, KeyAlgorithm, Signature, TooOld, UnknownKey};
-    let reason = response.get::<AuthError>().map(AuthError::reason);
-    matches!(reason, Some(Algorithm | Expired | KeyAlgorithm | Signature | TooOld | UnknownKey))
+    matches!(reason, Algorithm | Expired | KeyAlgorithm | Signature | TooOld | UnknownKey)
 }
 
 /// What to look at where the gate behind has refused the token for what the issuer's next one would have too.

@@ -112,6 +112,14 @@ async fn come_back(browser: &mut Browser, leaving_for: &str) -> Answer {
     browser.open(&back["https://app.example".len()..]).await
 }
 
+/// Leaves for the provider, and comes back with these words of its own.
+async fn come_back_with(words: &str, browser: &mut Browser) -> Answer {
+    let leaving = browser.open("/auth/sign-in").await;
+    let url = Url::parse(leaving.location()).unwrap();
+    let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    browser.open(&format!("/auth/callback?state={state}&{words}")).await
+}
+
 /// Where the provider sends a user.
 async fn sent_back(leaving_for: &str) -> String {
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
@@ -134,11 +142,8 @@ fn with_nonce(url: &mut Url, nonce: Option<&str>) {
 async fn the_code_of_a_refusal_is_that_of_the_book_whatever_stands_beside_it() {
     let provider = TestOAuth::start().await;
     let mut browser = Browser::new(site(&provider, options()).await);
-    let leaving = browser.open("/auth/sign-in").await;
-    let url = Url::parse(leaving.location()).unwrap();
-    let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
-    let path = format!("/auth/callback?state={state}&error=access_denied&error_code=of_its_own");
-    assert_eq!(browser.open(&path).await.body, r#"{"error":"access_denied"}"#);
+    let answer = come_back_with("error=access_denied&error_code=of_its_own", &mut browser).await;
+    assert_eq!(answer.body, r#"{"error":"access_denied"}"#);
 }
 
 #[tokio::test]
@@ -244,10 +249,7 @@ async fn a_code_without_the_name_of_an_issuer_that_always_gives_it_is_none() {
 async fn an_error_without_the_name_of_the_issuer_is_shown_as_the_error_that_it_is() {
     let provider = TestOAuth::start().await;
     let mut browser = Browser::new(site(&provider, options()).await);
-    let leaving = browser.open("/auth/sign-in?return_to=/me").await;
-    let url = Url::parse(leaving.location()).unwrap();
-    let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
-    let answer = browser.open(&format!("/auth/callback?error=login_required&state={state}")).await;
+    let answer = come_back_with("error=login_required", &mut browser).await;
     assert_eq!(
         (answer.status, answer.body.as_str()),
         (StatusCode::BAD_REQUEST, r#"{"error":"login_required"}"#)
