@@ -234,6 +234,12 @@ async fn whoever_signs_out_there_is_refused_here() {
     let receiver: LogoutReceiver = LogoutReceiver::new(verifier.clone(), list.clone());
     let gate = app(BearerLayer::new(verifier.revocable(list, WhenUnsure::Refuse)));
     bearer(&gate, tokens.access_token.expose()).await.assert_passed("before");
+    let (store, keyring) = (MemoryStore::new(9), || Keyring::new(&[7; 32]));
+    let [here, elsewhere] = [store.clone(), store]
+        .map(|store| Sessions::builder(endpoint.clone(), store, keyring()).heed_logouts().build());
+    let session = here.create(tokens.clone()).await.unwrap();
+    let another = here.create(others.clone()).await.unwrap();
+    let receiver = receiver.on_logout(move |token| here.heed_logout(token));
 
     let request = SignOutRequest::new(tokens.id_token.as_ref()).back_to(&server.about.signed_out, "state");
     server.sends_back(&endpoint.sign_out_url(&request).unwrap()).await;
@@ -245,6 +251,9 @@ async fn whoever_signs_out_there_is_refused_here() {
     assert_eq!(receiver.oneshot(post.unwrap()).await.unwrap().status(), StatusCode::OK);
     bearer(&gate, tokens.access_token.expose()).await.assert_invalid("after", Reason::Revoked);
     bearer(&gate, others.access_token.expose()).await.assert_passed("of another session");
+    let over = elsewhere.access(&session, NOBODY).await.unwrap_err();
+    assert_eq!(over.kind(), SessionErrorKind::SignedOut);
+    assert_eq!(elsewhere.access(&another, NOBODY).await.unwrap().token(), &others.access_token);
 }
 
 #[tokio::test]

@@ -77,7 +77,8 @@ impl Record {
         self.labels.agree_with(&other.labels) && self.id_labels().agree_with(&other.id_labels())
     }
 
-    fn id_labels(&self) -> Labels {
+    /// What the ID token says of whose it is.
+    pub(crate) fn id_labels(&self) -> Labels {
         self.id_token.as_ref().map(|token| Labels::of(token.expose())).unwrap_or_default()
     }
 

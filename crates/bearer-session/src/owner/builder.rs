@@ -23,6 +23,7 @@ pub(super) struct Settings {
     pub(super) store_timeout: Duration,
     pub(super) lease: Duration,
     pub(super) lifetime: Duration,
+    pub(super) heeds_logouts: bool,
 }
 
 impl SessionsBuilder {
@@ -104,6 +105,16 @@ impl SessionsBuilder {
         self
     }
 
+    /// Ends sessions whose user the issuer has signed out, as [`heed_logout`](Sessions::heed_logout) is told of
+    /// it. In all instances: whenever one looks for a session in the store, it then looks for what was said of
+    /// that session and of its user too. What was said lies there as long as a session may, and takes the room
+    /// of a small one.
+    #[must_use]
+    pub fn heed_logouts(mut self) -> Self {
+        self.settings.heeds_logouts = true;
+        self
+    }
+
     /// What to do when a session is over, however that came: the place to tell the deny list of a gate. It is
     /// called in the task that noticed, and must not block.
     ///
@@ -172,6 +183,7 @@ impl Default for Settings {
             store_timeout: Duration::from_secs(2),
             lease: Duration::from_secs(30),
             lifetime: 30 * DAY,
+            heeds_logouts: false,
         }
     }
 }

@@ -69,7 +69,7 @@ impl Owner {
                     Unreadable::Wait => Looked::Unreachable,
                     Unreadable::Over => Looked::Unreadable,
                 },
-                Some((held, Kept::First | Kept::Same | Kept::Newer)) => Looked::Live(held),
+                Some((held, Kept::First | Kept::Same | Kept::Newer)) => self.unless_logged_out(held).await,
                 Some((_, Kept::Ended)) => Looked::Over,
                 Some((held, Kept::Behind(ours))) => {
                     // What came here while the store was asked is news to its answer. But where it is behind

@@ -13,6 +13,7 @@ mod error;
 mod events;
 mod flight;
 mod local;
+mod logouts;
 mod look;
 mod losses;
 mod outage;

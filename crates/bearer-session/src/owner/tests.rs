@@ -6,6 +6,7 @@ mod issuer;
 mod issuer_trouble;
 mod late;
 mod log;
+mod logouts;
 mod refused;
 mod replace;
 mod sign_out;

@@ -41,15 +41,41 @@ async fn site_for(audience: &str, provider: &TestOAuth, options: RouteOptions) -
 
 /// A site whose gate refuses what was signed out, here or at the provider.
 async fn site_that_revokes(provider: &TestOAuth) -> Router {
-    let client = OAuthClient::secret_basic("app", Secret::new("its-secret"));
-    let endpoint = OAuthEndpoint::discover(provider.issuer(), client).await.unwrap().scope("openid");
     let list = DenyList::new(9);
+    let endpoint = endpoint_of(provider).await;
     let sessions = Sessions::builder(endpoint.clone(), MemoryStore::new(100), Keyring::random());
     let sessions = sessions.on_sign_out(revoke_in(list.clone(), Duration::from_secs(3600))).build();
+    site_with_a_receiver(provider, endpoint, sessions, list, |receiver| receiver).await
+}
+
+/// An instance of a site that shares its sessions with others by this store, and looks into it at every request.
+async fn instance_that_heeds_logouts(provider: &TestOAuth, store: MemoryStore) -> Router {
+    let endpoint = endpoint_of(provider).await;
+    let sessions = Sessions::builder(endpoint.clone(), store, Keyring::new(&[7; 32]));
+    let sessions = sessions.heed_logouts().local_for(Duration::ZERO).build();
+    let heeding = sessions.clone();
+    let receiver =
+        |receiver: LogoutReceiver<Body>| receiver.on_logout(move |token| heeding.heed_logout(token));
+    site_with_a_receiver(provider, endpoint, sessions, DenyList::new(9), receiver).await
+}
+
+async fn endpoint_of(provider: &TestOAuth) -> OAuthEndpoint {
+    let client = OAuthClient::secret_basic("app", Secret::new("its-secret"));
+    OAuthEndpoint::discover(provider.issuer(), client).await.unwrap().scope("openid")
+}
+
+/// A site that the provider tells of logouts.
+async fn site_with_a_receiver(
+    provider: &TestOAuth,
+    endpoint: OAuthEndpoint,
+    sessions: Sessions,
+    list: DenyList,
+    receiver: impl FnOnce(LogoutReceiver<Body>) -> LogoutReceiver<Body>,
+) -> Router {
     let jwks = format!("{}/.well-known/jwks.json", provider.issuer());
     let issuer = Issuer::new(provider.issuer(), "test-api").jwks_uri(jwks).logout_client("app");
     let verifier = issuer.connect().await.unwrap();
-    let receiver = LogoutReceiver::new(verifier.clone(), list.clone()).response_body::<Body>();
+    let receiver = receiver(LogoutReceiver::new(verifier.clone(), list.clone()).response_body());
     let layer = SessionLayer::new(sessions, OpaqueCookie::new(), CsrfLayer::new());
     let routes = layer.routes(endpoint, options());
     Router::new()
@@ -192,12 +218,8 @@ async fn whom_the_provider_signs_out_has_no_session_here_though_its_refresh_toke
     assert_eq!(sign_in(&mut browser, |_| {}).await.location(), "/me");
     assert_eq!(browser.open("/me").await.body, "ada");
 
-    let logout = TokenBuilder::new(&provider.signing_key(), provider.issuer(), "app").logout();
-    let form = format!("logout_token={}", logout.claim("sid", "of the provider").sign());
-    let request =
-        Request::post("/backchannel-logout").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-    let answer = app.oneshot(request.body(Body::from(form)).unwrap()).await.unwrap();
-    assert_eq!((answer.status(), provider.grants_alive()), (StatusCode::OK, 1));
+    assert_eq!(tells(&provider, app, "sid", "of the provider").await, StatusCode::OK);
+    assert_eq!(provider.grants_alive(), 1);
 
     assert_eq!(browser.open("/me").await.status, StatusCode::UNAUTHORIZED);
     let told = async {
@@ -207,6 +229,34 @@ async fn whom_the_provider_signs_out_has_no_session_here_though_its_refresh_toke
     };
     tokio::time::timeout(Duration::from_secs(10), told).await.expect("the provider is told");
     assert_eq!((browser.open("/me").await.status, browser.session()), (StatusCode::UNAUTHORIZED, None));
+}
+
+/// What the provider gets for a logout token with this claim.
+async fn tells(provider: &TestOAuth, app: Router, claim: &str, value: &str) -> StatusCode {
+    let logout = TokenBuilder::new(&provider.signing_key(), provider.issuer(), "app").logout().without("sub");
+    let form = format!("logout_token={}", logout.claim(claim, value).sign());
+    let request =
+        Request::post("/backchannel-logout").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    app.oneshot(request.body(Body::from(form)).unwrap()).await.unwrap().status()
+}
+
+#[tokio::test]
+async fn whom_the_provider_signs_out_is_out_at_instances_that_it_did_not_ask() {
+    for (claim, value) in [("sid", "of the provider"), ("sub", "ada")] {
+        let provider = TestOAuth::start().await;
+        provider.set_claims("ada", serde_json::json!({ "sid": "of the provider" }));
+        let store = MemoryStore::new(100);
+        let [asked, other] =
+            [store.clone(), store].map(|store| instance_that_heeds_logouts(&provider, store));
+        let (asked, other) = (asked.await, other.await);
+        let mut browser = Browser::new(other);
+        assert_eq!(sign_in(&mut browser, |_| {}).await.location(), "/me");
+        assert_eq!(browser.open("/me").await.body, "ada");
+
+        assert_eq!(tells(&provider, asked, claim, value).await, StatusCode::OK);
+        assert_eq!(browser.open("/me").await.status, StatusCode::UNAUTHORIZED, "{claim}");
+        assert_eq!(browser.session(), None);
+    }
 }
 
 #[tokio::test]

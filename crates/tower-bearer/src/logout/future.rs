@@ -3,6 +3,7 @@
 use super::{
     LIMIT, LogoutReceiver,
     answer::{Refusal, answer},
+    effect::Heeding,
 };
 use crate::VerifyLogoutToken;
 use bytes::{Buf, BufMut as _};
@@ -30,6 +31,7 @@ pin_project! {
     enum State<B, ResBody> {
         Reading { #[pin] body: B, form: Vec<u8>, receiver: LogoutReceiver<ResBody> },
         Verifying { verifying: VerifyLogoutToken, receiver: LogoutReceiver<ResBody> },
+        Heeding { heeding: Heeding, receiver: LogoutReceiver<ResBody> },
         /// `None` once it was handed out.
         Refused { refusal: Option<Refusal> },
     }
@@ -72,11 +74,15 @@ where
                 }
                 StateProj::Verifying { verifying, receiver } => {
                     let token = ready!(Pin::new(verifying).poll(cx)).map_err(Refusal::Token);
-                    match token.and_then(|token| receiver.heed(&token)) {
-                        Ok(()) => return Poll::Ready(Ok(answer(StatusCode::OK, "", []))),
+                    match token.and_then(|token| receiver.heed(token)) {
+                        Ok(heeding) => State::Heeding { heeding, receiver: receiver.clone() },
                         Err(refusal) => State::of(refusal, receiver),
                     }
                 }
+                StateProj::Heeding { heeding, receiver } => match ready!(heeding.poll(cx)) {
+                    Ok(()) => return Poll::Ready(Ok(answer(StatusCode::OK, "", []))),
+                    Err(refusal) => State::of(refusal, receiver),
+                },
                 StateProj::Refused { refusal } => {
                     let refusal = refusal.take().expect("polled after completion");
                     return Poll::Ready(Ok(refusal.into_response()));

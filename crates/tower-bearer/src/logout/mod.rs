@@ -7,15 +7,16 @@ mod future;
 pub use future::LogoutFuture;
 
 use crate::{
-    JwtVerifier, LogoutToken, VerifyLogoutToken,
+    AuthError, JwtVerifier, LogoutToken, VerifyLogoutToken,
     revocation::{DenyList, Table},
 };
 use answer::{Log, Refusal};
-use effect::Effect;
+use effect::{Effect, Heeding};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
 use http_body::Body;
 use std::{
     convert::Infallible,
+    error::Error,
     fmt,
     marker::PhantomData,
     sync::Arc,
@@ -40,7 +41,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// | a good logout token | 200 |
 /// | not `POST` | 405 |
 /// | more than 64 KiB, no form, no `logout_token` or two, a bad one, one that came before | 400 `invalid_request` |
-/// | one that cannot be judged now, for want of keys, or of room | 400 `temporarily_unavailable`, `Retry-After` |
+/// | one that cannot be judged or carried out now, for want of keys or of room, or [by you](Self::on_logout) | 400 `temporarily_unavailable`, `Retry-After` |
 ///
 /// That a logout that failed is 400, whatever the cause, is the rule of Back-Channel Logout §2.8.
 ///
@@ -93,7 +94,7 @@ impl LogoutReceiver {
         if !verifier.has_logout_client() {
             tracing::warn!("no issuer has a `logout_client` yet: every logout is refused");
         }
-        let effect = Effect { list, seen: Arc::new(Table::new(REMEMBERED)), lifetime: DAY };
+        let effect = Effect { list, seen: Arc::new(Table::new(REMEMBERED)), lifetime: DAY, hook: None };
         Self { verifier, effect, log: Arc::new(Log::new()), clock: SystemTime::now, body: PhantomData }
     }
 }
@@ -113,6 +114,60 @@ impl<ResBody> LogoutReceiver<ResBody> {
     #[must_use]
     pub fn remembered(mut self, tokens: usize) -> Self {
         self.effect.seen = Arc::new(Table::new(tokens));
+        self
+    }
+
+    /// What else is to happen at a logout, once the list knows of it: the end of a session of your own, say. It
+    /// is told of each logout once, and the issuer's request waits for it; where it fails, the logout has failed,
+    /// and the issuer may repeat it. So it may hear of one again that it has carried out in part.
+    ///
+    /// ```
+    /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
+    /// # use http::{Request, StatusCode};
+    /// # use std::{io, sync::{Arc, atomic::{AtomicBool, Ordering::Relaxed}}};
+    /// # use tower::ServiceExt;
+    /// # use tower_bearer::{Algorithm, Issuer, JwtVerifier, LogoutReceiver, LogoutToken, revocation::DenyList};
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let verifier = JwtVerifier::new([Issuer::new("https://issuer.example", "https://api.example")
+    /// #     .hmac_secret(Algorithm::HS256, [7; 32])
+    /// #     .logout_client("web")])?;
+    /// # let key = SigningKey::hmac(Alg::HS256, &[7; 32]);
+    /// # let logout = TokenBuilder::new(&key, "https://issuer.example", "web").logout().claim("sid", "s-1").sign();
+    /// # let post = || Request::post("/logout")
+    /// #     .header("content-type", "application/x-www-form-urlencoded")
+    /// #     .body(format!("logout_token={logout}"));
+    /// let database_is_up = Arc::new(AtomicBool::new(false));
+    /// let is_up = database_is_up.clone();
+    /// let receiver = LogoutReceiver::new(verifier, DenyList::new(100_000)).on_logout(move |token: LogoutToken| {
+    ///     let is_up = is_up.clone();
+    ///     async move {
+    ///         // DELETE FROM session WHERE issuer = $1 AND sid = $2
+    ///         assert_eq!(token.sid.as_deref(), Some("s-1"));
+    ///         if is_up.load(Relaxed) { Ok(()) } else { Err(io::Error::other("the database is down")) }
+    ///     }
+    /// });
+    /// assert_eq!(receiver.clone().oneshot(post()?).await?.status(), StatusCode::BAD_REQUEST);
+    ///
+    /// database_is_up.store(true, Relaxed);
+    /// assert_eq!(receiver.oneshot(post()?).await?.status(), StatusCode::OK);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn on_logout<F, Fut, E>(mut self, heed: F) -> Self
+    where
+        F: Fn(LogoutToken) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Error + Send + Sync + 'static,
+    {
+        self.effect.hook = Some(Arc::new(move |token| {
+            let heeding = heed(token);
+            Box::pin(async move {
+                let failed =
+                    |error| AuthError::unavailable("a logout could not be carried out").with_source(error);
+                heeding.await.map_err(failed)
+            })
+        }));
         self
     }
 
@@ -159,7 +214,7 @@ impl<ResBody> LogoutReceiver<ResBody> {
         Ok(self.verifier.verify_logout_token(&logout_token(form)?, (self.clock)()))
     }
 
-    fn heed(&self, token: &LogoutToken) -> Result<(), Refusal> {
+    fn heed(&self, token: LogoutToken) -> Result<Heeding, Refusal> {
         self.effect.of(token, (self.clock)())
     }
 }

@@ -170,6 +170,55 @@ fn a_logout_that_finds_no_room_may_be_repeated() {
 }
 
 #[test]
+fn what_else_is_to_happen_happens_once_and_may_be_repeated_until_it_has() {
+    /// What comes of it the first time, and the second.
+    enum First {
+        Done,
+        Failed,
+        BrokenOff,
+    }
+    for (first, may_come_again) in [(First::Done, false), (First::Failed, true), (First::BrokenOff, true)] {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&calls);
+        let first = Arc::new(first);
+        let of_first = Arc::clone(&first);
+        let receiver = receiver(10).on_logout(move |token| {
+            assert_eq!((token.iss.as_str(), token.sid.as_deref()), (ISS, Some("s-1")));
+            let (first, call) = (Arc::clone(&of_first), count.fetch_add(1, SeqCst));
+            async move {
+                match *first {
+                    First::Failed if call == 0 => Err(std::fmt::Error),
+                    First::BrokenOff if call == 0 => std::future::pending().await,
+                    _ => Ok(()),
+                }
+            }
+        });
+        let token = form(&logout().sign());
+        match *first {
+            First::Done => assert_eq!(status(&receiver, post(&token)), 200),
+            First::Failed => assert!(may_be_repeated(&receiver, post(&token))),
+            First::BrokenOff => {
+                let mut asking = tokio_test::task::spawn(receiver.clone().oneshot(post(&token)));
+                assert!(asking.poll().is_pending());
+                assert_eq!(status(&receiver, post(&token)), 400, "it is being carried out");
+            }
+        }
+        assert!(is_revoked(&receiver, "s-1", "u", at(0)), "the list knows of it in any case");
+        let again = status(&receiver, post(&token));
+        let expected = if may_come_again { (200, 2) } else { (400, 1) };
+        assert_eq!((again, calls.load(SeqCst)), expected);
+    }
+}
+
+#[test]
+fn what_else_is_to_happen_does_not_where_there_is_no_logout() {
+    let never = |_| -> std::future::Ready<Result<(), Infallible>> { panic!("told") };
+    let receiver = receiver(0).on_logout(never);
+    assert!(may_be_repeated(&receiver, post(form(&logout().sign()))), "the list has no room");
+    assert!(!may_be_repeated(&receiver, post(form(&logout().audience("api").sign()))));
+}
+
+#[test]
 fn rs_153_a_sid_ends_its_session_and_a_sub_alone_what_it_had() {
     let now = SystemTime::now();
     let this_second = at(now.duration_since(UNIX_EPOCH).expect("after 1970").as_secs());

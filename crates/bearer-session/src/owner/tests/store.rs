@@ -19,6 +19,8 @@ pub(super) struct Faults {
     pub(super) commits_before: usize,
     pub(super) commits_after: usize,
     pub(super) loads: usize,
+    /// So many loads are answered, and no more.
+    pub(super) answers: Option<usize>,
     pub(super) claims: usize,
     /// So many claims fail after they took effect.
     pub(super) claims_after: usize,
@@ -83,6 +85,10 @@ impl Store for Faulty {
     fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lookup, StoreError>> {
         self.set(|faults| faults.loads += 1);
         self.guard(Box::pin(async move {
+            if let Some(left) = self.read(|faults| faults.answers) {
+                let left = left.checked_sub(1).ok_or_else(|| StoreError::new("no answer"))?;
+                self.set(|faults| faults.answers = Some(left));
+            }
             // As long as a round trip.
             sleep(Duration::from_millis(1)).await;
             let mut answer = self.store().load(key).await;

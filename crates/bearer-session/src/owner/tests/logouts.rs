@@ -1,0 +1,173 @@
+//! Logouts at the issuer, as back-channel logout tells of them.
+
+use super::*;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tower_bearer::{Algorithm, JwtVerifier, LogoutToken};
+
+const ISS: &str = "https://issuer.example";
+const SECRET: [u8; 32] = [7; 32];
+
+fn heeding(issuer: &Issuer, store: &Faulty) -> Sessions {
+    Sessions::builder(issuer.clone(), store.clone(), keyring()).heed_logouts().build()
+}
+
+fn jwt(payload: &str) -> String {
+    format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
+}
+
+/// Those of a sign-in, whose ID token says this.
+fn signed_in(id_token: &str, expires_in: Duration) -> TokenSet {
+    TokenSet { id_token: Some(Secret::new(jwt(id_token))), ..tokens(0, expires_in) }
+}
+
+fn session(iss: &str, sid: &str) -> TokenSet {
+    signed_in(&format!(r#"{{"iss":"{iss}","sub":"ada","sid":"{sid}"}}"#), HOUR)
+}
+
+/// What the issuer says of a session or a user, so many seconds ago.
+async fn logout_of(claim: &str, value: &str, ago: u64) -> LogoutToken {
+    let issuer =
+        tower_bearer::Issuer::new(ISS, "api").hmac_secret(Algorithm::HS256, SECRET).logout_client("web");
+    let now = SystemTime::now();
+    let iat = now.duration_since(UNIX_EPOCH).unwrap().as_secs() - ago;
+    let key = SigningKey::hmac(Alg::HS256, &SECRET);
+    let token =
+        TokenBuilder::new(&key, ISS, "web").logout().without("sub").claim("iat", iat).claim(claim, value);
+    JwtVerifier::new([issuer]).unwrap().verify_logout_token(&token.sign(), now).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_signs_out_at_the_issuer_is_out_in_every_process_and_nobody_else_is() {
+    let (issuer, store) = (Issuer::supabase(), Faulty::new());
+    let (here, elsewhere) = (heeding(&issuer, &store), heeding(&issuer, &store));
+    let id = here.create(session(ISS, "s-1")).await.unwrap();
+    let others = [session(ISS, "s-2"), session("https://other.example", "s-1"), tokens(0, HOUR)];
+    let mut strangers = Vec::new();
+    for tokens in others {
+        strangers.push(here.create(tokens).await.unwrap());
+    }
+    assert_eq!(access(&elsewhere, &id).await, got("a0"));
+    let mut events = elsewhere.events();
+
+    here.heed_logout(logout_of("sid", "s-1", 0).await).await.unwrap();
+    sleep(secs(5)).await;
+    for sessions in [&here, &elsewhere, &heeding(&issuer, &store)] {
+        assert_eq!(access(sessions, &id).await, OUT);
+        for stranger in &strangers {
+            assert_eq!(access(sessions, stranger).await, got("a0"));
+        }
+    }
+    assert!(matches!(events.next().await, Some(SessionEvent::SignedOut(who)) if who.key == id.key()));
+    assert_eq!(store.load(&id.key()).await.unwrap(), Lookup::Ended, "also for who does not heed logouts");
+    assert_eq!(issuer.0.lock().unwrap().signed_out, [], "it knows");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_nobody_used_since_is_over_before_its_refresh_token_is_sent() {
+    let (issuer, store) = (Issuer::strict(), Faulty::new());
+    let sessions = heeding(&issuer, &store);
+    let (day, month) = (24 * 3600, 30 * 24 * 3600);
+    let tokens = signed_in(&format!(r#"{{"iss":"{ISS}","sid":"s-1"}}"#), secs(day));
+    let id = sessions.create(tokens).await.unwrap();
+    sessions.heed_logout(logout_of("sid", "s-1", 0).await).await.unwrap();
+    // So long it lies in the store.
+    advance(secs(day + month - 1)).await;
+    assert_eq!(access(&heeding(&issuer, &store), &id).await, OUT);
+    assert_eq!(issuer.presented().len(), 0);
+    assert_eq!(store.load(&id.key()).await.unwrap(), Lookup::Ended);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_of_a_user_ends_what_began_before_it_in_whatever_order_they_are_heard_of() {
+    // How many seconds before the session they were.
+    let cases: [(&[u64], _); 6] = [
+        (&[60], got("a0")),
+        (&[300, 60, 300], got("a0")),
+        // In the same second: the session may have been there.
+        (&[0], OUT),
+        (&[60, 0], OUT),
+        (&[0, 60], OUT),
+        (&[300, 0, 60], OUT),
+    ];
+    for (logouts, expected) in cases {
+        let (issuer, store) = (Issuer::supabase(), Faulty::new());
+        let sessions = heeding(&issuer, &store);
+        let id = sessions.create(session(ISS, "s-1")).await.unwrap();
+        for ago in logouts {
+            sessions.heed_logout(logout_of("sub", "ada", *ago).await).await.unwrap();
+        }
+        assert_eq!(access(&heeding(&issuer, &store), &id).await, expected, "{logouts:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_id_token_does_not_say_whose_it_is_the_access_token_does() {
+    let labels = format!(r#"{{"iss":"{ISS}","sub":"ada","sid":"s-1"}}"#);
+    let of_access = TokenSet { access_token: AccessToken::new(jwt(&labels)), ..tokens(0, HOUR) };
+    let of_both = TokenSet {
+        access_token: AccessToken::new(jwt(&format!(r#"{{"iss":"{ISS}","sub":"ada","sid":"other"}}"#))),
+        ..signed_in(&labels, HOUR)
+    };
+    for (tokens, claim, value, expected) in [
+        (&of_access, "sid", "s-1", true),
+        (&of_access, "sub", "ada", true),
+        (&of_access, "sid", "ada", false),
+        (&of_access, "sub", "s-1", false),
+        (&of_both, "sid", "s-1", true),
+        (&of_both, "sid", "other", false),
+    ] {
+        let (issuer, store) = (Issuer::supabase(), Faulty::new());
+        let sessions = heeding(&issuer, &store);
+        let id = sessions.create(tokens.clone()).await.unwrap();
+        sessions.heed_logout(logout_of(claim, value, 0).await).await.unwrap();
+        let access = heeding(&issuer, &store).access(&id, OnBehalf::default()).await;
+        assert_eq!(access.is_err(), expected, "{claim} {value}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_that_the_store_did_not_take_has_failed_and_may_be_repeated() {
+    let (issuer, store) = (Issuer::supabase(), Faulty::new());
+    let sessions = heeding(&issuer, &store);
+    let id = sessions.create(session(ISS, "s-1")).await.unwrap();
+    // The first logout of this user, and one that takes the place of another.
+    for ago in [60, 0] {
+        let logout = logout_of("sub", "ada", ago).await;
+        store.set(|faults| faults.is_down = true);
+        let failed = sessions.heed_logout(logout.clone()).await.unwrap_err();
+        assert_eq!(failed.kind(), SessionErrorKind::Unavailable);
+        store.set(|faults| faults.is_down = false);
+        assert_eq!(access(&heeding(&issuer, &store), &id).await, got("a0"));
+        sessions.heed_logout(logout).await.unwrap();
+    }
+    assert_eq!(access(&heeding(&issuer, &store), &id).await, OUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_store_does_not_say_whether_there_was_a_logout_no_refresh_token_is_sent() {
+    let (issuer, store) = (Issuer::supabase(), Faulty::new());
+    let tokens = signed_in(&format!(r#"{{"iss":"{ISS}","sub":"ada","sid":"s-1"}}"#), Duration::ZERO);
+    let id = heeding(&issuer, &store).create(tokens).await.unwrap();
+    let sessions = heeding(&issuer, &store);
+    // The session itself is found, and then what was said of one of the two.
+    for answers in [1, 2] {
+        store.set(|faults| faults.answers = Some(answers));
+        assert_eq!(access(&sessions, &id).await, LATER, "as in any outage");
+        assert_eq!(issuer.presented().len(), 0);
+    }
+    store.set(|faults| faults.answers = None);
+    assert_eq!(access(&sessions, &id).await, got("a1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_not_told_to_heed_logouts_says_so_and_looks_for_none() {
+    let (issuer, store) = (Issuer::supabase(), Faulty::new());
+    let sessions = owner(&issuer, &store);
+    let id = sessions.create(session(ISS, "s-1")).await.unwrap();
+    assert!(sessions.heed_logout(logout_of("sid", "s-1", 0).await).await.is_err());
+    sleep(secs(5)).await;
+    assert_eq!(access(&sessions, &id).await, got("a0"));
+    assert_eq!(store.read(|faults| faults.loads), 1);
+}
