@@ -21,7 +21,7 @@ use http::{
 };
 use reqwest::{Client, ClientBuilder, RequestBuilder};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tracing::warn;
+use tracing::{info, warn};
 use url::{Url, form_urlencoded::Serializer};
 
 /// The endpoints of an issuer, and the client that it knows us as.
@@ -88,6 +88,13 @@ impl OAuthEndpoint {
     ) -> Result<Self, InvalidEndpoint> {
         let http = http_client::build(http)?;
         let metadata = read_metadata(&http, issuer, client.plain()).await?;
+        if metadata.revocation.is_none() {
+            info!(
+                issuer,
+                "the issuer names no `revocation_endpoint`: it is not told of sign-outs, and a refresh token lives there \
+                until it expires"
+            );
+        }
         Ok(Self { issuer: Some(issuer.into()), ..Self::from_parts(http, client, metadata) })
     }
 
@@ -294,7 +301,8 @@ impl TokenEndpoint for OAuthEndpoint {
     }
 
     /// Revokes the refresh token, or the access token where there is none, at an issuer that has an endpoint
-    /// for it.
+    /// for it. Others, such as Entra ID, are not told, and the session is over here alone; the log says so when
+    /// the issuer is discovered.
     ///
     /// An issuer of OAuth ends no other sessions of the user: [`SignOutScope::Global`] does the same and
     /// [`SignOutScope::Others`] nothing, and both are an error with the code `unsupported_scope`. Those that

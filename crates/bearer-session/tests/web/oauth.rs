@@ -23,7 +23,7 @@ use bearer_session::{
     revoke_in, session_routes,
     store::MemoryStore,
 };
-use bearer_testing::{OAuthOptions, TestOAuth, TokenBuilder};
+use bearer_testing::{OAuthOptions, ScriptedJwks, Step, TestOAuth, TokenBuilder};
 use std::time::Duration;
 use tower::ServiceExt as _;
 use tower_http::csrf::CsrfLayer;
@@ -256,6 +256,24 @@ async fn whom_the_provider_signs_out_is_out_at_instances_that_it_did_not_ask() {
         assert_eq!(tells(&provider, asked, claim, value).await, StatusCode::OK);
         assert_eq!(browser.open("/me").await.status, StatusCode::UNAUTHORIZED, "{claim}");
         assert_eq!(browser.session(), None);
+    }
+}
+
+#[tokio::test]
+async fn of_an_issuer_that_cannot_be_told_of_sign_outs_the_log_says_so_when_it_is_discovered() {
+    let (issuer, server) = (TestOAuth::start().await, ScriptedJwks::start().await);
+    server.at(
+        "/.well-known/openid-configuration",
+        Step::json(&serde_json::json!({
+            "issuer": server.url(""), "token_endpoint": server.url("/token"),
+        })),
+    );
+    let (log, _guard) = Log::start();
+    for (issuer, is_told) in [(issuer.issuer(), true), (&server.url(""), false)] {
+        OAuthEndpoint::discover(issuer, OAuthClient::public("app")).await.unwrap();
+        let lines = log.take("INFO");
+        let said = lines.iter().filter(|line| line.contains("revocation_endpoint") && line.contains(issuer));
+        assert_eq!(said.count(), usize::from(!is_told), "{lines:?}");
     }
 }
 

@@ -103,6 +103,17 @@ async fn a_logout_of_a_user_ends_what_began_before_it_in_whatever_order_they_are
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_heard_of_already_is_not_written_again() {
+    let store = Faulty::new();
+    let sessions = heeding(&Issuer::supabase(), &store);
+    for (claim, value, ago) in [("sid", "s-1", 0), ("sid", "s-1", 60), ("sub", "ada", 0), ("sub", "ada", 60)]
+    {
+        sessions.heed_logout(logout_of(claim, value, ago).await).await.unwrap();
+    }
+    assert_eq!(store.read(|faults| faults.claims), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_the_id_token_does_not_say_whose_it_is_the_access_token_does() {
     let labels = format!(r#"{{"iss":"{ISS}","sub":"ada","sid":"s-1"}}"#);
     let of_access = TokenSet { access_token: AccessToken::new(jwt(&labels)), ..tokens(0, HOUR) };
