@@ -254,6 +254,7 @@ async fn whoever_signs_out_there_is_refused_here() {
     let over = elsewhere.access(&session, NOBODY).await.unwrap_err();
     assert_eq!(over.kind(), SessionErrorKind::SignedOut);
     assert_eq!(elsewhere.access(&another, NOBODY).await.unwrap().token(), &others.access_token);
+    assert!(elsewhere.refresh(&another, NOBODY).await.is_ok(), "it goes on there too");
 }
 
 #[tokio::test]

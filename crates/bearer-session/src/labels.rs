@@ -16,6 +16,8 @@ pub(crate) struct Labels {
     pub(crate) subject: Option<Arc<str>>,
     /// `session_id` of Supabase Auth, or `sid` of OpenID Connect.
     pub(crate) session: Option<Arc<str>>,
+    /// `sid` alone, by which an issuer speaks of the session.
+    pub(crate) sid: Option<Arc<str>>,
     /// `iat`: when the token was issued.
     pub(crate) issued: Option<SystemTime>,
 }
@@ -32,12 +34,16 @@ impl Labels {
             iat: Option<serde_json::Value>,
         }
         match unverified::claims::<Payload>(access_token) {
-            Some(payload) => Self {
-                issuer: payload.iss.map(Arc::from),
-                subject: payload.sub.map(Arc::from),
-                session: payload.session_id.or(payload.sid).map(Arc::from),
-                issued: payload.iat.as_ref().and_then(date),
-            },
+            Some(payload) => {
+                let sid: Option<Arc<str>> = payload.sid.map(Arc::from);
+                Self {
+                    issuer: payload.iss.map(Arc::from),
+                    subject: payload.sub.map(Arc::from),
+                    session: payload.session_id.map(Arc::from).or_else(|| sid.clone()),
+                    sid,
+                    issued: payload.iat.as_ref().and_then(date),
+                }
+            }
             None => Self::default(),
         }
     }
@@ -74,11 +80,17 @@ mod tests {
         let cases = [
             (
                 jwt(r#"{"iss":"i","sub":"u","session_id":"s","sid":"t","iat":7}"#),
-                Labels { issuer: some("i"), subject: some("u"), session: some("s"), issued: at(7.0) },
+                Labels {
+                    issuer: some("i"),
+                    subject: some("u"),
+                    session: some("s"),
+                    sid: some("t"),
+                    issued: at(7.0),
+                },
             ),
             (
                 jwt(r#"{"sub":"u","sid":"t"}"#),
-                Labels { subject: some("u"), session: some("t"), ..Labels::default() },
+                Labels { subject: some("u"), session: some("t"), sid: some("t"), ..Labels::default() },
             ),
             (jwt(r#"{"sub":"u","iat":7.5}"#), Labels { subject: some("u"), issued: at(7.5), ..none() }),
             (jwt(r#"{"sub":"u","iat":"7"}"#), Labels { subject: some("u"), ..none() }),

@@ -20,9 +20,11 @@ pub(crate) struct Record {
     /// Shared with the handlers of requests that are under way.
     pub(crate) id_token: Option<Arc<Secret>>,
     pub(crate) document: Option<Secret>,
-    /// The user signed in: seconds since 1970, by the clock of whoever wrote it. Nothing but the renewal of
-    /// its cookie rests on it.
+    /// The user signed in: seconds since 1970, by the clock of whoever wrote it. The renewal of its cookie
+    /// rests on it, and whether a logout at the issuer came later.
     pub(crate) signed_in: u64,
+    /// The `sid` of an ID token. Later ones need not have it (OpenID Connect Core 1.0 §12.2).
+    pub(crate) sid: Option<Arc<str>>,
     /// For how long these tokens must not be refreshed, since this was written: a request with an older one
     /// may still be under way.
     pub(crate) settles_in: Duration,
@@ -46,6 +48,8 @@ struct Written<T> {
     #[serde(skip_serializing_if = "Option::is_none")]
     document: Option<T>,
     signed_in: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<T>,
     #[serde(default, skip_serializing_if = "is_zero")]
     settles_in_ms: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -69,7 +73,11 @@ impl Record {
     pub(crate) fn renewed(&self, tokens: TokenSet) -> Option<Self> {
         let next = Self::of(tokens, self.signed_in, self.is_aliased);
         let is_same = self.may_be_one_with(&next);
-        is_same.then(|| Self { id_token: next.id_token.or_else(|| self.id_token.clone()), ..next })
+        is_same.then(|| Self {
+            id_token: next.id_token.or_else(|| self.id_token.clone()),
+            sid: next.sid.or_else(|| self.sid.clone()),
+            ..next
+        })
     }
 
     /// Whether nothing in them says that these are sessions of two users, or two sessions of one.
@@ -90,6 +98,7 @@ impl Record {
     fn of(tokens: TokenSet, signed_in: u64, is_aliased: bool) -> Self {
         let TokenSet { access_token, refresh_token, expires_in, id_token, document } = tokens;
         let labels = Labels::of(access_token.expose());
+        let sid = id_token.as_ref().and_then(|token| Labels::of(token.expose()).sid);
         Self {
             access_token,
             refresh_token,
@@ -97,6 +106,7 @@ impl Record {
             id_token: id_token.map(Arc::new),
             document,
             signed_in,
+            sid,
             settles_in: Duration::ZERO,
             ahead: 0,
             is_aliased,
@@ -112,6 +122,7 @@ impl Record {
             id_token: self.id_token.as_deref().map(Secret::expose),
             document: self.document.as_ref().map(Secret::expose),
             signed_in: self.signed_in,
+            sid: self.sid.as_deref(),
             settles_in_ms: milliseconds(self.settles_in),
             ahead: self.ahead,
             aliased: self.is_aliased,
@@ -134,6 +145,7 @@ impl Record {
             id_token: written.id_token.map(|token| Arc::new(Secret::new(token))),
             document: written.document.map(Secret::new),
             signed_in: written.signed_in,
+            sid: written.sid.map(Arc::from),
             settles_in: Duration::from_millis(written.settles_in_ms),
             ahead: written.ahead,
             is_aliased: written.aliased,
@@ -143,7 +155,7 @@ impl Record {
 
 impl Written<&str> {
     fn len(&self) -> usize {
-        let texts = [Some(self.access_token), self.refresh_token, self.id_token, self.document];
+        let texts = [Some(self.access_token), self.refresh_token, self.id_token, self.document, self.sid];
         texts.into_iter().flatten().map(str::len).sum()
     }
 }
@@ -190,6 +202,18 @@ mod tests {
     }
 
     #[test]
+    fn the_sid_of_an_id_token_stays_though_the_next_one_has_none() {
+        let tokens = |payload: &str| TokenSet {
+            id_token: Some(Secret::new(jwt(payload))),
+            ..TokenSet::new(AccessToken::new("a"), Duration::from_secs(60))
+        };
+        let first = Record::signed_in(tokens(r#"{"sub":"u","sid":"s"}"#), false);
+        let second = first.renewed(tokens(r#"{"sub":"u"}"#)).unwrap();
+        assert_eq!(second.sid.as_deref(), Some("s"));
+        assert!(first.renewed(tokens(r#"{"sub":"u","sid":"another"}"#)).is_none());
+    }
+
+    #[test]
     fn tokens_of_another_user_or_session_are_no_successors() {
         let tokens = |access: &str, id_token: Option<&str>| TokenSet {
             id_token: id_token.map(|payload| Secret::new(jwt(payload))),
@@ -219,7 +243,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read(
             access: String, refresh: Option<String>, ms: u64, id_token: Option<String>,
-            document: Option<String>, signed_in: u64, settles: u64, ahead: u64,
+            document: Option<String>, signed_in: u64, sid: Option<String>, settles: u64, ahead: u64,
             is_aliased: bool,
         ) {
             let record = Record {
@@ -230,6 +254,7 @@ mod tests {
                 id_token: id_token.map(|token| Arc::new(Secret::new(token))),
                 document: document.map(Secret::new),
                 signed_in,
+                sid: sid.map(Arc::from),
                 settles_in: Duration::from_millis(settles),
                 ahead,
                 is_aliased,

@@ -158,8 +158,8 @@ impl OAuthEndpoint {
     ///
     /// At some issuers this ends more than the one session: at Auth0 all refresh tokens of the user and
     /// application where "Refresh Token Revocation Deletes Grant" is on; at Keycloak the client's part of the
-    /// single sign-on session; at Better Auth, of a token that was spent or revoked before, all sessions of the
-    /// user with this client.
+    /// single sign-on session; at Better Auth, of a token that was spent or revoked before, all sessions of
+    /// the user with this client.
     ///
     /// # Errors
     /// When tokens must not be sent there.
@@ -185,8 +185,8 @@ impl OAuthEndpoint {
         self
     }
 
-    /// One more parameter of the authorization URL, such as `audience`, `prompt` or `resource`. A request that
-    /// says the same of its own, such as a stronger [`acr_values`](SignInRequest::step_up) or one of its
+    /// One more parameter of the authorization URL, such as `audience`, `prompt` or `resource`. A request
+    /// that says the same of its own, such as a stronger [`acr_values`](SignInRequest::step_up) or one of its
     /// [`parameters`](SignInRequest::parameters), has its way.
     #[must_use]
     pub fn authorization_parameter(mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
@@ -301,8 +301,8 @@ impl TokenEndpoint for OAuthEndpoint {
     }
 
     /// Revokes the refresh token, or the access token where there is none, at an issuer that has an endpoint
-    /// for it. Others, such as Entra ID, are not told, and the session is over here alone; the log says so when
-    /// the issuer is discovered.
+    /// for it. Others, such as Entra ID, are not told, and the session is over here alone; the log says so
+    /// when the issuer is discovered.
     ///
     /// An issuer of OAuth ends no other sessions of the user: [`SignOutScope::Global`] does the same and
     /// [`SignOutScope::Others`] nothing, and both are an error with the code `unsupported_scope`. Those that

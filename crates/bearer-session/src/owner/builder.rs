@@ -47,8 +47,8 @@ impl SessionsBuilder {
     }
 
     /// For how long a session is served without asking the store. A sign-out in another process is seen after
-    /// that time at the latest; if the store is unreachable, once it is back, or when the access token expires.
-    /// Default 5 s.
+    /// that time at the latest; if the store is unreachable, once it is back, or when the access token
+    /// expires. Default 5 s.
     #[must_use]
     pub fn local_for(mut self, time: Duration) -> Self {
         self.settings.local_for = time;
@@ -96,7 +96,8 @@ impl SessionsBuilder {
     ///
     /// Limits of that kind are the issuer's, who has one for all that a user is signed in to: time-boxed
     /// sessions and the inactivity time-out of Supabase Auth, or the life of a refresh token at an issuer of
-    /// OAuth. A session that the issuer ends is over here at its next refresh. What a handler wants of its own
+    /// OAuth. A session that the issuer ends is over here at its next refresh, or [within
+    /// seconds](Self::heed_logouts). What a handler wants of its own
     /// hangs on [`CurrentSession::signed_in_at`](crate::CurrentSession::signed_in_at), and what a gate wants
     /// on its policy [`max_age`](tower_bearer::policy::max_age).
     #[must_use]
@@ -105,10 +106,11 @@ impl SessionsBuilder {
         self
     }
 
-    /// Ends sessions whose user the issuer has signed out, as [`heed_logout`](Sessions::heed_logout) is told of
-    /// it. In all instances: whenever one looks for a session in the store, it then looks for what was said of
-    /// that session and of its user too. What was said lies there as long as a session may, and takes the room
-    /// of a small one.
+    /// Ends sessions whose user the issuer has signed out, as [`heed_logout`](Sessions::heed_logout) is told
+    /// of it. For all instances, or none: whenever one looks for a session in the store, it then looks for
+    /// what was said of that session and of its user too. What was said lies there for a day and the
+    /// [`lifetime`](Self::lifetime): where access tokens live longer than a day, let that be as much longer.
+    /// It takes the room of [another name](crate::store::Store::link) of a session.
     #[must_use]
     pub fn heed_logouts(mut self) -> Self {
         self.settings.heeds_logouts = true;
@@ -162,6 +164,11 @@ impl Settings {
     /// What must be left of a lease for an exchange: the request, and then the store is to take the answer.
     pub(super) fn for_an_exchange(&self) -> Duration {
         self.request_timeout + self.store_timeout
+    }
+
+    /// For how long what came by another way than a look is served without one: a look finds logouts too.
+    pub(super) const fn local_for_without_a_look(&self) -> Duration {
+        if self.heeds_logouts { Duration::ZERO } else { self.local_for }
     }
 
     /// For how long a row is to lie in the store whose access token has so long to live. Reckoned from the

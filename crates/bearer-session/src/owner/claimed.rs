@@ -188,7 +188,7 @@ impl Owner {
             Some((Commit::Stored, asked)) => {
                 let tokens = successor.at(asked, claim.row);
                 let held = Held::new(claim.key, claim.row + 1, tokens, Duration::ZERO, asked);
-                let (held, _) = self.keep(held.trusted(self.settings.local_for));
+                let (held, _) = self.keep(held.trusted(self.settings.local_for_without_a_look()));
                 Committed::Stored(held)
             }
             Some((Commit::Fenced, _)) => Committed::Fenced,

@@ -134,7 +134,7 @@ impl Held {
     }
 
     pub(super) fn signed_out(&self, scope: SignOutScope, now: Instant) -> SignedOut {
-        let Labels { issuer, subject, session, issued } = self.record.labels.clone();
+        let Labels { issuer, subject, session, issued, .. } = self.record.labels.clone();
         SignedOut {
             key: self.key,
             scope,

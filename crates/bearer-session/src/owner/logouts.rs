@@ -1,32 +1,32 @@
-//! Logouts at the issuer, as back-channel logout tells of them: marks in the store. Whoever looks for a session
-//! looks for those that are about it.
+//! Logouts at the issuer, as back-channel logout tells of them: marks in the store. Whoever looks for a
+//! session looks for those that are about it.
 
-use super::{Owner, SOON, SessionError, Sessions, local::Held, look::Looked};
-use crate::{
-    BoxFuture,
-    record::Record,
-    store::{Claim, Commit, Key, Lookup, Row},
-};
+use super::{Owner, SOON, SessionError, Sessions, end::REMEMBERED, local::Held};
+use crate::{BoxFuture, endpoint::SignOutScope, record::Record, store::Key};
 use std::{
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::time::Instant;
 use tower_bearer::LogoutToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
-/// For how much of an access token's life a mark is kept, beside the lifetime of a session.
-const ACCESS_TOKEN_LIVES: Duration = Duration::from_secs(24 * 3600);
+/// For how long a mark is kept, beside the lifetime of a session: for so much of an access token's life.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Sessions that began before are over: seconds since 1970. Nothing in it is a secret, and whoever could forge
-/// one could as well delete the session: it is not sealed.
+/// By how much the clock here may be ahead of the issuer's, for a session to be one from before its logout.
+const LEEWAY: Duration = Duration::from_secs(60);
+
+/// Sessions that began before are over: seconds since 1970. It lies in the store as what the name of the
+/// issuer's session or user leads to. Nothing in it is a secret, and whoever could forge one could as well
+/// delete the session: it is not sealed.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Mark(u64);
 
 impl Sessions {
-    /// Ends the sessions that a logout token is about: with `sid`, those of that session at the issuer; with
-    /// `sub` alone, those of the user that began until then (OpenID Connect Back-Channel Logout 1.0 §2.7). It is
-    /// for `LogoutReceiver::on_logout` of `tower-bearer`, and wants
+    /// Ends the sessions that a logout token is about (OpenID Connect Back-Channel Logout 1.0 §2.7): those
+    /// that began until then, with its `sid`, or with its `sub` where it has no `sid`. It is for
+    /// `LogoutReceiver::on_logout` of `tower-bearer`, and wants
     /// [`heed_logouts`](crate::SessionsBuilder::heed_logouts).
     ///
     /// ```
@@ -68,13 +68,16 @@ impl Sessions {
     /// # }
     /// ```
     ///
-    /// Every process of the store knows of it within the time of [`local_for`](crate::SessionsBuilder::local_for);
-    /// a session that nobody uses for a while is over when somebody does. Which sessions are meant, `iss`, `sid`
-    /// and `sub` of the ID token say, or of the access token where there is none. The refresh token is not
-    /// revoked: what becomes of it is the issuer's affair, which ended the session itself.
+    /// Every process of the store knows of it within the time of
+    /// [`local_for`](crate::SessionsBuilder::local_for), a page that listens to the events within 15 s; a
+    /// session that nobody uses for a while is over when somebody does. Which sessions are meant, `iss`,
+    /// `sid` and `sub` of the ID token say, or of the access token where there is none. The first process
+    /// that finds out tells the endpoint, as of any [sign-out](Self::sign_out): a refresh token of
+    /// `offline_access` would live on at the issuer, and nobody has it any more.
     ///
-    /// That a session began before a logout by `sub` is told by the clock of the process that began it, and that
-    /// of the issuer: where this one is ahead, who signs in again at once may have to do so twice.
+    /// When a session began, the clock of the process says that began it. Where it is behind the issuer's,
+    /// who signs in again at once may have to do so twice. Of a session that is named by `sid`, it may be
+    /// ahead by a minute; of a user, by nothing: otherwise what began before the logout goes on.
     ///
     /// # Errors
     /// [`Unavailable`](crate::SessionErrorKind::Unavailable) when the store cannot be reached or is full, or
@@ -94,67 +97,64 @@ impl Owner {
             );
             return None;
         }
-        match (&token.sid, &token.sub) {
-            (Some(sid), _) => self.mark(of_session(&token.iss, sid), Mark::ALL).await,
-            (None, Some(sub)) => self.mark(of_user(&token.iss, sub), Mark::until(token.iat)).await,
+        let (key, mark) = match (&token.sid, &token.sub) {
+            // Not for good: a user who only takes the consent back that this client has is signed in at the
+            // issuer as before, and has the same `sid` when they come back (Keycloak).
+            (Some(sid), _) => (of_session(&token.iss, sid), Mark::until(token.iat + LEEWAY)),
+            (None, Some(sub)) => (of_user(&token.iss, sub), Mark::until(token.iat)),
             // The verifier lets none of these through.
-            (None, None) => None,
-        }
+            (None, None) => return None,
+        };
+        let until = Instant::now() + self.settings.store_timeout;
+        self.retry_until(until, || self.mark(key, mark)).await
     }
 
     /// Leaves this mark, unless there is one that says as much.
     async fn mark(&self, key: Key, mark: Mark) -> Option<()> {
-        let lives = self.settings.row_lives(ACCESS_TOKEN_LIVES);
-        let row = match self.ask(self.store.create(&key, &mark.encode(), lives)).await? {
-            Lookup::Unknown => return Some(()),
-            Lookup::Live(row) if Mark::of(&row) >= mark => return Some(()),
-            Lookup::Live(row) => row,
-            // Nobody ends marks.
-            Lookup::Ended => return None,
-        };
-        match self.ask(self.store.claim(&key, row.generation, self.settings.lease)).await? {
-            Claim::Granted { fence, row, .. } => {
-                let mark = mark.max(Mark::of(&row));
-                let committed = self.ask(self.store.commit(&key, fence, &mark.encode(), lives)).await?;
-                (committed == Commit::Stored).then_some(())
-            }
-            // Another process is at it. The issuer may ask again.
-            Claim::Held(_) | Claim::Moved(_) | Claim::Ended | Claim::Unknown => None,
+        if self.marked(Some(key)).await? >= mark {
+            return Some(());
         }
+        self.ask(self.store.link(&key, &mark.key(), self.settings.row_lives(DAY))).await
     }
 
-    /// The session as it was found, unless the issuer has signed its user out.
-    pub(super) async fn unless_logged_out(self: &Arc<Self>, held: Arc<Held>) -> Looked {
+    /// Whether the issuer has signed out who has this session; `None` where the store does not say.
+    pub(super) async fn is_logged_out(&self, record: &Record) -> Option<bool> {
         if !self.settings.heeds_logouts {
-            return Looked::Live(held);
+            return Some(false);
         }
-        match self.is_logged_out(&held.record).await {
-            Some(false) => Looked::Live(held),
-            Some(true) => {
-                info!(key = ?held.key, "a session is over, since the issuer has signed its user out");
-                self.end(held.key, Instant::now() + self.settings.store_timeout).await;
-                Looked::Over
-            }
-            None => Looked::Unreachable,
-        }
-    }
-
-    /// `None` where the store does not say.
-    async fn is_logged_out(&self, record: &Record) -> Option<bool> {
         let (id, access) = (record.id_labels(), &record.labels);
         let Some(iss) = id.issuer.as_ref().or(access.issuer.as_ref()) else { return Some(false) };
-        let session = id.session.as_ref().or(access.session.as_ref()).map(|sid| of_session(iss, sid));
-        let user = id.subject.as_ref().or(access.subject.as_ref()).map(|sub| of_user(iss, sub));
-        let (session, user) = tokio::join!(self.marked(session), self.marked(user));
+        let sid = record.sid.as_ref().or(access.sid.as_ref()).or(access.session.as_ref());
+        let sub = id.subject.as_ref().or(access.subject.as_ref());
+        let (session, user) = tokio::join!(
+            self.marked(sid.map(|sid| of_session(iss, sid))),
+            self.marked(sub.map(|sub| of_user(iss, sub))),
+        );
         Some(Mark(record.signed_in) < session?.max(user?))
     }
 
     /// The mark of this name.
     async fn marked(&self, key: Option<Key>) -> Option<Mark> {
         let Some(key) = key else { return Some(Mark::NONE) };
-        match self.ask(self.store.load(&key)).await? {
-            Lookup::Live(row) => Some(Mark::of(&row)),
-            Lookup::Ended | Lookup::Unknown => Some(Mark::NONE),
+        Some(self.ask(self.store.resolve(&key)).await?.map_or(Mark::NONE, Mark::of))
+    }
+
+    /// Ends a session whose user the issuer has signed out. Of all processes that find it, one tells the
+    /// issuer.
+    pub(super) async fn logged_out(self: &Arc<Self>, found: &Held) {
+        let key = found.key;
+        info!(?key, "a session is over, since the issuer has signed its user out");
+        let end = || self.ask(self.store.end(&key, REMEMBERED));
+        let lived = self.retry_until(Instant::now() + self.settings.store_timeout, end).await;
+        let is_first = lived == Some(true);
+        if !self.over(&key, SignOutScope::Local) && is_first {
+            self.announce(found, SignOutScope::Local, Instant::now());
+        }
+        if is_first {
+            let (owner, record) = (Arc::clone(self), Arc::clone(&found.record));
+            tokio::spawn(async move { owner.drop_tokens(&record).await });
+        } else if lived.is_none() {
+            warn!(?key, "the store could not be told that a session is over");
         }
     }
 }
@@ -175,19 +175,51 @@ fn name(iss: &str, name: &str) -> String {
 impl Mark {
     const NONE: Self = Self(0);
 
-    const ALL: Self = Self(u64::MAX);
-
     /// Issuers count in whole seconds: what began in this one may have been before.
     fn until(iat: SystemTime) -> Self {
         Self(iat.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().saturating_add(1))
     }
 
-    const fn encode(self) -> [u8; 8] {
-        self.0.to_be_bytes()
+    /// No session lies there: other keys are digests.
+    fn key(self) -> Key {
+        let mut bytes = [0; 32];
+        bytes[24..].copy_from_slice(&self.0.to_be_bytes());
+        Key::from_bytes(bytes)
     }
 
     /// What this version does not understand is taken for the most that it may say.
-    fn of(row: &Row) -> Self {
-        <[u8; 8]>::try_from(&*row.sealed).map_or(Self::ALL, |bytes| Self(u64::from_be_bytes(bytes)))
+    fn of(key: Key) -> Self {
+        match key.as_bytes().split_last_chunk() {
+            Some((rest, seconds)) if rest.iter().all(|byte| *byte == 0) => Self(u64::from_be_bytes(*seconds)),
+            _ => Self(u64::MAX),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_read_as_it_was_written_and_anything_else_as_the_most() {
+        for seconds in [0, 1, u64::from(u32::MAX), u64::MAX] {
+            assert_eq!(Mark::of(Mark(seconds).key()), Mark(seconds));
+        }
+        assert_eq!(Mark::of(Key::of("session", "a")), Mark(u64::MAX));
+    }
+
+    #[test]
+    fn no_two_names_are_one() {
+        let keys = [
+            ("https://a", "b"),
+            ("https://ab", ""),
+            ("https://", "ab"),
+            ("https://a b", "b"),
+            ("https://a", "b b"),
+        ];
+        let keys = keys.map(|(iss, name)| [of_session(iss, name), of_user(iss, name)]).concat();
+        for (number, key) in keys.iter().enumerate() {
+            assert!(!keys[..number].contains(key), "{number}");
+        }
     }
 }

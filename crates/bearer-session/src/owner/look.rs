@@ -62,56 +62,69 @@ impl Owner {
     async fn look(self: Arc<Self>, key: Key) -> Looked {
         let asked = Instant::now();
         let before = self.local.live(&key, asked);
-        match self.ask(self.store.load(&key)).await {
-            None => Looked::Unreachable,
-            Some(Lookup::Live(row)) => match self.confirm_or_absorb(key, &row, asked) {
-                None => match self.unreadable(&key, &row, asked) {
-                    Unreadable::Wait => Looked::Unreachable,
-                    Unreadable::Over => Looked::Unreadable,
-                },
-                Some((held, Kept::First | Kept::Same | Kept::Newer)) => self.unless_logged_out(held).await,
-                Some((_, Kept::Ended)) => Looked::Over,
-                Some((held, Kept::Behind(ours))) => {
-                    // What came here while the store was asked is news to its answer. But where it is behind
-                    // what was known before, it has gone back, and the flight brings it forward again.
-                    if before.is_some_and(|before| before.generation > held.generation) {
-                        self.refresh_in_background(&ours, OnBehalf::default(), asked);
-                    }
-                    Looked::Live(ours)
-                }
-            },
+        let row = match self.ask(self.store.load(&key)).await {
+            Some(Lookup::Live(row)) => row,
             Some(Lookup::Ended) => {
                 self.over(&key, SignOutScope::Local);
-                Looked::Over
+                return Looked::Over;
             }
             Some(Lookup::Unknown) => {
                 self.unknown(&key);
-                Looked::Over
+                return Looked::Over;
+            }
+            None => return Looked::Unreachable,
+        };
+        let Some(found) = self.confirm_or_open(key, &row, asked) else {
+            return match self.unreadable(&key, &row, asked) {
+                Unreadable::Wait => Looked::Unreachable,
+                Unreadable::Over => Looked::Unreadable,
+            };
+        };
+        // Before a copy is kept, which would be served.
+        match self.is_logged_out(&found.record).await {
+            Some(false) => {}
+            Some(true) => {
+                self.logged_out(&found).await;
+                return Looked::Over;
+            }
+            None => return Looked::Unreachable,
+        }
+        match self.keep(found.trusted(self.settings.local_for)) {
+            (held, Kept::First | Kept::Same | Kept::Newer) => Looked::Live(held),
+            (_, Kept::Ended) => Looked::Over,
+            (held, Kept::Behind(ours)) => {
+                // What came here while the store was asked is news to its answer. But where it is behind
+                // what was known before, it has gone back, and the flight brings it forward again.
+                if before.is_some_and(|before| before.generation > held.generation) {
+                    self.refresh_in_background(&ours, OnBehalf::default(), asked);
+                }
+                Looked::Live(ours)
             }
         }
     }
 
     /// A generation that is known already needs not be opened.
-    fn confirm_or_absorb(&self, key: Key, row: &Row, asked: Instant) -> Option<(Arc<Held>, Kept)> {
+    fn confirm_or_open(&self, key: Key, row: &Row, asked: Instant) -> Option<Held> {
         match self.local.live(&key, asked) {
-            Some(ours) if ours.row == row.generation => {
-                let held = ours.confirmed(asked).aged(row.age, asked);
-                Some(self.keep(held.trusted(self.settings.local_for)))
-            }
-            _ => self.absorb(key, row, asked),
+            Some(ours) if ours.row == row.generation => Some(ours.confirmed(asked).aged(row.age, asked)),
+            _ => self.open(key, row, asked),
         }
     }
 
-    /// Reads a row that the store was asked for at that time, and keeps a copy. `None` where it does not
-    /// open.
-    pub(super) fn absorb(&self, key: Key, row: &Row, asked: Instant) -> Option<(Arc<Held>, Kept)> {
+    /// Reads a row that the store was asked for at that time. `None` where it does not open.
+    fn open(&self, key: Key, row: &Row, asked: Instant) -> Option<Held> {
         let plain = self.keyring.open(&key, row.generation, &row.sealed);
         let Some(record) = plain.and_then(|plain| Record::decode(&plain)) else {
             self.say_unreadable(&key, asked);
             return None;
         };
-        let held = Held::new(key, row.generation, record, row.age, asked).trusted(self.settings.local_for);
-        Some(self.keep(held))
+        Some(Held::new(key, row.generation, record, row.age, asked))
+    }
+
+    /// The same, of a row that came by another way than a look, and keeps a copy.
+    pub(super) fn absorb(&self, key: Key, row: &Row, asked: Instant) -> Option<(Arc<Held>, Kept)> {
+        let held = self.open(key, row, asked)?;
+        Some(self.keep(held.trusted(self.settings.local_for_without_a_look())))
     }
 
     /// Where instances have different keys it befalls every request, and else nobody.

@@ -95,13 +95,13 @@ impl MemoryStore {
     }
 
     /// How many other names there may be for all sessions together, each some 150 bytes; at least one.
-    /// Default 16 times the number of sessions. Only a keeping that finds a session by its refresh token
-    /// needs them: one for every refresh token.
+    /// Default 16 times the number of sessions. A keeping that finds a session by its refresh token needs one
+    /// for every refresh token, and every [logout at the issuer](crate::Sessions::heed_logout) is one.
     ///
     /// Where there are too many, the one that would expire first goes: the oldest. A browser that still has
     /// the refresh token of that name begins a session anew with it, and if there are newer ones the issuer
-    /// may take that for theft. A name stays when its session has ended, so that an old cookie does not bring
-    /// it back.
+    /// may take that for theft; a session that was logged out at the issuer goes on. A name stays when its
+    /// session has ended, so that an old cookie does not bring it back.
     #[must_use]
     pub fn aliases(mut self, most: usize) -> Self {
         self.aliases = most;

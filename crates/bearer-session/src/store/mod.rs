@@ -142,7 +142,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// wait.
     fn end<'a>(&'a self, key: &'a Key, remember: Duration) -> BoxFuture<'a, Result<bool, StoreError>>;
 
-    /// Makes `alias` another name of a session, for `ttl`. An alias leads to the key, whatever lies there.
+    /// Makes `alias` another name of a session, for `ttl`. An alias leads to the key, whatever lies there, or
+    /// nothing: of a [logout at the issuer](crate::Sessions::heed_logout), the key says when it was.
     fn link<'a>(
         &'a self,
         alias: &'a Key,

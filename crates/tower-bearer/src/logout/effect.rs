@@ -53,15 +53,14 @@ impl Effect {
     }
 
     fn revoke(&self, token: &LogoutToken) -> Result<(), Full> {
+        // Both dates are of the issuer's clock, so no leeway: it would refuse who signs in again at once. But
+        // issuers count in whole seconds, and a token of the same second may be one from before.
+        let issued_before = token.iat + Duration::from_secs(1);
         match (&token.sid, &token.sub) {
-            (Some(sid), _) => self.list.revoke_session(&token.iss, sid, self.lifetime),
-            (None, Some(sub)) => {
-                // Both dates are of the issuer's clock, so no leeway: it would refuse who signs in again at
-                // once. But issuers count in whole seconds, and a token of the same second may be one from
-                // before.
-                let issued_before = token.iat + Duration::from_secs(1);
-                self.list.revoke_subject(&token.iss, sub, issued_before, self.lifetime)
-            }
+            // Not for good: a user who only takes the consent back that this client has is signed in at the
+            // issuer as before, and has the same `sid` when they come back (Keycloak).
+            (Some(sid), _) => self.list.revoke_session_before(&token.iss, sid, issued_before, self.lifetime),
+            (None, Some(sub)) => self.list.revoke_subject(&token.iss, sub, issued_before, self.lifetime),
             // The verifier lets none of these through.
             (None, None) => Err(Full),
         }

@@ -45,12 +45,12 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 ///
 /// That a logout that failed is 400, whatever the cause, is the rule of Back-Channel Logout §2.8.
 ///
-/// A token with `sid` revokes that session; one with `sub` alone revokes what was issued to the user up to
-/// the second of its `iat`. Access tokens that name no session are not touched by a logout that names one.
-/// Every answer has `Cache-Control: no-store`, and a refusal its [`AuthError`](crate::AuthError) in the
-/// response extensions. Where a token in the name of one of the issuers is refused, a warning says why, at most
-/// once a minute. Anybody may post: no gate belongs around it. How long a request may take is the
-/// server's to bound.
+/// A token with `sid` revokes what was issued for that session up to the second of its `iat`; one with `sub`
+/// alone, what was issued to the user. Access tokens that name no session are not touched by a logout that
+/// names one. Every answer has `Cache-Control: no-store`, and a refusal its [`AuthError`](crate::AuthError)
+/// in the response extensions. Where a token in the name of one of the issuers is refused, a warning says
+/// why, at most once a minute. Anybody may post: no gate belongs around it. How long a request may take is
+/// the server's to bound.
 ///
 /// ```
 /// use http::{Request, StatusCode};
@@ -101,7 +101,8 @@ impl LogoutReceiver {
 
 impl<ResBody> LogoutReceiver<ResBody> {
     /// The longest life of an access token of these issuers: so long a revocation is kept, and for what their
-    /// clocks are granted. Default 24 hours. Shorter takes less room; too short, and a token comes to life again.
+    /// clocks are granted. Default 24 hours. Shorter takes less room; too short, and a token comes to life
+    /// again.
     #[must_use]
     pub fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.effect.lifetime = lifetime;
@@ -117,9 +118,10 @@ impl<ResBody> LogoutReceiver<ResBody> {
         self
     }
 
-    /// What else is to happen at a logout, once the list knows of it: the end of a session of your own, say. It
-    /// is told of each logout once, and the issuer's request waits for it; where it fails, the logout has failed,
-    /// and the issuer may repeat it. So it may hear of one again that it has carried out in part.
+    /// What else is to happen at a logout, once the list knows of it: the end of a session of your own, say.
+    /// The issuer's request waits for it. Where it fails, the logout has failed, and the issuer may repeat
+    /// it, though few do. So it hears of one again that it has carried out in part, and, where several
+    /// instances are told, of one that another has.
     ///
     /// ```
     /// # use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};

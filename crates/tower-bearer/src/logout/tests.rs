@@ -225,8 +225,11 @@ fn rs_153_a_sid_ends_its_session_and_a_sub_alone_what_it_had() {
     let next_second = this_second + Duration::from_secs(1);
     let iat = this_second.duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let by_sid = receiver(10);
-    assert_eq!(status(&by_sid, post(form(&logout().subject("ada").sign()))), 200);
-    assert!(is_revoked(&by_sid, "s-1", "ada", next_second), "all of the session");
+    let token = logout().subject("ada").claim("iat", iat);
+    assert_eq!(status(&by_sid, post(form(&token.sign()))), 200);
+    assert!(is_revoked(&by_sid, "s-1", "ada", at(0)));
+    assert!(is_revoked(&by_sid, "s-1", "ada", this_second), "the same second may be before");
+    assert!(!is_revoked(&by_sid, "s-1", "ada", next_second), "who came back in a session that went on");
     assert!(!is_revoked(&by_sid, "s-2", "ada", at(0)), "none of another");
 
     let by_sub = receiver(10);

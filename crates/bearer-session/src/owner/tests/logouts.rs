@@ -65,7 +65,72 @@ async fn who_signs_out_at_the_issuer_is_out_in_every_process_and_nobody_else_is(
     }
     assert!(matches!(events.next().await, Some(SessionEvent::SignedOut(who)) if who.key == id.key()));
     assert_eq!(store.load(&id.key()).await.unwrap(), Lookup::Ended, "also for who does not heed logouts");
-    assert_eq!(issuer.0.lock().unwrap().signed_out, [], "it knows");
+    let told = issuer.0.lock().unwrap().signed_out.clone();
+    assert_eq!(told, [("a0".to_owned(), SignOutScope::Local)], "once: nobody has the refresh token any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hook_is_told_of_a_session_that_this_process_never_had() {
+    let (issuer, store) = (Issuer::supabase(), Faulty::new());
+    let id = heeding(&issuer, &store).create(session(ISS, "s-1")).await.unwrap();
+    let heard = Arc::new(Mutex::new(0));
+    let hears = Arc::clone(&heard);
+    let sessions = Sessions::builder(issuer, store, keyring())
+        .heed_logouts()
+        .on_sign_out(move |_| *hears.lock().unwrap() += 1)
+        .build();
+    sessions.heed_logout(logout_of("sid", "s-1").await).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(access(&sessions, &id).await, OUT);
+    }
+    assert_eq!(*heard.lock().unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_in_use_ends_though_it_is_refreshed_before_anybody_looks() {
+    let (issuer, store) = (Issuer::supabase().expires_in(secs(300)), Faulty::new());
+    let sessions =
+        Sessions::builder(issuer.clone(), store, keyring()).heed_logouts().local_for(secs(240)).build();
+    let id = sessions.create(session(ISS, "s-1")).await.unwrap();
+    sessions.heed_logout(logout_of("sid", "s-1").await).await.unwrap();
+    for _ in 0..60 {
+        sleep(secs(5)).await;
+        let _ = access(&sessions, &id).await;
+    }
+    assert_eq!(access(&sessions, &id).await, OUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_come_after_a_logout_are_served_to_nobody_who_asks_for_them_later() {
+    let (issuer, store) = (Issuer::supabase().answers([(secs(3), Answer::Tokens)]), Faulty::new());
+    let sessions = heeding(&issuer, &store);
+    let labels = format!(r#"{{"iss":"{ISS}","sid":"s-1"}}"#);
+    let id = sessions.create(signed_in(&labels, Duration::ZERO)).await.unwrap();
+    let waiting = {
+        let (sessions, id) = (sessions.clone(), id.clone());
+        tokio::spawn(async move { access(&sessions, &id).await })
+    };
+    sleep(secs(1)).await;
+    sessions.heed_logout(logout_of("sid", "s-1").await).await.unwrap();
+    assert_eq!(waiting.await.unwrap(), got("a1"), "it asked before");
+    assert_eq!(access(&sessions, &id).await, OUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_parallel_requests_none_is_served_before_the_logouts_are_known() {
+    let (issuer, store) = (Issuer::supabase(), Faulty::new());
+    let id = heeding(&issuer, &store).create(session(ISS, "s-1")).await.unwrap();
+    let sessions = heeding(&issuer, &store);
+    sessions.heed_logout(logout_of("sid", "s-1").await).await.unwrap();
+    let mut requests = JoinSet::new();
+    for after in 0..20 {
+        let (sessions, id) = (sessions.clone(), id.clone());
+        requests.spawn(async move {
+            sleep(Duration::from_micros(after * 250)).await;
+            access(&sessions, &id).await
+        });
+    }
+    assert!(requests.join_all().await.into_iter().all(|answer| answer == OUT));
 }
 
 #[tokio::test(start_paused = true)]
@@ -109,16 +174,40 @@ async fn a_logout_of_a_user_ends_what_began_before_it_in_whatever_order_they_are
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_heard_of_already_is_not_written_again() {
-    let store = Faulty::new();
-    let sessions = heeding(&Issuer::supabase(), &store);
-    let now = SystemTime::now();
-    for (claim, value) in [("sid", "s-1"), ("sub", "ada")] {
-        for at in [now, now - secs(60), now] {
-            sessions.heed_logout(logout_at(claim, value, at).await).await.unwrap();
-        }
+async fn a_session_at_the_issuer_that_goes_on_is_one_here_again_a_minute_after_the_logout() {
+    for (ago, expected) in [(0, OUT), (60, OUT), (61, got("a0"))] {
+        let (issuer, store) = (Issuer::supabase(), Faulty::new());
+        let sessions = heeding(&issuer, &store);
+        let id = sessions.create(session(ISS, "s-1")).await.unwrap();
+        let began = sessions.peek(&id).await.unwrap().signed_in_at();
+        let logout = logout_at("sid", "s-1", began - secs(ago)).await;
+        sessions.heed_logout(logout).await.unwrap();
+        assert_eq!(access(&heeding(&issuer, &store), &id).await, expected, "{ago}");
     }
-    assert_eq!(store.read(|faults| faults.claims), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_logout_of_a_user_is_known_for_as_long_as_the_first() {
+    let (issuer, store) = (Issuer::supabase(), Faulty::new());
+    let sessions = heeding(&issuer, &store);
+    let id = sessions.create(session(ISS, "s-1")).await.unwrap();
+    let began = sessions.peek(&id).await.unwrap().signed_in_at();
+    sessions.heed_logout(logout_at("sub", "ada", began - secs(60)).await).await.unwrap();
+    sessions.heed_logout(logout_at("sub", "ada", began).await).await.unwrap();
+    advance(secs(30 * 24 * 3600)).await;
+    assert_eq!(access(&heeding(&issuer, &store), &id).await, OUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_found_by_the_sid_that_it_had_though_later_id_tokens_have_none() {
+    let (issuer, store) = (Issuer::supabase(), Faulty::new());
+    let sessions = heeding(&issuer, &store);
+    let id = sessions.create(session(ISS, "s-1")).await.unwrap();
+    let next = signed_in(&format!(r#"{{"iss":"{ISS}","sub":"ada"}}"#), HOUR);
+    let replaced = sessions.replace(&id, OnBehalf::default(), async |_| Ok::<_, StoreError>(next));
+    assert!(replaced.await.is_ok());
+    sessions.heed_logout(logout_of("sid", "s-1").await).await.unwrap();
+    assert_eq!(access(&heeding(&issuer, &store), &id).await, OUT);
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,6 +218,10 @@ async fn where_the_id_token_does_not_say_whose_it_is_the_access_token_does() {
         access_token: AccessToken::new(jwt(&format!(r#"{{"iss":"{ISS}","sub":"ada","sid":"other"}}"#))),
         ..signed_in(&labels, HOUR)
     };
+    let of_supabase = format!(r#"{{"iss":"{ISS}","sub":"ada","session_id":"s-1"}}"#);
+    let of_supabase = TokenSet { access_token: AccessToken::new(jwt(&of_supabase)), ..tokens(0, HOUR) };
+    let with_two =
+        signed_in(&format!(r#"{{"iss":"{ISS}","sub":"ada","session_id":"other","sid":"s-1"}}"#), HOUR);
     for (tokens, claim, value, expected) in [
         (&of_access, "sid", "s-1", true),
         (&of_access, "sub", "ada", true),
@@ -136,6 +229,9 @@ async fn where_the_id_token_does_not_say_whose_it_is_the_access_token_does() {
         (&of_access, "sub", "s-1", false),
         (&of_both, "sid", "s-1", true),
         (&of_both, "sid", "other", false),
+        (&of_supabase, "sid", "s-1", true),
+        (&with_two, "sid", "s-1", true),
+        (&with_two, "sid", "other", false),
     ] {
         let (issuer, store) = (Issuer::supabase(), Faulty::new());
         let sessions = heeding(&issuer, &store);
@@ -166,19 +262,34 @@ async fn a_logout_that_the_store_did_not_take_has_failed_and_may_be_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_store_does_not_say_whether_there_was_a_logout_no_refresh_token_is_sent() {
+async fn a_store_that_is_away_for_a_moment_costs_no_logout() {
     let (issuer, store) = (Issuer::supabase(), Faulty::new());
-    let tokens = signed_in(&format!(r#"{{"iss":"{ISS}","sub":"ada","sid":"s-1"}}"#), Duration::ZERO);
-    let id = heeding(&issuer, &store).create(tokens).await.unwrap();
     let sessions = heeding(&issuer, &store);
-    // The session itself is found, and then what was said of one of the two.
-    for answers in [1, 2] {
-        store.set(|faults| faults.answers = Some(answers));
-        assert_eq!(access(&sessions, &id).await, LATER, "as in any outage");
-        assert_eq!(issuer.presented().len(), 0);
+    let id = sessions.create(session(ISS, "s-1")).await.unwrap();
+    store.set(|faults| faults.is_down = true);
+    let heeding_it = tokio::spawn(sessions.heed_logout(logout_of("sid", "s-1").await));
+    sleep(secs(1)).await;
+    store.set(|faults| faults.is_down = false);
+    heeding_it.await.unwrap().unwrap();
+    assert_eq!(access(&heeding(&issuer, &store), &id).await, OUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_store_does_not_say_whether_there_was_a_logout_nobody_is_let_in_who_was_not_before() {
+    for expires_in in [HOUR, Duration::ZERO] {
+        let (issuer, store) = (Issuer::supabase(), Faulty::new());
+        let tokens = signed_in(&format!(r#"{{"iss":"{ISS}","sub":"ada","sid":"s-1"}}"#), expires_in);
+        let id = heeding(&issuer, &store).create(tokens).await.unwrap();
+        let sessions = heeding(&issuer, &store);
+        // The session itself is found, and what was said of one of the two.
+        for answers in [1, 2] {
+            store.set(|faults| faults.answers = Some(answers));
+            assert_eq!(access(&sessions, &id).await, LATER);
+            assert_eq!(issuer.presented().len(), 0);
+        }
+        store.set(|faults| faults.answers = None);
+        assert!(access(&sessions, &id).await.is_ok(), "and nobody is signed out");
     }
-    store.set(|faults| faults.answers = None);
-    assert_eq!(access(&sessions, &id).await, got("a1"));
 }
 
 #[tokio::test(start_paused = true)]

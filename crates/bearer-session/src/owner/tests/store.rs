@@ -19,7 +19,7 @@ pub(super) struct Faults {
     pub(super) commits_before: usize,
     pub(super) commits_after: usize,
     pub(super) loads: usize,
-    /// So many loads are answered, and no more.
+    /// So many questions for a row or a name are answered, and no more.
     pub(super) answers: Option<usize>,
     pub(super) claims: usize,
     /// So many claims fail after they took effect.
@@ -67,6 +67,15 @@ impl Faulty {
         read(&self.faults.lock().unwrap())
     }
 
+    /// Counts an answer, if there is to be one.
+    fn answer(&self) -> Result<(), StoreError> {
+        if let Some(left) = self.read(|faults| faults.answers) {
+            let left = left.checked_sub(1).ok_or_else(|| StoreError::new("no answer"))?;
+            self.set(|faults| faults.answers = Some(left));
+        }
+        Ok(())
+    }
+
     pub(super) fn guard<'a, T: Send + 'a>(
         &'a self,
         act: BoxFuture<'a, Result<T, StoreError>>,
@@ -85,10 +94,7 @@ impl Store for Faulty {
     fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lookup, StoreError>> {
         self.set(|faults| faults.loads += 1);
         self.guard(Box::pin(async move {
-            if let Some(left) = self.read(|faults| faults.answers) {
-                let left = left.checked_sub(1).ok_or_else(|| StoreError::new("no answer"))?;
-                self.set(|faults| faults.answers = Some(left));
-            }
+            self.answer()?;
             // As long as a round trip.
             sleep(Duration::from_millis(1)).await;
             let mut answer = self.store().load(key).await;
@@ -179,7 +185,12 @@ impl Store for Faulty {
     }
 
     fn resolve<'a>(&'a self, alias: &'a Key) -> BoxFuture<'a, Result<Option<Key>, StoreError>> {
-        self.guard(Box::pin(async move { self.store().resolve(alias).await }))
+        self.guard(Box::pin(async move {
+            self.answer()?;
+            // As long as a round trip.
+            sleep(Duration::from_millis(1)).await;
+            self.store().resolve(alias).await
+        }))
     }
 
     fn changed(&self, key: &Key) -> BoxFuture<'static, ()> {

@@ -52,8 +52,9 @@ use tokio::task::AbortHandle;
 /// takes one takes both: a session that was evicted is signed out, and its token is not spent twice.
 ///
 /// * **Memory**: set `maxmemory-policy noeviction`. Then a full Redis refuses new sessions and refreshes,
-///   while what was already exchanged is still stored, and sign-outs work. Other policies sign users out at
-///   random. A keeping whose cookies hold the refresh token itself *needs* `noeviction`: such a session
+///   while what was already exchanged is still stored, and sign-outs work, except for [logouts at the
+///   issuer](crate::Sessions::heed_logout). Other policies sign users out at random, and forget such logouts.
+///   A keeping whose cookies hold the refresh token itself *needs* `noeviction`: such a session
 ///   begins anew with the token of the cookie. And of such a session, what was exchanged when Redis became
 ///   full is *not* stored, since its new name is a key of its own: the process that exchanged it keeps it in
 ///   memory alone, until there is room. If that process ends first, the spent token is presented again where
