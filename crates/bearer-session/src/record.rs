@@ -20,9 +20,11 @@ pub(crate) struct Record {
     /// Shared with the handlers of requests that are under way.
     pub(crate) id_token: Option<Arc<Secret>>,
     pub(crate) document: Option<Secret>,
-    /// The user signed in: seconds since 1970, by the clock of whoever wrote it. The renewal of its cookie
-    /// rests on it, and whether a logout at the issuer came later.
+    /// The user signed in: seconds since 1970, by the clock of whoever wrote it. Nothing rests on it but the
+    /// renewal of its cookie, and, where the tokens have no dates, whether a logout at the issuer came later.
     pub(crate) signed_in: u64,
+    /// The `iat` of the first ID token, or access token: the same, by the clock of the issuer.
+    pub(crate) issued: Option<u64>,
     /// The `sid` of an ID token. Later ones need not have it (OpenID Connect Core 1.0 §12.2).
     pub(crate) sid: Option<Arc<str>>,
     /// For how long these tokens must not be refreshed, since this was written: a request with an older one
@@ -48,6 +50,8 @@ struct Written<T> {
     #[serde(skip_serializing_if = "Option::is_none")]
     document: Option<T>,
     signed_in: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    issued: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sid: Option<T>,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -75,6 +79,7 @@ impl Record {
         let is_same = self.may_be_one_with(&next);
         is_same.then(|| Self {
             id_token: next.id_token.or_else(|| self.id_token.clone()),
+            issued: self.issued,
             sid: next.sid.or_else(|| self.sid.clone()),
             ..next
         })
@@ -82,7 +87,8 @@ impl Record {
 
     /// Whether nothing in them says that these are sessions of two users, or two sessions of one.
     pub(crate) fn may_be_one_with(&self, other: &Self) -> bool {
-        self.labels.agree_with(&other.labels) && self.id_labels().agree_with(&other.id_labels())
+        let is_one_sid = self.sid.is_none() || other.sid.is_none() || self.sid == other.sid;
+        is_one_sid && self.labels.agree_with(&other.labels) && self.id_labels().agree_with(&other.id_labels())
     }
 
     /// What the ID token says of whose it is.
@@ -98,7 +104,8 @@ impl Record {
     fn of(tokens: TokenSet, signed_in: u64, is_aliased: bool) -> Self {
         let TokenSet { access_token, refresh_token, expires_in, id_token, document } = tokens;
         let labels = Labels::of(access_token.expose());
-        let sid = id_token.as_ref().and_then(|token| Labels::of(token.expose()).sid);
+        let id_labels = id_token.as_ref().map(|token| Labels::of(token.expose())).unwrap_or_default();
+        let issued = id_labels.issued.or(labels.issued).and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         Self {
             access_token,
             refresh_token,
@@ -106,7 +113,8 @@ impl Record {
             id_token: id_token.map(Arc::new),
             document,
             signed_in,
-            sid,
+            issued: issued.map(|since| since.as_secs()),
+            sid: id_labels.sid,
             settles_in: Duration::ZERO,
             ahead: 0,
             is_aliased,
@@ -122,6 +130,7 @@ impl Record {
             id_token: self.id_token.as_deref().map(Secret::expose),
             document: self.document.as_ref().map(Secret::expose),
             signed_in: self.signed_in,
+            issued: self.issued,
             sid: self.sid.as_deref(),
             settles_in_ms: milliseconds(self.settles_in),
             ahead: self.ahead,
@@ -145,6 +154,7 @@ impl Record {
             id_token: written.id_token.map(|token| Arc::new(Secret::new(token))),
             document: written.document.map(Secret::new),
             signed_in: written.signed_in,
+            issued: written.issued,
             sid: written.sid.map(Arc::from),
             settles_in: Duration::from_millis(written.settles_in_ms),
             ahead: written.ahead,
@@ -202,15 +212,17 @@ mod tests {
     }
 
     #[test]
-    fn the_sid_of_an_id_token_stays_though_the_next_one_has_none() {
+    fn what_a_logout_goes_by_stays_whatever_later_id_tokens_say() {
         let tokens = |payload: &str| TokenSet {
             id_token: Some(Secret::new(jwt(payload))),
             ..TokenSet::new(AccessToken::new("a"), Duration::from_secs(60))
         };
-        let first = Record::signed_in(tokens(r#"{"sub":"u","sid":"s"}"#), false);
-        let second = first.renewed(tokens(r#"{"sub":"u"}"#)).unwrap();
-        assert_eq!(second.sid.as_deref(), Some("s"));
-        assert!(first.renewed(tokens(r#"{"sub":"u","sid":"another"}"#)).is_none());
+        let first = Record::signed_in(tokens(r#"{"sub":"u","sid":"s","iat":7.9}"#), false);
+        let second = first.renewed(tokens(r#"{"sub":"u","iat":8}"#)).unwrap();
+        assert_eq!((second.sid.as_deref(), second.issued), (Some("s"), Some(7)));
+        for record in [first, second] {
+            assert!(record.renewed(tokens(r#"{"sub":"u","sid":"another"}"#)).is_none());
+        }
     }
 
     #[test]
@@ -243,8 +255,8 @@ mod tests {
         #[test]
         fn what_is_written_is_read(
             access: String, refresh: Option<String>, ms: u64, id_token: Option<String>,
-            document: Option<String>, signed_in: u64, sid: Option<String>, settles: u64, ahead: u64,
-            is_aliased: bool,
+            document: Option<String>, signed_in: u64, issued: Option<u64>, sid: Option<String>, settles: u64,
+            ahead: u64, is_aliased: bool,
         ) {
             let record = Record {
                 labels: Labels::of(&access),
@@ -254,6 +266,7 @@ mod tests {
                 id_token: id_token.map(|token| Arc::new(Secret::new(token))),
                 document: document.map(Secret::new),
                 signed_in,
+                issued,
                 sid: sid.map(Arc::from),
                 settles_in: Duration::from_millis(settles),
                 ahead,

@@ -97,9 +97,9 @@ impl SessionsBuilder {
     /// Limits of that kind are the issuer's, who has one for all that a user is signed in to: time-boxed
     /// sessions and the inactivity time-out of Supabase Auth, or the life of a refresh token at an issuer of
     /// OAuth. A session that the issuer ends is over here at its next refresh, or [within
-    /// seconds](Self::heed_logouts). What a handler wants of its own
-    /// hangs on [`CurrentSession::signed_in_at`](crate::CurrentSession::signed_in_at), and what a gate wants
-    /// on its policy [`max_age`](tower_bearer::policy::max_age).
+    /// seconds](Self::heed_logouts). What a handler wants of its own hangs on
+    /// [`CurrentSession::signed_in_at`](crate::CurrentSession::signed_in_at), and what a gate wants on its
+    /// policy [`max_age`](tower_bearer::policy::max_age).
     #[must_use]
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.lifetime = lifetime;

@@ -14,9 +14,6 @@ use tracing::{error, info, warn};
 /// For how long a mark is kept, beside the lifetime of a session: for so much of an access token's life.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// By how much the clock here may be ahead of the issuer's, for a session to be one from before its logout.
-const LEEWAY: Duration = Duration::from_secs(60);
-
 /// Sessions that began before are over: seconds since 1970. It lies in the store as what the name of the
 /// issuer's session or user leads to. Nothing in it is a secret, and whoever could forge one could as well
 /// delete the session: it is not sealed.
@@ -69,15 +66,14 @@ impl Sessions {
     /// ```
     ///
     /// Every process of the store knows of it within the time of
-    /// [`local_for`](crate::SessionsBuilder::local_for), a page that listens to the events within 15 s; a
-    /// session that nobody uses for a while is over when somebody does. Which sessions are meant, `iss`,
-    /// `sid` and `sub` of the ID token say, or of the access token where there is none. The first process
-    /// that finds out tells the endpoint, as of any [sign-out](Self::sign_out): a refresh token of
-    /// `offline_access` would live on at the issuer, and nobody has it any more.
+    /// [`local_for`](crate::SessionsBuilder::local_for), a page that listens to the events within 15 s; a session
+    /// that nobody uses for a while is over when somebody does. Which sessions are meant, `iss`, `sid` and `sub`
+    /// of the ID token say, or of the access token where there is none; when they began, the `iat` of the first
+    /// one. Issuers count in whole seconds: who comes back within that of the logout has to sign in once more. Of
+    /// two logouts of one user at the same moment, the earlier may be the one that is remembered.
     ///
-    /// When a session began, the clock of the process says that began it. Where it is behind the issuer's,
-    /// who signs in again at once may have to do so twice. Of a session that is named by `sid`, it may be
-    /// ahead by a minute; of a user, by nothing: otherwise what began before the logout goes on.
+    /// The issuer is not told: the session may have a successor there. A refresh token of `offline_access`, which
+    /// outlives a logout (there, §2.7), lives until it expires, and nobody has it any more.
     ///
     /// # Errors
     /// [`Unavailable`](crate::SessionErrorKind::Unavailable) when the store cannot be reached or is full, or
@@ -100,7 +96,7 @@ impl Owner {
         let (key, mark) = match (&token.sid, &token.sub) {
             // Not for good: a user who only takes the consent back that this client has is signed in at the
             // issuer as before, and has the same `sid` when they come back (Keycloak).
-            (Some(sid), _) => (of_session(&token.iss, sid), Mark::until(token.iat + LEEWAY)),
+            (Some(sid), _) => (of_session(&token.iss, sid), Mark::until(token.iat)),
             (None, Some(sub)) => (of_user(&token.iss, sub), Mark::until(token.iat)),
             // The verifier lets none of these through.
             (None, None) => return None,
@@ -125,12 +121,13 @@ impl Owner {
         let (id, access) = (record.id_labels(), &record.labels);
         let Some(iss) = id.issuer.as_ref().or(access.issuer.as_ref()) else { return Some(false) };
         let sid = record.sid.as_ref().or(access.sid.as_ref()).or(access.session.as_ref());
+        let began = Mark(record.issued.unwrap_or(record.signed_in));
         let sub = id.subject.as_ref().or(access.subject.as_ref());
         let (session, user) = tokio::join!(
             self.marked(sid.map(|sid| of_session(iss, sid))),
             self.marked(sub.map(|sub| of_user(iss, sub))),
         );
-        Some(Mark(record.signed_in) < session?.max(user?))
+        Some(began < session?.max(user?))
     }
 
     /// The mark of this name.
@@ -139,21 +136,17 @@ impl Owner {
         Some(self.ask(self.store.resolve(&key)).await?.map_or(Mark::NONE, Mark::of))
     }
 
-    /// Ends a session whose user the issuer has signed out. Of all processes that find it, one tells the
-    /// issuer.
+    /// Ends a session whose user the issuer has signed out. The hook hears of it in the process that ended it,
+    /// and in those that had it.
     pub(super) async fn logged_out(self: &Arc<Self>, found: &Held) {
         let key = found.key;
         info!(?key, "a session is over, since the issuer has signed its user out");
         let end = || self.ask(self.store.end(&key, REMEMBERED));
         let lived = self.retry_until(Instant::now() + self.settings.store_timeout, end).await;
-        let is_first = lived == Some(true);
-        if !self.over(&key, SignOutScope::Local) && is_first {
+        if !self.over(&key, SignOutScope::Local) && lived == Some(true) {
             self.announce(found, SignOutScope::Local, Instant::now());
         }
-        if is_first {
-            let (owner, record) = (Arc::clone(self), Arc::clone(&found.record));
-            tokio::spawn(async move { owner.drop_tokens(&record).await });
-        } else if lived.is_none() {
+        if lived.is_none() {
             warn!(?key, "the store could not be told that a session is over");
         }
     }

@@ -103,6 +103,15 @@ impl Owner {
         }
     }
 
+    /// The session as it lies in the store, whether its user was logged out at the issuer or not.
+    pub(super) async fn stored(&self, key: Key) -> Option<Arc<Held>> {
+        let asked = Instant::now();
+        match self.ask(self.store.load(&key)).await? {
+            Lookup::Live(row) => self.confirm_or_open(key, &row, asked).map(Arc::new),
+            Lookup::Ended | Lookup::Unknown => None,
+        }
+    }
+
     /// A generation that is known already needs not be opened.
     fn confirm_or_open(&self, key: Key, row: &Row, asked: Instant) -> Option<Held> {
         match self.local.live(&key, asked) {

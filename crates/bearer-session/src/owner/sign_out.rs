@@ -98,7 +98,13 @@ impl Owner {
         to: &Record,
         on_behalf: OnBehalf,
     ) -> Result<(), SessionError> {
-        match self.last_known(key).await {
+        // A logout at the issuer is no reason to end more than this one: who comes back may have the same session
+        // there.
+        let held = match self.stored(key).await {
+            Some(held) => Ok(held),
+            None => self.last_known(key).await,
+        };
+        match held {
             Ok(held) if held.record.may_be_one_with(to) => {
                 self.succeeded(held).await;
                 Ok(())

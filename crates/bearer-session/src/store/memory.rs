@@ -17,7 +17,7 @@ use tokio::time::Instant;
 ///
 /// It holds a fixed number of sessions, each for the time it was given. One that is full refuses a new
 /// session and drops none; what has expired makes room. The sessions that it remembers as ended count. Of
-/// other names it drops the [oldest](Self::aliases) instead.
+/// other names it [drops](Self::aliases) some instead.
 ///
 /// How old a row is, it reckons by two clocks, of which the one that stands still while the machine is
 /// suspended must not have the last word: an access token may have expired meanwhile. A clock on the wall
@@ -98,7 +98,7 @@ impl MemoryStore {
     /// Default 16 times the number of sessions. A keeping that finds a session by its refresh token needs one
     /// for every refresh token, and every [logout at the issuer](crate::Sessions::heed_logout) is one.
     ///
-    /// Where there are too many, the one that would expire first goes: the oldest. A browser that still has
+    /// Where there are too many, the one that would expire first makes room. A browser that still has
     /// the refresh token of that name begins a session anew with it, and if there are newer ones the issuer
     /// may take that for theft; a session that was logged out at the issuer goes on. A name stays when its
     /// session has ended, so that an old cookie does not bring it back.
@@ -210,11 +210,11 @@ impl Store for MemoryStore {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         self.with(|state, now| {
-            state.aliases.insert(*alias, *key, until(now.steady, ttl));
             // The new name is that of tokens which were just exchanged: to refuse it would lose them.
-            while state.aliases.len() > self.aliases.max(1) {
+            while state.aliases.get_mut(alias).is_none() && state.aliases.len() >= self.aliases.max(1) {
                 state.aliases.drop_next();
             }
+            state.aliases.insert(*alias, *key, until(now.steady, ttl));
         });
         Box::pin(ready(Ok(())))
     }
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn of_too_many_names_the_oldest_goes() {
+    async fn of_too_many_names_the_one_that_would_expire_first_goes() {
         let store = MemoryStore::new(1).aliases(2);
         let kept = async || {
             let mut kept = String::new();
@@ -381,7 +381,8 @@ mod tests {
         }
         let none = MemoryStore::new(1).aliases(0);
         none.link(&key("x"), &key("a"), HOUR).await.unwrap();
-        assert_eq!(none.resolve(&key("x")).await.unwrap(), Some(key("a")), "the newest is always there");
+        none.link(&key("y"), &key("a"), HOUR / 2).await.unwrap();
+        assert_eq!(none.resolve(&key("y")).await.unwrap(), Some(key("a")), "the newest is always there");
     }
 
     #[tokio::test(start_paused = true)]

@@ -47,10 +47,12 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 ///
 /// A token with `sid` revokes what was issued for that session up to the second of its `iat`; one with `sub`
 /// alone, what was issued to the user. Access tokens that name no session are not touched by a logout that
-/// names one. Every answer has `Cache-Control: no-store`, and a refusal its [`AuthError`](crate::AuthError)
-/// in the response extensions. Where a token in the name of one of the issuers is refused, a warning says
-/// why, at most once a minute. Anybody may post: no gate belongs around it. How long a request may take is
-/// the server's to bound.
+/// names one. What is issued later is good: a refresh token of `offline_access` outlives a logout (there,
+/// §2.7), and brings more. Sessions that live on such tokens are to be ended by
+/// [`on_logout`](Self::on_logout). Every answer has `Cache-Control: no-store`, and a refusal its
+/// [`AuthError`](crate::AuthError) in the response extensions. Where a token in the name of one of the
+/// issuers is refused, a warning says why, at most once a minute. Anybody may post: no gate belongs around
+/// it. How long a request may take is the server's to bound.
 ///
 /// ```
 /// use http::{Request, StatusCode};
