@@ -66,14 +66,15 @@ impl Sessions {
     /// ```
     ///
     /// Every process of the store knows of it within the time of
-    /// [`local_for`](crate::SessionsBuilder::local_for), a page that listens to the events within 15 s; a session
-    /// that nobody uses for a while is over when somebody does. Which sessions are meant, `iss`, `sid` and `sub`
-    /// of the ID token say, or of the access token where there is none; when they began, the `iat` of the first
-    /// one. Issuers count in whole seconds: who comes back within that of the logout has to sign in once more. Of
-    /// two logouts of one user at the same moment, the earlier may be the one that is remembered.
+    /// [`local_for`](crate::SessionsBuilder::local_for), a page that listens to the events within 15 s; a
+    /// session that nobody uses for a while is over when somebody does. Which sessions are meant, `iss`,
+    /// `sid` and `sub` of the ID token say, or of the access token where there is none; when they began, the
+    /// `iat` of the first one. Issuers count in whole seconds: who comes back within that of the logout has
+    /// to sign in once more. Of two logouts of one user at the same moment, the earlier may be the one that
+    /// is remembered.
     ///
-    /// The issuer is not told: the session may have a successor there. A refresh token of `offline_access`, which
-    /// outlives a logout (there, §2.7), lives until it expires, and nobody has it any more.
+    /// The issuer is not told: the session may have a successor there. A refresh token of `offline_access`,
+    /// which outlives a logout (there, §2.7), lives until it expires, and nobody has it any more.
     ///
     /// # Errors
     /// [`Unavailable`](crate::SessionErrorKind::Unavailable) when the store cannot be reached or is full, or
@@ -136,8 +137,8 @@ impl Owner {
         Some(self.ask(self.store.resolve(&key)).await?.map_or(Mark::NONE, Mark::of))
     }
 
-    /// Ends a session whose user the issuer has signed out. The hook hears of it in the process that ended it,
-    /// and in those that had it.
+    /// Ends a session whose user the issuer has signed out. The hook hears of it in the process that ended
+    /// it, and in those that had it.
     pub(super) async fn logged_out(self: &Arc<Self>, found: &Held) {
         let key = found.key;
         info!(?key, "a session is over, since the issuer has signed its user out");
