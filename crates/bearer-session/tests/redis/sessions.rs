@@ -4,9 +4,13 @@ use crate::{
     issuer::{Hold, Issuer, Rules, tokens},
     server::{BOUND, Server, keyring},
 };
-use bearer_session::{Access, SessionErrorKind, SessionId, Sessions, SessionsBuilder, endpoint::OnBehalf};
-use std::time::{Duration, Instant};
+use bearer_session::{
+    Access, Secret, SessionErrorKind, SessionId, Sessions, SessionsBuilder, endpoint::OnBehalf,
+};
+use bearer_testing::{Algorithm as Alg, SigningKey, TokenBuilder};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::time::sleep;
+use tower_bearer::{Algorithm, JwtVerifier};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -141,6 +145,35 @@ async fn a_sign_out_in_one_instance_is_seen_by_the_other() {
     sleep(local_for).await;
     let refused = other.access(&session, OnBehalf::default()).await.unwrap_err();
     assert_eq!(refused.kind(), SessionErrorKind::SignedOut);
+}
+
+#[tokio::test]
+async fn a_logout_at_the_issuer_is_seen_by_the_instance_that_was_not_told() {
+    let Some(server) = Server::start(&[]) else { return };
+    let issuer = strict(None).await;
+    let (key, iss) = (SigningKey::hmac(Alg::HS256, &[7; 32]), "https://issuer.example");
+    let issued = |sub: &str| TokenBuilder::new(&key, iss, "app").subject(sub);
+    let [told, other] = [(); 2].map(|()| sessions(&server, &issuer).heed_logouts().build());
+    let mut begun = Vec::new();
+    for user in ["ada", "bob"] {
+        let mut tokens = tokens("0", HOUR);
+        tokens.id_token = Some(Secret::new(issued(user).sign()));
+        begun.push(told.create(tokens).await.unwrap());
+    }
+    let verifier =
+        tower_bearer::Issuer::new(iss, "api").hmac_secret(Algorithm::HS256, [7; 32]).logout_client("app");
+    let verifier = JwtVerifier::new([verifier]).unwrap();
+    let now = SystemTime::now();
+    let second = now.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    // The later one takes the place of the other.
+    for iat in [second - 1, second] {
+        let logout = issued("ada").logout().claim("iat", iat).sign();
+        told.heed_logout(verifier.verify_logout_token(&logout, now).await.unwrap()).await.unwrap();
+    }
+    let over = other.access(&begun[0], OnBehalf::default()).await.unwrap_err();
+    assert_eq!(over.kind(), SessionErrorKind::SignedOut);
+    access(&other, &begun[1]).await;
+    assert_eq!(issuer.presented().len(), 0);
 }
 
 #[tokio::test]
