@@ -69,21 +69,41 @@ async fn who_signs_out_at_the_issuer_is_out_in_every_process_and_nobody_else_is(
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_hook_is_told_by_one_of_the_processes_that_never_had_the_session() {
+async fn the_hook_is_told_once_though_no_process_had_the_session() {
+    for processes in [1, 2] {
+        let (issuer, store) = (Issuer::supabase(), Faulty::new());
+        let id = heeding(&issuer, &store).create(session(ISS, "s-1")).await.unwrap();
+        heeding(&issuer, &store).heed_logout(logout_of("sid", "s-1").await).await.unwrap();
+        let heard = Arc::new(Mutex::new(0));
+        let mut requests = JoinSet::new();
+        for _ in 0..processes {
+            let (hears, id) = (Arc::clone(&heard), id.clone());
+            let sessions = Sessions::builder(issuer.clone(), store.clone(), keyring()).heed_logouts();
+            let sessions = sessions.on_sign_out(move |_| *hears.lock().unwrap() += 1).build();
+            requests.spawn(async move { [access(&sessions, &id).await, access(&sessions, &id).await] });
+        }
+        assert!(requests.join_all().await.into_iter().all(|answers| answers == [OUT, OUT]));
+        assert_eq!(*heard.lock().unwrap(), 1, "{processes}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_is_written_though_the_store_is_away_for_a_moment() {
     let (issuer, store) = (Issuer::supabase(), Faulty::new());
     let id = heeding(&issuer, &store).create(session(ISS, "s-1")).await.unwrap();
-    let heard = Arc::new(Mutex::new(0));
-    let owner = || {
-        let hears = Arc::clone(&heard);
-        let sessions = Sessions::builder(issuer.clone(), store.clone(), keyring()).heed_logouts();
-        sessions.on_sign_out(move |_| *hears.lock().unwrap() += 1).build()
+    let sessions = heeding(&issuer, &store);
+    sessions.heed_logout(logout_of("sid", "s-1").await).await.unwrap();
+    let asking = {
+        let (sessions, id) = (sessions.clone(), id.clone());
+        tokio::spawn(async move { access(&sessions, &id).await })
     };
-    let (one, other) = (owner(), owner());
-    one.heed_logout(logout_of("sid", "s-1").await).await.unwrap();
-    for _ in 0..2 {
-        assert_eq!(tokio::join!(access(&one, &id), access(&other, &id)), (OUT, OUT));
-    }
-    assert_eq!(*heard.lock().unwrap(), 1);
+    // The session is found, and what was said of it is asked for.
+    sleep(Duration::from_micros(1500)).await;
+    store.set(|faults| faults.is_down = true);
+    sleep(secs(1)).await;
+    store.set(|faults| faults.is_down = false);
+    assert_eq!(asking.await.unwrap(), OUT);
+    assert_eq!(store.load(&id.key()).await.unwrap(), Lookup::Ended);
 }
 
 #[tokio::test(start_paused = true)]
