@@ -180,6 +180,19 @@ mod tests {
     }
 
     #[test]
+    fn what_the_issuer_does_not_take_of_the_set_up_comes_with_what_to_look_at() {
+        for (code, expected) in [
+            ("invalid_client", Some("id and secret")),
+            ("unauthorized_client", Some("authorization code grant")),
+            ("invalid_grant", None),
+        ] {
+            let remedy = remedy(code);
+            assert_eq!(remedy.is_some(), expected.is_some(), "{code}");
+            assert!(remedy.zip(expected).is_none_or(|(remedy, part)| remedy.contains(part)), "{code}");
+        }
+    }
+
+    #[test]
     fn denied_consent_is_the_users_choice_and_a_scope_that_is_not_known_is_not() {
         for (error, expected) in [
             ("access_denied", Blame::User),
