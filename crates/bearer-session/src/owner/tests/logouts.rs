@@ -26,6 +26,14 @@ fn session(iss: &str, sid: &str) -> TokenSet {
     signed_in(&format!(r#"{{"iss":"{iss}","sub":"ada","sid":"{sid}"}}"#), HOUR)
 }
 
+/// An owner, and a session of the issuer's session `s-1` that it has begun.
+async fn begun() -> (Issuer, Faulty, Sessions, SessionId) {
+    let (issuer, store) = (Issuer::supabase(), Faulty::new());
+    let sessions = heeding(&issuer, &store);
+    let id = sessions.create(session(ISS, "s-1")).await.unwrap();
+    (issuer, store, sessions, id)
+}
+
 /// What the issuer says of a session or a user.
 async fn logout_of(claim: &str, value: &str) -> LogoutToken {
     logout_at(claim, value, SystemTime::now()).await
@@ -71,8 +79,7 @@ async fn who_signs_out_at_the_issuer_is_out_in_every_process_and_nobody_else_is(
 #[tokio::test(start_paused = true)]
 async fn the_hook_is_told_once_though_no_process_had_the_session() {
     for processes in [1, 2] {
-        let (issuer, store) = (Issuer::supabase(), Faulty::new());
-        let id = heeding(&issuer, &store).create(session(ISS, "s-1")).await.unwrap();
+        let (issuer, store, _, id) = begun().await;
         heeding(&issuer, &store).heed_logout(logout_of("sid", "s-1").await).await.unwrap();
         let heard = Arc::new(Mutex::new(0));
         let mut requests = JoinSet::new();
@@ -89,8 +96,7 @@ async fn the_hook_is_told_once_though_no_process_had_the_session() {
 
 #[tokio::test(start_paused = true)]
 async fn the_end_is_written_though_the_store_is_away_for_a_moment() {
-    let (issuer, store) = (Issuer::supabase(), Faulty::new());
-    let id = heeding(&issuer, &store).create(session(ISS, "s-1")).await.unwrap();
+    let (issuer, store, _, id) = begun().await;
     let sessions = heeding(&issuer, &store);
     sessions.heed_logout(logout_of("sid", "s-1").await).await.unwrap();
     let asking = {
@@ -169,8 +175,7 @@ async fn tokens_that_come_after_a_logout_are_served_to_nobody_who_asks_for_them_
 
 #[tokio::test(start_paused = true)]
 async fn of_parallel_requests_none_is_served_before_the_logouts_are_known() {
-    let (issuer, store) = (Issuer::supabase(), Faulty::new());
-    let id = heeding(&issuer, &store).create(session(ISS, "s-1")).await.unwrap();
+    let (issuer, store, _, id) = begun().await;
     let sessions = heeding(&issuer, &store);
     sessions.heed_logout(logout_of("sid", "s-1").await).await.unwrap();
     let mut requests = JoinSet::new();
@@ -212,9 +217,7 @@ async fn a_logout_of_a_user_ends_what_began_before_it_in_whatever_order_they_are
         (&[300, 0, 60], OUT),
     ];
     for (logouts, expected) in cases {
-        let (issuer, store) = (Issuer::supabase(), Faulty::new());
-        let sessions = heeding(&issuer, &store);
-        let id = sessions.create(session(ISS, "s-1")).await.unwrap();
+        let (issuer, store, sessions, id) = begun().await;
         let began = sessions.peek(&id).await.unwrap().signed_in_at();
         for ago in logouts {
             let logout = logout_at("sub", "ada", began - secs(*ago)).await;
@@ -255,9 +258,7 @@ async fn a_session_began_when_its_first_token_was_issued_by_the_clock_of_the_iss
 
 #[tokio::test(start_paused = true)]
 async fn a_later_logout_of_a_user_is_known_for_as_long_as_the_first() {
-    let (issuer, store) = (Issuer::supabase(), Faulty::new());
-    let sessions = heeding(&issuer, &store);
-    let id = sessions.create(session(ISS, "s-1")).await.unwrap();
+    let (issuer, store, sessions, id) = begun().await;
     let began = sessions.peek(&id).await.unwrap().signed_in_at();
     sessions.heed_logout(logout_at("sub", "ada", began - secs(60)).await).await.unwrap();
     sessions.heed_logout(logout_at("sub", "ada", began).await).await.unwrap();
@@ -267,9 +268,7 @@ async fn a_later_logout_of_a_user_is_known_for_as_long_as_the_first() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_is_found_by_the_sid_that_it_had_though_later_id_tokens_have_none() {
-    let (issuer, store) = (Issuer::supabase(), Faulty::new());
-    let sessions = heeding(&issuer, &store);
-    let id = sessions.create(session(ISS, "s-1")).await.unwrap();
+    let (issuer, store, sessions, id) = begun().await;
     let next = signed_in(&format!(r#"{{"iss":"{ISS}","sub":"ada"}}"#), HOUR);
     let replaced = sessions.replace(&id, OnBehalf::default(), async |_| Ok::<_, StoreError>(next));
     assert!(replaced.await.is_ok());
@@ -321,9 +320,7 @@ async fn where_the_id_token_does_not_say_whose_it_is_the_access_token_does() {
 
 #[tokio::test(start_paused = true)]
 async fn a_logout_that_the_store_did_not_take_has_failed_and_may_be_repeated() {
-    let (issuer, store) = (Issuer::supabase(), Faulty::new());
-    let sessions = heeding(&issuer, &store);
-    let id = sessions.create(session(ISS, "s-1")).await.unwrap();
+    let (issuer, store, sessions, id) = begun().await;
     // The first logout of this user, and one that takes the place of another.
     let began = sessions.peek(&id).await.unwrap().signed_in_at();
     for ago in [60, 0] {
@@ -340,9 +337,7 @@ async fn a_logout_that_the_store_did_not_take_has_failed_and_may_be_repeated() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_away_for_a_moment_costs_no_logout() {
-    let (issuer, store) = (Issuer::supabase(), Faulty::new());
-    let sessions = heeding(&issuer, &store);
-    let id = sessions.create(session(ISS, "s-1")).await.unwrap();
+    let (issuer, store, sessions, id) = begun().await;
     store.set(|faults| faults.is_down = true);
     let heeding_it = tokio::spawn(sessions.heed_logout(logout_of("sid", "s-1").await));
     sleep(secs(1)).await;
