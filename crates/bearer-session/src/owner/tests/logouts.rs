@@ -135,12 +135,14 @@ async fn a_session_in_use_ends_though_it_is_refreshed_before_anybody_looks() {
     let (issuer, store) = (Issuer::supabase().expires_in(secs(300)), Faulty::new());
     let sessions =
         Sessions::builder(issuer.clone(), store, keyring()).heed_logouts().local_for(secs(240)).build();
-    let id = sessions.create(session(ISS, "s-1")).await.unwrap();
+    let tokens = signed_in(&format!(r#"{{"iss":"{ISS}","sid":"s-1"}}"#), secs(300));
+    let id = sessions.create(tokens).await.unwrap();
     sessions.heed_logout(logout_of("sid", "s-1").await).await.unwrap();
     for _ in 0..60 {
         sleep(secs(5)).await;
         let _ = access(&sessions, &id).await;
     }
+    assert_eq!(issuer.presented(), ["r0"], "in the background, while the copy was good");
     assert_eq!(access(&sessions, &id).await, OUT);
 }
 
