@@ -74,6 +74,8 @@ impl Simulation {
             Step::Cancelled(kind, after) => {
                 if let Some((number, request)) = self.request(kind) {
                     sleep(Duration::from_millis(after)).await;
+                    // A fetch that ends in this very moment still finds the request.
+                    self.settle().await;
                     request.abort();
                     self.world.state().model.cancelled(number);
                 }
